@@ -1,0 +1,126 @@
+"""The bot's beginning and end: signals, a start that does not wait for ever, an end that leaves no order behind.
+
+Not on the page, whose process leaves its orders on the book. All of it runs on the main thread.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Optional
+
+import bot.submission as sub
+import bot.vega_api_client as client
+import bot.vega_store as store
+from bot.wallet import VegaWallet, WalletError
+
+logger = logging.getLogger(__name__)
+
+LONGEST_START = 30.0  # seconds to reach a node
+LONGEST_TURN = 5.5  # seconds, a wallet that hangs included
+LONGEST_CHECK = 5.0  # seconds to see at the end that no order is left
+LONGEST_END = 9.0  # seconds for all of the end
+
+
+@dataclass
+class Life:
+    """What the threads tell each other about the end."""
+
+    stop: threading.Event = field(default_factory=threading.Event)  # main -> loop: this turn was the last
+    sent: threading.Event = field(default_factory=threading.Event)  # loop -> main: from now on, orders may be ours
+    failed: bool = False  # either -> main: end with status 1
+    starting: bool = True  # main thread only, as is the next
+    signalled: bool = False  # by the handler: it may interrupt anything, so it takes no lock and logs nothing
+
+
+def install_signal_handlers(life: Life) -> None:
+    """Take Ctrl+C and SIGTERM, also where a shell has started us with SIGINT ignored."""
+
+    def handle(number: int, frame: Optional[FrameType]) -> None:
+        if life.signalled:
+            with contextlib.suppress(OSError):
+                os.write(2, b"Second signal: ended at once; orders of ours may be left on the market\n")
+            os._exit(1)
+        life.signalled = True
+        if life.starting:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+
+
+def start(vega_store: store.VegaStore, market_id: str, party_id: str) -> None:
+    """Seed and subscribe; ask again for half a minute where the node cannot be reached.
+
+    Raises:
+        VegaApiError, ParseError: with the call that failed and the node's own words.
+    """
+
+    def alarm(number: int, frame: Optional[FrameType]) -> None:
+        raise client.OutOfTimeError(f"{LONGEST_START:.0f} s are over")
+
+    # An alarm, since timeouts are for each read: an answer that trickles in byte by byte would never end.
+    signal.signal(signal.SIGALRM, alarm)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_START, 1.0)
+    problem: Optional[client.VegaApiError] = None
+    try:
+        while True:
+            try:
+                vega_store.start(market_id=market_id, party_id=party_id)
+                break
+            except client.VegaApiError as error:
+                if not error.may_pass:
+                    raise
+                if problem is None:
+                    logger.warning("%s; trying for %.0f s", error, LONGEST_START)
+                problem = error
+            time.sleep(1)
+    except client.OutOfTimeError as error:
+        raise problem or client.VegaApiError("", str(error)) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    if not vega_store.get_accounts():
+        raise client.VegaApiError(f"accounts?filter.partyIds={party_id}", "party has no accounts: check PARTY_ID, or deposit first")
+
+
+def clear_market(life: Life, run_thread: threading.Thread, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str) -> str:
+    """Stop the loop, cancel what it has left on the market, and look; say what is left all the same, or nothing."""
+    deadline = time.monotonic() + LONGEST_END
+    life.stop.set()
+    run_thread.join(LONGEST_TURN)
+    if not life.sent.is_set():
+        return ""
+    cancel_all = sub.BatchMarketInstruction(submissions=[], cancellations=[sub.OrderCancellation(market_id=market_id)], amendments=[])
+    transaction = sub.instruction_to_json(instruction=cancel_all, price_decimals=0, position_decimals=0)
+    left = ""
+    for tries_left in (3, 2, 1):
+        seconds = max(0.5, (deadline - time.monotonic()) / (tries_left + 1))  # the last share is for looking
+        try:
+            wallet.submit_transaction(transaction, timeouts=(min(seconds, 2.0), min(seconds, 3.0)))
+            left = _wait_until_gone(node_rest_url, market_id, party_id, min(LONGEST_CHECK, deadline - time.monotonic()))
+        except WalletError as error:
+            logger.error("The market-wide cancel failed: %s", error)
+            left = "orders of ours may be left on the market: cancel them by hand"
+            time.sleep(min(1.0, seconds / 2))
+        if not left:
+            break
+    return left
+
+
+def _wait_until_gone(node_rest_url: str, market_id: str, party_id: str, seconds: float) -> str:
+    """Ask REST until no live order of ours is on the market; say what is left after that time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            orders = client.get_open_orders(party_id=party_id, node_url=node_rest_url, one_try=True)
+            ids = [order["id"] for order in orders if order["marketId"] == market_id]
+            left = f"{len(ids)} orders of ours are left on the market, cancel them by hand: {', '.join(ids)}" if ids else ""
+        except (client.VegaApiError, LookupError, TypeError) as error:
+            left = f"orders of ours may be left on the market, cancel them by hand: {error}"
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.2)

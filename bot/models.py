@@ -1,0 +1,303 @@
+"""Records and their parsers: Vega's JSON in, human units out. Any thread; nothing here keeps state.
+
+Page: "Base models". Each parser takes a node from REST (names, every field) or from a stream (numbers, zeros left out).
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from bot.enums import AccountType, AssetStatus, MarketState, OrderError, OrderStatus, OrderType, Side, TimeInForce, TradingMode, enum_name
+from bot.submission import convert_to_decimals
+
+
+class ParseError(ValueError):
+    """A node that is not what the API promises: says which kind, what is wrong, and shows the node, shortened."""
+
+
+# Differs from the page: all records are frozen. The store replaces them whole, so that a reader in another thread never
+# sees a bid of one block beside an offer of the next.
+
+
+@dataclass(frozen=True)
+class ReferencePrice:
+    """Bid and ask of a market outside Vega; the page "External price" fills it."""
+
+    symbol: str
+    bid_price: float  # price units of that market
+    ask_price: float  # price units of that market
+
+
+@dataclass(frozen=True)
+class Position:
+    """A party's net holding on one market.
+
+    Source: REST `positions` at the start, then `stream/positions`. Spot markets have none.
+    """
+
+    party_id: str
+    market_id: str
+    open_volume: float  # contracts: above zero is long, below is short
+    average_entry_price: float  # price units of the market
+    unrealised_pnl: float  # units of the settlement asset
+    realised_pnl: float  # units of the settlement asset
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order as the last block left it.
+
+    Source: REST `orders` at the start, then `stream/orders`.
+    """
+
+    order_id: str
+    market_id: str
+    size: float  # contracts
+    remaining_size: float  # contracts
+    price: float  # price units of the market
+    order_type: str  # an OrderType name
+    time_in_force: str  # a TimeInForce name
+    status: str  # an OrderStatus name
+    party_id: str
+    side: str = "SIDE_UNSPECIFIED"  # a Side name
+    reason: str = ""  # an OrderError name where the network stopped or rejected the order, otherwise empty
+
+
+@dataclass(frozen=True)
+class Market:
+    """A market's terms, and its prices as of the last block.
+
+    Source: REST `markets` and `market/data/{id}/latest` at the start, then `stream/markets/data`.
+    """
+
+    market_id: str
+    state: str  # a MarketState name
+    trading_mode: str  # a TradingMode name
+    decimal_places: int  # of padded prices
+    position_decimal_places: int  # of padded sizes and volumes
+    code: str
+    name: str
+    settlement_asset_id: str  # on spot markets the quote asset
+
+    mark_price: float = 0  # price units, as the next two
+    best_bid_price: float = 0  # 0 while that side of the book is empty
+    best_offer_price: float = 0
+    best_bid_volume: float = 0  # contracts, as the next two
+    best_offer_volume: float = 0
+    open_interest: float = 0
+    tick_size: int = 1  # padded price: an order's padded price must be a multiple of it
+    base_asset_id: str = ""  # spot markets only
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A kind of money.
+
+    Source: REST `assets`.
+    """
+
+    asset_id: str
+    status: str  # an AssetStatus name
+    name: str
+    symbol: str
+    decimal_places: int  # of padded balances
+
+
+@dataclass(frozen=True)
+class Account:
+    """Money of one party, of one asset, for one purpose.
+
+    Source: REST `accounts` at the start, then `stream/accounts`.
+    """
+
+    owner: str
+    account_type: str  # an AccountType name
+    balance: float  # units of the asset
+    asset_id: str
+    market_id: str  # empty where the account is not tied to a market
+
+    def get_id(self) -> str:
+        """Return what tells this account from all others."""
+        return f"{self.owner}-{self.market_id}-{self.account_type}-{self.asset_id}"
+
+
+@dataclass(frozen=True)
+class AppState:
+    """Everything at once; nothing here uses it, but readers of the page look for it."""
+
+    accounts: list[Account]
+    orders: list[Order]
+    positions: list[Position]
+    assets: list[Asset]
+    reference_prices: list[ReferencePrice]
+    markets: list[Market]
+
+
+###########################################################
+#                  What parsers are made of               #
+###########################################################
+
+Record = TypeVar("Record")
+_INTEGER = re.compile(r"-?[0-9]{1,400}")  # longer ones are no amounts, and cost quadratic time to read
+
+
+def shortened(evidence: object) -> str:
+    """Return at most 200 characters of what a server sent, on one line, fit for a log."""
+    try:
+        text = evidence if isinstance(evidence, str) else json.dumps(evidence)
+    except (TypeError, ValueError, RecursionError):
+        text = repr(type(evidence))
+    text = " ".join(text[:1000].split())
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _raises_parse_error(parse: Callable[..., Record]) -> Callable[..., Record]:
+    """Make ParseError the only error of a parser, whatever the node holds."""
+
+    @functools.wraps(parse)
+    def checked(node: dict[str, Any], *args: Any, **kwargs: Any) -> Record:
+        try:
+            return parse(node, *args, **kwargs)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise ParseError(f"{parse.__name__}: {problem} in {shortened(node)}") from error
+
+    return checked
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{shortened(value)} is no text")
+    return value
+
+
+def _integer(value: Any) -> int:
+    """Return a padded integer; the API sends them as text."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"{shortened(value)} is no integer")
+
+
+def _name(kind: type[IntEnum], value: Any) -> str:
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        return enum_name(kind, value)
+    raise ValueError(f"{shortened(value)} is no {kind.__name__}")
+
+
+def _amount(decimal_places: int, value: Any) -> float:
+    return convert_to_decimals(decimal_places, _integer(value))
+
+
+###########################################################
+#                         Parsers                         #
+###########################################################
+# Streams leave out zeros, but not decimal amounts: fields read with `.get` are those that may be missing there.
+
+
+@_raises_parse_error
+def parse_asset(node: dict[str, Any]) -> Asset:
+    details = node["details"]
+    return Asset(
+        asset_id=_text(node["id"]),
+        status=_name(AssetStatus, node.get("status", 0)),
+        name=_text(details["name"]),
+        symbol=_text(details["symbol"]),
+        decimal_places=_integer(details["decimals"]),
+    )
+
+
+@_raises_parse_error
+def parse_account(node: dict[str, Any], asset_decimal_places: int) -> Account:
+    return Account(
+        owner=_text(node["owner"]),
+        account_type=_name(AccountType, node.get("type", 0)),
+        balance=_amount(asset_decimal_places, node["balance"]),
+        asset_id=_text(node["asset"]),
+        market_id=_text(node.get("marketId", "")),
+    )
+
+
+@_raises_parse_error
+def parse_order(node: dict[str, Any], position_decimal_places: int, price_decimal_places: int) -> Order:
+    return Order(
+        order_id=_text(node["id"]),
+        market_id=_text(node["marketId"]),
+        size=_amount(position_decimal_places, node.get("size", 0)),
+        remaining_size=_amount(position_decimal_places, node.get("remaining", 0)),
+        price=_amount(price_decimal_places, node["price"]),
+        order_type=_name(OrderType, node.get("type", 0)),
+        time_in_force=_name(TimeInForce, node.get("timeInForce", 0)),
+        status=_name(OrderStatus, node.get("status", 0)),
+        party_id=_text(node["partyId"]),
+        side=_name(Side, node.get("side", 0)),
+        reason=_name(OrderError, node.get("reason") or ""),
+    )
+
+
+@_raises_parse_error
+def parse_position(
+    node: dict[str, Any],
+    position_decimal_places: int,
+    price_decimal_places: int,
+    asset_decimal_places: int,
+) -> Position:
+    return Position(
+        party_id=_text(node["partyId"]),
+        market_id=_text(node["marketId"]),
+        open_volume=_amount(position_decimal_places, node.get("openVolume", 0)),
+        average_entry_price=_amount(price_decimal_places, node["averageEntryPrice"]),
+        unrealised_pnl=_amount(asset_decimal_places, node["unrealisedPnl"]),
+        realised_pnl=_amount(asset_decimal_places, node["realisedPnl"]),
+    )
+
+
+@_raises_parse_error
+def parse_market(node: dict[str, Any]) -> Market:
+    instrument = node["tradableInstrument"]["instrument"]
+    # Differs from the page, which knows futures only and stops at the first market of another product.
+    product = instrument.get("future") or instrument.get("perpetual") or instrument.get("spot")
+    if product is None:
+        raise ValueError(f"unknown product of {shortened(instrument.get('code'))}")
+    return Market(
+        market_id=_text(node["id"]),
+        state=_name(MarketState, node.get("state", 0)),
+        trading_mode=_name(TradingMode, node.get("tradingMode", 0)),
+        decimal_places=_integer(node.get("decimalPlaces", 0)),
+        position_decimal_places=_integer(node.get("positionDecimalPlaces", 0)),
+        code=_text(instrument["code"]),
+        name=_text(instrument["name"]),
+        settlement_asset_id=_text(product.get("settlementAsset") or product["quoteAsset"]),
+        tick_size=_integer(node.get("tickSize") or 1),
+        base_asset_id=_text(product.get("baseAsset", "")),
+    )
+
+
+@_raises_parse_error
+def parse_market_data(node: dict[str, Any], price_decimal_places: int, position_decimal_places: int) -> dict[str, Any]:
+    """Return the fields of `Market` that one block's market data replaces. Not on the page: there the store does it."""
+    return {
+        "mark_price": _amount(price_decimal_places, node["markPrice"]),
+        "best_bid_price": _amount(price_decimal_places, node["bestBidPrice"]),
+        "best_offer_price": _amount(price_decimal_places, node["bestOfferPrice"]),
+        # Differs from the page: volumes have the size's decimals, and streams leave zeros out.
+        "best_bid_volume": _amount(position_decimal_places, node.get("bestBidVolume", 0)),
+        "best_offer_volume": _amount(position_decimal_places, node.get("bestOfferVolume", 0)),
+        "open_interest": _amount(position_decimal_places, node.get("openInterest", 0)),
+        "trading_mode": _name(TradingMode, node.get("marketTradingMode", 0)),
+        "state": _name(MarketState, node.get("marketState", 0)),
+    }
+
+
+parsers: dict[str, Callable[..., Any]] = {
+    "markets": parse_market,
+    "assets": parse_asset,
+    "accounts": parse_account,
+    "orders": parse_order,
+    "positions": parse_position,
+}

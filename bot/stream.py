@@ -1,0 +1,275 @@
+"""One stream's connection: dialled, read until empty, lost, dialled again. What stands between websocket-client and rel.
+
+Not on the page, which hands rel itself to websocket-client, and pays with a slow loop, double dials, and dials that hold up
+everything. All of this runs on rel's thread, but for the dials.
+"""
+
+import contextlib
+import logging
+import queue
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Optional
+
+import rel
+import rel.registrar
+import websocket
+
+from bot.models import shortened
+
+logger = logging.getLogger(__name__)
+
+LONGEST_RECONNECT = 10  # seconds between two dials, where the node cannot be reached
+LONGEST_RECONNECT_AFTER_ERROR = 60  # seconds, where it can, and refuses the subscription
+LONGEST_DIAL = 5.0  # seconds for connect and handshake together
+LONGEST_WAIT = 0.05  # seconds that rel waits in its poll: how late a timer can be
+READ_SIZE = 65536  # bytes
+MOST_REPORTS = 20  # different complaints about one stream's frames in …
+REPORT_AGAIN = 600.0  # seconds
+
+
+class MainThread:
+    """Lets other threads have a function called on rel's thread: rel itself must not be touched from elsewhere.
+
+    Its socket pair is also what rel waits on while no stream is open. As it comes, rel never waits in the kernel: it
+    sleeps 0.6 ms, looks, reads one frame, and so on, which costs a twentieth of a core and holds each frame up. Here its
+    sleep is zero and its poll waits instead, until there is something to read, or LONGEST_WAIT has passed.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        rel.read(self._receiver, self._run)
+        rel.set_sleep(0)
+        rel.set_turbo(0)
+        rel.registrar.LISTEN_SELECT = rel.registrar.LISTEN_KQUEUE = LONGEST_WAIT
+        milliseconds = type(rel.rel.registrar) is rel.registrar.PollRegistrar  # poll takes those, epoll seconds
+        rel.registrar.LISTEN_POLL = LONGEST_WAIT * 1000 if milliseconds else LONGEST_WAIT
+
+    def call(self, function: Callable[..., Any], *args: Any) -> None:
+        self._calls.put(partial(function, *args))
+        with contextlib.suppress(BlockingIOError):  # full of wake-ups already
+            self._sender.send(b"!")
+
+    def _run(self) -> bool:
+        self._receiver.recv(READ_SIZE)
+        while not self._calls.empty():  # nobody else takes out
+            self._calls.get()()
+        return True  # rel: go on watching
+
+
+class Stream:
+    """What websocket-client takes for its dispatcher: one stream's way to rel, and its one pending redial.
+
+    websocket-client calls `signal`, `abort`, `buffwrite`, `read` and `timeout`, some from the thread that dials; they
+    hand over to the main thread, where all the rest runs.
+    """
+
+    app: Any  # a WebSocketApp; any, since some of what is used here is missing from its types
+    on_error: Callable[[Any, str], None]
+
+    def __init__(self, main_thread: MainThread, reconnect: float, on_open: Optional[Callable[[], Any]]):
+        self._main_thread = main_thread
+        self._reconnect = reconnect
+        self._on_open = on_open
+        self._inbox: Any = None  # an _Inbox; None while there is no connection
+        self._event: Any = None  # rel's, for that connection
+        self._lose: Callable[[], Any] = bool  # websocket-client's own reader; at the end of a stream it asks for a redial
+        self._reason: object = None  # why the connection was lost, where websocket-client cannot know
+        self._heard_at = 0.0  # time.monotonic() of the newest frame
+        self._dialling: Optional[Callable[[], Any]] = None  # the dial under way
+        self._redials = 0  # since the last good frame
+        self._losses: set[str] = set()  # words reported, since the last good frame
+        self._refused = False  # the newest frame was an error, or nothing we know
+        self._reports: dict[str, float] = {}  # complaint about a frame -> time.monotonic() when it was logged
+        self._closed = False
+
+    # Called by websocket-client.
+
+    def signal(self, number: int, callback: Callable[[], Any]) -> None:
+        """Do nothing: signals are the business of whoever calls `rel.dispatch()`."""
+
+    def abort(self) -> None:
+        """Do nothing, as above."""
+
+    def buffwrite(self, sock: "_Inbox", data: bytes, send: object, on_error: object) -> None:
+        """Send a pong or a close frame, at once: rel's write buffer would keep watching a socket that is gone."""
+        with contextlib.suppress(OSError):  # the next read finds out
+            sock.send(data)
+
+    def read(self, sock: socket.socket, callback: Callable[[], Any]) -> None:
+        """Take over a connection: the dial has succeeded."""
+        self._main_thread.call(self._open, sock, callback)
+
+    def timeout(self, seconds: float, callback: Callable[..., Any], *args: Any) -> None:
+        """Dial again later: the connection, or the dial, has failed."""
+        reason = self._reason or sys.exc_info()[1]  # websocket-client calls this while it handles the exception
+        self._main_thread.call(self._dial_later, reason, partial(callback, *args))
+
+    # Main thread.
+
+    def dial(self, connect: Callable[[], Any]) -> None:
+        """Connect on a thread of its own: name look-up, TLS and handshake may hang, and hold up nothing there."""
+        self._dialling = connect
+        self._reason = None
+        websocket.setdefaulttimeout(LONGEST_DIAL)  # bounds each step; `_check_dial` bounds them together
+        threading.Thread(target=connect, name=f"dial {stream_name(self.app.url)}", daemon=True).start()
+        rel.timeout(LONGEST_DIAL, self._check_dial, connect)
+
+    def _check_dial(self, connect: Callable[[], Any]) -> bool:
+        pending = self._dialling is connect
+        if pending:
+            self.drop(f"no handshake within {LONGEST_DIAL:.0f} s")
+        return pending  # rel: call me again, in case there was no socket yet to shut down
+
+    def drop(self, reason: str) -> None:
+        """Shut the raw socket down: a read that waits on it wakes, finds the end of the stream, and a redial follows."""
+        self._reason = reason
+        sock = self.app.sock and self.app.sock.sock
+        if sock:
+            with contextlib.suppress(OSError):  # gone already
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._inbox is not None:
+            self._event.delete()
+            self._inbox.close()
+            self._inbox = None
+
+    def silent_for(self) -> float:
+        """Return for how many seconds an open connection has sent nothing."""
+        return time.monotonic() - self._heard_at if self._inbox is not None else 0.0
+
+    def report(self, complaint: str, refused: bool = False) -> None:
+        """Log what is wrong with a frame, once for the same words; `refused` where the frame brought nothing at all."""
+        self._refused = refused
+        now = time.monotonic()
+        self._reports = {words: then for words, then in self._reports.items() if now - then < REPORT_AGAIN}
+        if complaint not in self._reports and len(self._reports) < MOST_REPORTS:
+            self._reports[complaint] = now
+            logger.warning("stream %s: %s", stream_name(self.app.url), complaint)
+
+    def _open(self, sock: socket.socket, callback: Callable[[], Any]) -> None:
+        self._dialling = None
+        if self._closed:
+            return sock.close()
+        self._inbox = self.app.sock.sock = _Inbox(sock)
+        self._lose = callback
+        self._heard_at = time.monotonic()
+        if self._on_open is not None:
+            self._on_open()
+        self._event = rel.read(sock, self._read_all)
+        self._read_all()  # the TLS layer may hold frames already, of which rel's poll knows nothing
+        return None
+
+    def _read_all(self) -> bool:
+        """Deliver what has come, up to READ_SIZE, so that no stream starves the others; return whether to go on watching."""
+        inbox = self._inbox
+        inbox.may_receive = True
+        while self._inbox is inbox:  # a callback may close it
+            try:
+                opcode, frame = self.app.sock.recv_data_frame()  # answers pings
+                if opcode == websocket.ABNF.OPCODE_CLOSE:
+                    return self._lost(_close_words(frame.data))
+                message = frame.data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else frame.data
+            except BlockingIOError:  # all read; half a frame stays in websocket-client's buffer until the rest comes
+                return True
+            except Exception as error:  # reset, bad UTF-8, unknown opcode, …: as it comes, out of rel.dispatch() they go
+                return self._lost(error)
+            self._heard_at = time.monotonic()
+            self._refused = False
+            self.app.on_message(self.app, message)
+            if self._redials and not self._refused:
+                logger.info("stream %s: back", stream_name(self.app.url))
+                self._redials = 0
+                self._losses.clear()
+        return False
+
+    def _lost(self, reason: object) -> bool:
+        self._reason = self._reason or reason
+        self._event.delete()
+        self._inbox.end()
+        self._inbox = None
+        self._lose()  # finds the end of the stream, closes the socket, and calls `timeout`
+        return False  # rel: stop watching
+
+    def _dial_later(self, reason: object, connect: Callable[[], Any]) -> None:
+        self._dialling = None
+        if self._closed:
+            return
+        longest = LONGEST_RECONNECT_AFTER_ERROR if self._refused else LONGEST_RECONNECT
+        seconds = min(self._reconnect * 2 ** min(self._redials, 10), max(longest, self._reconnect))
+        words = f"lost, {_failure_words(reason)}"
+        if words not in self._losses:  # say it once, not at each try
+            self._losses.add(words)
+            self.on_error(self.app, f"{words}; dialling again in {seconds:g} s")
+        self._redials += 1
+        self._refused = False
+        rel.timeout(seconds, self.dial, connect)
+
+
+class _Inbox:
+    """Stands where websocket-client keeps its socket: never blocks, and asks the kernel once for many frames.
+
+    The client reads a frame in two or three pieces, a system call each, and waits for pieces that have not come.
+    Here it gets them from memory; where they are not there yet, BlockingIOError takes it back out, and it resumes in the
+    middle of the frame at the next wake-up. One receive a wake-up, and no more than READ_SIZE, is what keeps it fair.
+    """
+
+    def __init__(self, sock: socket.socket):
+        sock.setblocking(False)
+        self._sock = sock
+        self._data = b""
+        self._position = 0
+        self._ended = False
+        self.may_receive = False  # set by whoever knows that the socket is readable
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def gettimeout(self) -> float:
+        return 0.0  # websocket-client: do not wait for what is not there
+
+    def end(self) -> None:
+        """Let the next read find the end of the stream."""
+        self._ended = True
+
+    def recv(self, size: int) -> bytes:
+        if self._ended:
+            return b""
+        if self._position == len(self._data):
+            if not self.may_receive:
+                raise BlockingIOError
+            self.may_receive = False
+            try:
+                self._data = self._sock.recv(READ_SIZE)  # with TLS a whole record, so none is left in its buffer
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                raise BlockingIOError from error  # as itself, websocket-client takes it for a loss
+            self._position = 0
+        data = self._data[self._position : self._position + size]
+        self._position += len(data)
+        return data
+
+
+def stream_name(url: str) -> str:
+    """Return a stream's name: what stands between `/stream/` and the parameters."""
+    return url.partition("/stream/")[2].partition("?")[0] or url
+
+
+def _close_words(body: bytes) -> str:
+    code, words = int.from_bytes(body[:2], "big"), body[2:].decode(errors="replace")
+    return f"closed by the node ({code or 'no code'}{': ' if words else ''}{shortened(words)})"
+
+
+def _failure_words(reason: object) -> str:
+    if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text has all headers
+        return f"handshake answered HTTP {reason.status_code}: {shortened((reason.resp_body or b'').decode(errors='replace'))}"
+    return shortened(str(reason) or repr(reason))

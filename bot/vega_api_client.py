@@ -1,0 +1,153 @@
+"""REST reads from a data node, page by page. Any thread: it keeps no state but pooled connections.
+
+Page: "Getting started". Each function is one call of the API; what comes back are the API's own nodes, not yet parsed.
+"""
+
+import functools
+from typing import Any, Optional
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from bot.models import shortened
+
+TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer comes
+ONE_TRY_TIMEOUTS = (0.5, 0.5)  # for look-ups between two frames: a second at most
+LONGEST_RETRY_AFTER = 10.0  # seconds that we wait where a node asks us to
+
+
+class VegaApiError(Exception):
+    """A REST call that failed: names the call, and has the node's own words where it sent any."""
+
+    def __init__(self, path: str, problem: str, status: Optional[int] = None):
+        super().__init__(f"GET {path}: {problem}")
+        # Worth another try: no answer, or a node that is busy or broken; not one that understood and said no.
+        self.may_pass = status is None or status == requests.codes.ok or status == requests.codes.too_many or status >= 500
+
+
+class OutOfTimeError(Exception):
+    """For a signal handler to raise into a call that has taken too long; the call says it with its name."""
+
+
+class _Retry(Retry):
+    """urllib3's Retry, which waits as long as Retry-After says; a node that says an hour must not hold the bot."""
+
+    def get_retry_after(self, response: Any) -> Optional[float]:
+        seconds = super().get_retry_after(response)
+        return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER)
+
+
+@functools.cache  # one session for all calls: its connections stay open from one call to the next
+def _session(tries: int) -> requests.Session:
+    retry = _Retry(
+        total=tries - 1,
+        backoff_factor=0.5,  # seconds, doubled each time
+        status_forcelist=(429, 502, 503, 504),
+        raise_on_status=False,  # the last answer has the node's words
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
+
+
+def _words(response: requests.Response) -> str:
+    """Return the node's own words: `details[0]` says more than `message`, which only repeats the code."""
+    try:
+        body = response.json()
+        detail = (body.get("details") or [body])[0]
+        words = [detail["message"], detail.get("inner", "")]
+        return f"HTTP {response.status_code}, {': '.join(word for word in words if word)}"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return f"HTTP {response.status_code}, {shortened(response.text) or response.reason}"
+
+
+def execute_get_request(path: str, key: str, node_url: str, one_try: bool = False) -> Any:
+    """Ask once and return what the answer holds under `key`.
+
+    What may pass (429, 502, 503, 504, a lost connection) is tried again, four times in all; with `one_try` nothing is,
+    and the call takes a second at most.
+
+    Raises:
+        VegaApiError: with the node's own words.
+    """
+    session, timeouts = (_session(1), ONE_TRY_TIMEOUTS) if one_try else (_session(4), TIMEOUTS)
+    try:
+        response = session.get(f"{node_url}/{path}", timeout=timeouts)
+    except (requests.RequestException, OutOfTimeError) as error:
+        raise VegaApiError(path, f"no answer from {node_url}: {shortened(str(error))}") from error
+    if response.status_code != requests.codes.ok:
+        raise VegaApiError(path, _words(response), response.status_code)
+    try:
+        return response.json()[key]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise VegaApiError(path, f"not the JSON we know, but {shortened(response.text)}") from error
+
+
+def execute_unrollable_get_request(path: str, key: str, node_url: str, one_try: bool = False) -> list[dict[str, Any]]:
+    """Ask page after page and return all nodes.
+
+    Raises:
+        VegaApiError: with the node's own words, or where the pages go round in circles.
+    """
+    nodes: list[dict[str, Any]] = []
+    cursors: set[str] = set()
+    next_page = path
+    while True:
+        page = execute_get_request(next_page, key, node_url, one_try)
+        try:
+            nodes.extend(edge["node"] for edge in page["edges"])
+            if not page["pageInfo"]["hasNextPage"]:
+                return nodes
+            cursor = page["pageInfo"]["endCursor"]
+            # Differs from the page, which always goes on with `&`: `markets` and `assets` have no `?` yet.
+            next_page = f"{path}{'&' if '?' in path else '?'}pagination.after={quote(cursor, safe='')}"
+        except (LookupError, TypeError) as error:
+            raise VegaApiError(path, f"not a page of {key}, but {shortened(page)}") from error
+        if cursor in cursors:
+            raise VegaApiError(path, f"the page after cursor {shortened(cursor)} names itself as the next")
+        cursors.add(cursor)
+
+
+# https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-markets
+def get_markets(node_url: str) -> list[dict[str, Any]]:
+    return execute_unrollable_get_request(path="markets", key="markets", node_url=node_url)
+
+
+# https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-get-market
+def get_market(node_url: str, market_id: str, one_try: bool = False) -> dict[str, Any]:
+    market: dict[str, Any] = execute_get_request(path=f"market/{market_id}", key="market", node_url=node_url, one_try=one_try)
+    return market
+
+
+# https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-get-latest-market-data
+def get_market_data(node_url: str, market_id: str) -> dict[str, Any]:
+    market_data: dict[str, Any] = execute_get_request(path=f"market/data/{market_id}/latest", key="marketData", node_url=node_url)
+    return market_data
+
+
+# https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-assets
+def get_assets(node_url: str, one_try: bool = False) -> list[dict[str, Any]]:
+    return execute_unrollable_get_request(path="assets", key="assets", node_url=node_url, one_try=one_try)
+
+
+# https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-accounts
+def get_accounts(party_id: str, node_url: str) -> list[dict[str, Any]]:
+    return execute_unrollable_get_request(path=f"accounts?filter.partyIds={party_id}", key="accounts", node_url=node_url)
+
+
+# https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-orders
+def get_open_orders(party_id: str, node_url: str, one_try: bool = False) -> list[dict[str, Any]]:
+    return execute_unrollable_get_request(
+        path=f"orders?filter.partyIds={party_id}&filter.liveOnly=true", key="orders", node_url=node_url, one_try=one_try
+    )
+
+
+# https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-positions
+def get_positions(party_id: str, node_url: str, market_id: Optional[str] = None) -> list[dict[str, Any]]:
+    path = f"positions?filter.partyIds={party_id}"
+    if market_id is not None:
+        path += f"&filter.marketIds={market_id}"
+    return execute_unrollable_get_request(path=path, key="positions", node_url=node_url)

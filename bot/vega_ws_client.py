@@ -1,0 +1,161 @@
+"""One WebSocketApp a stream, all dispatched by rel.
+
+Page: "WebSocket connections". Callbacks run on the main thread, inside `rel.dispatch()`; so does everything here but the
+dials, which take a short-lived thread each, so that a node that does not answer holds up nothing but its own stream.
+"""
+
+import contextlib
+import json
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Optional, Union
+
+import rel
+import websocket
+
+from bot.models import ParseError, shortened
+from bot.stream import MainThread, Stream, stream_name
+
+logger = logging.getLogger(__name__)
+
+RECONNECT = 5  # seconds until a lost stream is dialled again; doubled at each further try
+LONGEST_SILENCE = 5.0  # seconds on a stream that sends each block
+
+
+class VegaWebSocketClient:
+    """Subscribes to a data node's streams; `rel.dispatch()` then delivers their frames."""
+
+    def __init__(self, data_node_url: str, reconnect: int = RECONNECT):
+        self._data_node_url = data_node_url
+        self._reconnect = reconnect
+        self._main_thread: Optional[MainThread] = None
+        self._streams: list[Stream] = []
+
+    def _on_error(self, ws: websocket.WebSocketApp, err: Union[Exception, str]) -> None:
+        """Report that a stream was lost: once, not for each try to get it back."""
+        logger.error("stream %s: %s", stream_name(ws.url), err)
+
+    def _on_message(
+        self,
+        message: Union[str, bytes],
+        callback: Callable[[dict[str, Any]], Any],
+        report: Optional[Callable[..., None]] = None,
+    ) -> None:
+        """Pass a frame's result on; report what is none, in the server's words."""
+        report = report or self._report
+        try:
+            if isinstance(message, bytes):
+                raise ValueError("binary")
+            content = json.loads(message)
+        except (ValueError, RecursionError) as error:
+            report(f"not JSON ({shortened(str(error))}): {shortened(repr(message[:200]))}", refused=True)
+            return
+        if not isinstance(content, dict) or not isinstance(content.get("result"), dict):
+            report(_error_words(content) or f"a frame of unknown shape: {shortened(content)}", refused=True)
+            return
+        try:
+            callback(content["result"])
+        except ParseError as error:
+            report(str(error))
+
+    def _report(self, complaint: str, refused: bool = False) -> None:
+        logger.warning("stream: %s", complaint)
+
+    def stop(self) -> None:
+        """End `rel.dispatch()` and the streams. Any thread; the second time it does nothing."""
+        if rel.is_running() and self._main_thread is not None:
+            self._main_thread.call(self._end)  # Differs from the page: rel.abort() elsewhere races with rel's loop.
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        rel.abort()
+        for stream in self._streams:
+            stream.close()
+
+    # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-data
+    def subscribe_market_data(self, market_id: str, callback: Callable[[dict[str, Any]], Any]) -> None:
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/markets/data?marketIds={market_id}", callback=callback)
+        # There is market data each block: where it stops, the others have stopped too, but could not be told from idle.
+        rel.timeout(LONGEST_SILENCE / 10, self._check_silence, self._streams[-1])
+
+    # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-orders
+    def subscribe_orders(
+        self,
+        market_id: Optional[str],
+        party_id: str,
+        callback: Callable[[dict[str, Any]], Any],
+        on_open: Optional[Callable[[], Any]] = None,
+    ) -> None:
+        """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two."""
+        market = f"marketIds={market_id}&" if market_id is not None else ""
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}", callback, on_open)
+
+    # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-positions
+    def subscribe_positions(
+        self,
+        market_id: Optional[str],
+        party_id: str,
+        callback: Callable[[dict[str, Any]], Any],
+        on_open: Optional[Callable[[], Any]] = None,
+    ) -> None:
+        market = f"marketId={market_id}&" if market_id is not None else ""
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/positions?{market}partyId={party_id}", callback, on_open)
+
+    # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-accounts
+    def subscribe_accounts(
+        self,
+        market_id: Optional[str],
+        party_id: str,
+        callback: Callable[[dict[str, Any]], Any],
+        on_open: Optional[Callable[[], Any]] = None,
+    ) -> None:
+        market = f"marketId={market_id}&" if market_id is not None else ""
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}", callback, on_open)
+
+    def subscribe_endpoint(
+        self,
+        url: str,
+        callback: Callable[[dict[str, Any]], Any],
+        on_open: Optional[Callable[[], Any]] = None,
+    ) -> None:
+        """Dial a stream, and again whenever it is lost. Main thread.
+
+        Args:
+            url: the stream's address.
+            callback: takes the `result` of each frame, on the main thread, inside `rel.dispatch()`. ParseError is
+                reported; any other exception ends `rel.dispatch()`.
+            on_open: called there too, before the first frame of each new connection.
+        """
+        if self._main_thread is None:
+            self._main_thread = MainThread()
+            logging.getLogger("websocket").setLevel(logging.CRITICAL)  # says at each try what is reported here once
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else wants Ctrl+C
+                rel.signal(signal.SIGINT, self.stop)
+        stream = Stream(self._main_thread, self._reconnect, on_open)
+        # Differs from the page: no on_error. With `reconnect`, the app calls it for a failed first dial only.
+        stream.app = websocket.WebSocketApp(
+            url,
+            on_message=lambda _, msg: self._on_message(message=msg, callback=callback, report=stream.report),
+        )
+        stream.on_error = self._on_error
+        self._streams.append(stream)
+        stream.dial(partial(stream.app.run_forever, dispatcher=stream, reconnect=self._reconnect, skip_utf8_validation=True))
+
+    def _check_silence(self, stream: "Stream") -> bool:
+        if stream.silent_for() > LONGEST_SILENCE:
+            for each in self._streams:
+                each.drop(f"no market data for {LONGEST_SILENCE:.0f} s")
+        return True  # rel: call me again
+
+
+def _error_words(content: Any) -> Optional[str]:
+    """Return the server's own words where a frame is an error; unknown paths come without the `error` around them."""
+    with contextlib.suppress(LookupError, TypeError, AttributeError):
+        error = content.get("error") or content
+        detail = (error.get("details") or [{}])[0]
+        words = [error["message"], detail.get("message"), detail.get("inner")]
+        return f"the node says: {shortened(': '.join(word for word in words if word))}"
+    return None

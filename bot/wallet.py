@@ -1,0 +1,78 @@
+"""JSON-RPC to the Vega wallet. One thread at a time: the loop's, then, when that has ended, the main one.
+
+Page: "Getting started". A success only says that the network took the transaction in; what became of it comes over the
+orders stream.
+"""
+
+from typing import Any
+
+import requests
+
+from bot.models import shortened
+
+TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
+_HINTS = {  # what the wallet says, or the lack of an answer -> what to do
+    "Authorization header": "check WALLET_TOKEN",
+    "token": "check WALLET_TOKEN: is it the one of this wallet, whole, and not expired?",
+    "public key": "check PARTY_ID: the key must be in the wallet that WALLET_TOKEN is for",
+    "Connection refused": "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent",
+}
+
+
+class WalletError(Exception):
+    """A transaction that the wallet did not take, or may not have taken: the wallet's own words, and a hint."""
+
+
+class VegaWallet:
+    """Signs and sends transactions with one key of a wallet."""
+
+    def __init__(self, token: str, wallet_url: str, pub_key: str):
+        self._token = token
+        self._url = f"{wallet_url}/api/v2/requests"
+        self._pub_key = pub_key
+        self._session = requests.Session()
+
+    def submit_transaction(self, transaction: dict[str, Any], timeouts: tuple[float, float] = TIMEOUTS) -> str:
+        """Send one transaction and wait for the wallet's answer.
+
+        Args:
+            transaction: what `instruction_to_json` returns, or another of the API's commands.
+            timeouts: seconds to connect, and to answer.
+
+        Returns:
+            The transaction's hash.
+
+        Raises:
+            WalletError: refused, or no answer that can be read. The transaction may be carried out all the same.
+        """
+        request = {
+            "jsonrpc": "2.0",
+            "id": "request",
+            "method": "client.send_transaction",
+            "params": {"publicKey": self._pub_key, "sendingMode": "TYPE_SYNC", "transaction": transaction},
+        }
+        headers = {"Origin": "streaming-data-bot", "Authorization": f"VWT {self._token}"}
+        try:
+            # A redirect would carry the token to wherever the answer says.
+            response = self._session.post(self._url, json=request, headers=headers, timeout=timeouts, allow_redirects=False)
+        except requests.Timeout as error:
+            raise self._error(f"no answer within {sum(timeouts):.1f} s; the transaction may still be carried out") from error
+        except requests.RequestException as error:
+            raise self._error(str(error)) from error
+        return self._transaction_hash(response)
+
+    def _transaction_hash(self, response: requests.Response) -> str:
+        # Differs from the page, which never looks at the answer.
+        try:
+            body = response.json()
+            if "error" in body:
+                error = body["error"]
+                raise self._error(f"HTTP {response.status_code}, {error['message']}: {error['data']}")
+            return str(body["result"]["transactionHash"])
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise self._error(f"HTTP {response.status_code}, {response.text or response.reason}") from error
+
+    def _error(self, words: str) -> WalletError:
+        words = shortened(words.replace(self._token, "<token>"))  # an answer may echo what we sent
+        hint = next((hint for sign, hint in _HINTS.items() if sign in words), None)
+        return WalletError(f"wallet: {words}" + (f" ({hint})" if hint else ""))
