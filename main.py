@@ -18,7 +18,8 @@ import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
 from bot.lifecycle import Life, clear_market, install_signal_handlers, start
-from bot.models import Market, ParseError
+from bot.models import Market
+from bot.parsing import ParseError
 from bot.settings import SettingsError, load_settings
 from bot.wallet import VegaWallet, WalletError
 
@@ -241,6 +242,8 @@ if __name__ == "__main__":
         level=settings.log_level,
         format="%(asctime)s %(message)s",
     )
+    if settings.log_level > logging.DEBUG:
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each try; the call says it once, at the end
     sys.exit(
         main(
             node_rest_url=settings.node_rest_url,

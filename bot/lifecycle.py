@@ -75,6 +75,8 @@ def start(vega_store: store.VegaStore, market_id: str, party_id: str) -> None:
             except client.VegaApiError as error:
                 if not error.may_pass:
                     raise
+                if isinstance(error.__cause__, client.OutOfTimeError):
+                    raise problem or error from None
                 if problem is None:
                     logger.warning("%s; trying for %.0f s", error, LONGEST_START)
                 problem = error

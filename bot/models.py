@@ -3,21 +3,13 @@
 Page: "Base models". Each parser takes a node from REST (names, every field) or from a stream (numbers, zeros left out).
 """
 
-import functools
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any
 
-from bot.enums import AccountType, AssetStatus, MarketState, OrderError, OrderStatus, OrderType, Side, TimeInForce, TradingMode, enum_name
-from bot.submission import convert_to_decimals
-
-
-class ParseError(ValueError):
-    """A node that is not what the API promises: says which kind, what is wrong, and shows the node, shortened."""
-
+from bot.enums import AccountType, AssetStatus, MarketState, OrderError, OrderStatus, OrderType, Side, TimeInForce, TradingMode
+from bot.parsing import ParseError as ParseError
+from bot.parsing import amount, decimals, integer, name, raises_parse_error, shortened, text
 
 # Differs from the page: all records are frozen. The store replaces them whole, so that a reader in another thread never
 # sees a bid of one block beside an offer of the next.
@@ -138,109 +130,52 @@ class AppState:
 
 
 ###########################################################
-#                  What parsers are made of               #
-###########################################################
-
-Record = TypeVar("Record")
-_INTEGER = re.compile(r"-?[0-9]{1,400}")  # longer ones are no amounts, and cost quadratic time to read
-
-
-def shortened(evidence: object) -> str:
-    """Return at most 200 characters of what a server sent, on one line, fit for a log."""
-    try:
-        text = evidence if isinstance(evidence, str) else json.dumps(evidence)
-    except (TypeError, ValueError, RecursionError):
-        text = repr(type(evidence))
-    text = " ".join(text[:1000].split())
-    return text if len(text) <= 200 else text[:200] + "…"
-
-
-def _raises_parse_error(parse: Callable[..., Record]) -> Callable[..., Record]:
-    """Make ParseError the only error of a parser, whatever the node holds."""
-
-    @functools.wraps(parse)
-    def checked(node: dict[str, Any], *args: Any, **kwargs: Any) -> Record:
-        try:
-            return parse(node, *args, **kwargs)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            problem = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise ParseError(f"{parse.__name__}: {problem} in {shortened(node)}") from error
-
-    return checked
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{shortened(value)} is no text")
-    return value
-
-
-def _integer(value: Any) -> int:
-    """Return a padded integer; the API sends them as text."""
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ValueError(f"{shortened(value)} is no integer")
-
-
-def _name(kind: type[IntEnum], value: Any) -> str:
-    if isinstance(value, (int, str)) and not isinstance(value, bool):
-        return enum_name(kind, value)
-    raise ValueError(f"{shortened(value)} is no {kind.__name__}")
-
-
-def _amount(decimal_places: int, value: Any) -> float:
-    return convert_to_decimals(decimal_places, _integer(value))
-
-
-###########################################################
 #                         Parsers                         #
 ###########################################################
 # Streams leave out zeros, but not decimal amounts: fields read with `.get` are those that may be missing there.
 
 
-@_raises_parse_error
+@raises_parse_error
 def parse_asset(node: dict[str, Any]) -> Asset:
     details = node["details"]
     return Asset(
-        asset_id=_text(node["id"]),
-        status=_name(AssetStatus, node.get("status", 0)),
-        name=_text(details["name"]),
-        symbol=_text(details["symbol"]),
-        decimal_places=_integer(details["decimals"]),
+        asset_id=text(node["id"]),
+        status=name(AssetStatus, node.get("status", 0)),
+        name=text(details["name"]),
+        symbol=text(details["symbol"]),
+        decimal_places=decimals(details["decimals"]),
     )
 
 
-@_raises_parse_error
+@raises_parse_error
 def parse_account(node: dict[str, Any], asset_decimal_places: int) -> Account:
     return Account(
-        owner=_text(node["owner"]),
-        account_type=_name(AccountType, node.get("type", 0)),
-        balance=_amount(asset_decimal_places, node["balance"]),
-        asset_id=_text(node["asset"]),
-        market_id=_text(node.get("marketId", "")),
+        owner=text(node["owner"]),
+        account_type=name(AccountType, node.get("type", 0)),
+        balance=amount(asset_decimal_places, node["balance"]),
+        asset_id=text(node["asset"]),
+        market_id=text(node.get("marketId", "")),
     )
 
 
-@_raises_parse_error
+@raises_parse_error
 def parse_order(node: dict[str, Any], position_decimal_places: int, price_decimal_places: int) -> Order:
     return Order(
-        order_id=_text(node["id"]),
-        market_id=_text(node["marketId"]),
-        size=_amount(position_decimal_places, node.get("size", 0)),
-        remaining_size=_amount(position_decimal_places, node.get("remaining", 0)),
-        price=_amount(price_decimal_places, node["price"]),
-        order_type=_name(OrderType, node.get("type", 0)),
-        time_in_force=_name(TimeInForce, node.get("timeInForce", 0)),
-        status=_name(OrderStatus, node.get("status", 0)),
-        party_id=_text(node["partyId"]),
-        side=_name(Side, node.get("side", 0)),
-        reason=_name(OrderError, node.get("reason") or ""),
+        order_id=text(node["id"]),
+        market_id=text(node["marketId"]),
+        size=amount(position_decimal_places, node.get("size", 0)),
+        remaining_size=amount(position_decimal_places, node.get("remaining", 0)),
+        price=amount(price_decimal_places, node["price"]),
+        order_type=name(OrderType, node.get("type", 0)),
+        time_in_force=name(TimeInForce, node.get("timeInForce", 0)),
+        status=name(OrderStatus, node.get("status", 0)),
+        party_id=text(node["partyId"]),
+        side=name(Side, node.get("side", 0)),
+        reason=name(OrderError, node.get("reason") or ""),
     )
 
 
-@_raises_parse_error
+@raises_parse_error
 def parse_position(
     node: dict[str, Any],
     position_decimal_places: int,
@@ -248,16 +183,16 @@ def parse_position(
     asset_decimal_places: int,
 ) -> Position:
     return Position(
-        party_id=_text(node["partyId"]),
-        market_id=_text(node["marketId"]),
-        open_volume=_amount(position_decimal_places, node.get("openVolume", 0)),
-        average_entry_price=_amount(price_decimal_places, node["averageEntryPrice"]),
-        unrealised_pnl=_amount(asset_decimal_places, node["unrealisedPnl"]),
-        realised_pnl=_amount(asset_decimal_places, node["realisedPnl"]),
+        party_id=text(node["partyId"]),
+        market_id=text(node["marketId"]),
+        open_volume=amount(position_decimal_places, node.get("openVolume", 0)),
+        average_entry_price=amount(price_decimal_places, node["averageEntryPrice"]),
+        unrealised_pnl=amount(asset_decimal_places, node["unrealisedPnl"]),
+        realised_pnl=amount(asset_decimal_places, node["realisedPnl"]),
     )
 
 
-@_raises_parse_error
+@raises_parse_error
 def parse_market(node: dict[str, Any]) -> Market:
     instrument = node["tradableInstrument"]["instrument"]
     # Differs from the page, which knows futures only and stops at the first market of another product.
@@ -265,32 +200,32 @@ def parse_market(node: dict[str, Any]) -> Market:
     if product is None:
         raise ValueError(f"unknown product of {shortened(instrument.get('code'))}")
     return Market(
-        market_id=_text(node["id"]),
-        state=_name(MarketState, node.get("state", 0)),
-        trading_mode=_name(TradingMode, node.get("tradingMode", 0)),
-        decimal_places=_integer(node.get("decimalPlaces", 0)),
-        position_decimal_places=_integer(node.get("positionDecimalPlaces", 0)),
-        code=_text(instrument["code"]),
-        name=_text(instrument["name"]),
-        settlement_asset_id=_text(product.get("settlementAsset") or product["quoteAsset"]),
-        tick_size=_integer(node.get("tickSize") or 1),
-        base_asset_id=_text(product.get("baseAsset", "")),
+        market_id=text(node["id"]),
+        state=name(MarketState, node.get("state", 0)),
+        trading_mode=name(TradingMode, node.get("tradingMode", 0)),
+        decimal_places=decimals(node.get("decimalPlaces", 0)),
+        position_decimal_places=decimals(node.get("positionDecimalPlaces", 0)),
+        code=text(instrument["code"]),
+        name=text(instrument["name"]),
+        settlement_asset_id=text(product.get("settlementAsset") or product["quoteAsset"]),
+        tick_size=integer(node.get("tickSize") or 1) or 1,
+        base_asset_id=text(product.get("baseAsset", "")),
     )
 
 
-@_raises_parse_error
+@raises_parse_error
 def parse_market_data(node: dict[str, Any], price_decimal_places: int, position_decimal_places: int) -> dict[str, Any]:
     """Return the fields of `Market` that one block's market data replaces. Not on the page: there the store does it."""
     return {
-        "mark_price": _amount(price_decimal_places, node["markPrice"]),
-        "best_bid_price": _amount(price_decimal_places, node["bestBidPrice"]),
-        "best_offer_price": _amount(price_decimal_places, node["bestOfferPrice"]),
+        "mark_price": amount(price_decimal_places, node["markPrice"]),
+        "best_bid_price": amount(price_decimal_places, node["bestBidPrice"]),
+        "best_offer_price": amount(price_decimal_places, node["bestOfferPrice"]),
         # Differs from the page: volumes have the size's decimals, and streams leave zeros out.
-        "best_bid_volume": _amount(position_decimal_places, node.get("bestBidVolume", 0)),
-        "best_offer_volume": _amount(position_decimal_places, node.get("bestOfferVolume", 0)),
-        "open_interest": _amount(position_decimal_places, node.get("openInterest", 0)),
-        "trading_mode": _name(TradingMode, node.get("marketTradingMode", 0)),
-        "state": _name(MarketState, node.get("marketState", 0)),
+        "best_bid_volume": amount(position_decimal_places, node.get("bestBidVolume", 0)),
+        "best_offer_volume": amount(position_decimal_places, node.get("bestOfferVolume", 0)),
+        "open_interest": amount(position_decimal_places, node.get("openInterest", 0)),
+        "trading_mode": name(TradingMode, node.get("marketTradingMode", 0)),
+        "state": name(MarketState, node.get("marketState", 0)),
     }
 
 

@@ -40,7 +40,11 @@ def load_settings() -> Settings:
     Raises:
         SettingsError: with all problems at once.
     """
-    dotenv.load_dotenv(dotenv.find_dotenv(usecwd=True))
+    path = dotenv.find_dotenv(usecwd=True)
+    try:
+        dotenv.load_dotenv(path)
+    except (OSError, ValueError) as error:  # not to be read, or no UTF-8, or a NUL in it
+        raise SettingsError(f"{path} cannot be read, save it as UTF-8 text: {error}") from error
     keys = [*_KEY_NAMES, *_URL_SCHEMES, "WALLET_TOKEN"]
     values = {key: os.environ.get(key, "").strip() for key in keys}
     log_level = os.environ.get("LOG_LEVEL", "").strip().upper() or "INFO"

@@ -20,7 +20,8 @@ import rel
 import rel.registrar
 import websocket
 
-from bot.models import shortened
+from bot.deadline import shut_down
+from bot.parsing import shortened
 
 logger = logging.getLogger(__name__)
 
@@ -133,9 +134,8 @@ class Stream:
         """Shut the raw socket down: a read that waits on it wakes, finds the end of the stream, and a redial follows."""
         self._reason = reason
         sock = self.app.sock and self.app.sock.sock
-        if sock:
-            with contextlib.suppress(OSError):  # gone already
-                sock.shutdown(socket.SHUT_RDWR)
+        if sock is not None:
+            shut_down(sock.raw if sock is self._inbox else sock)
 
     def close(self) -> None:
         self._closed = True
@@ -226,14 +226,14 @@ class _Inbox:
 
     def __init__(self, sock: socket.socket):
         sock.setblocking(False)
-        self._sock = sock
+        self.raw = sock
         self._data = b""
         self._position = 0
         self._ended = False
         self.may_receive = False  # set by whoever knows that the socket is readable
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
+        return getattr(self.raw, name)
 
     def gettimeout(self) -> float:
         return 0.0  # websocket-client: do not wait for what is not there
@@ -250,7 +250,7 @@ class _Inbox:
                 raise BlockingIOError
             self.may_receive = False
             try:
-                self._data = self._sock.recv(READ_SIZE)  # with TLS a whole record, so none is left in its buffer
+                self._data = self.raw.recv(READ_SIZE)  # with TLS a whole record, so none is left in its buffer
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 raise BlockingIOError from error  # as itself, websocket-client takes it for a loss
             self._position = 0
@@ -272,4 +272,4 @@ def _close_words(body: bytes) -> str:
 def _failure_words(reason: object) -> str:
     if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text has all headers
         return f"handshake answered HTTP {reason.status_code}: {shortened((reason.resp_body or b'').decode(errors='replace'))}"
-    return shortened(str(reason) or repr(reason))
+    return shortened(str(reason) or repr(reason)).rstrip(".")

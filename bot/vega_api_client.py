@@ -8,13 +8,15 @@ from typing import Any, Optional
 from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from bot.models import shortened
+from bot.deadline import DeadlineAdapter, deadline
+from bot.parsing import root_cause, shortened
 
 TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer comes
-ONE_TRY_TIMEOUTS = (0.5, 0.5)  # for look-ups between two frames: a second at most
+LONGEST_CALL = 30.0  # seconds, all tries together
+ONE_TRY_TIMEOUTS = (0.5, 0.5)  # for look-ups between two frames, …
+LONGEST_TRY = 0.9  # … which take a second at most
 LONGEST_RETRY_AFTER = 10.0  # seconds that we wait where a node asks us to
 
 
@@ -49,7 +51,7 @@ def _session(tries: int) -> requests.Session:
     )
     session = requests.Session()
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
+        session.mount(scheme, DeadlineAdapter(max_retries=retry))
     return session
 
 
@@ -75,9 +77,12 @@ def execute_get_request(path: str, key: str, node_url: str, one_try: bool = Fals
     """
     session, timeouts = (_session(1), ONE_TRY_TIMEOUTS) if one_try else (_session(4), TIMEOUTS)
     try:
-        response = session.get(f"{node_url}/{path}", timeout=timeouts)
-    except (requests.RequestException, OutOfTimeError) as error:
-        raise VegaApiError(path, f"no answer from {node_url}: {shortened(str(error))}") from error
+        with deadline(LONGEST_TRY if one_try else LONGEST_CALL):
+            response = session.get(f"{node_url}/{path}", timeout=timeouts)
+    except OutOfTimeError as error:
+        raise VegaApiError(path, f"no answer from {node_url}: {error}") from error
+    except requests.RequestException as error:
+        raise VegaApiError(path, f"no answer from {node_url}: {root_cause(error)}") from error
     if response.status_code != requests.codes.ok:
         raise VegaApiError(path, _words(response), response.status_code)
     try:

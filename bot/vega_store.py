@@ -15,13 +15,14 @@ from typing import Any, Optional, TypeVar
 
 import bot.models as parsers
 import bot.vega_api_client as api
-from bot.models import Account, Asset, Market, Order, ParseError, Position
-from bot.vega_api_client import VegaApiError
-from bot.vega_ws_client import VegaWebSocketClient
+from bot.models import Account, Asset, Market, Order, Position
+from bot.parsing import ParseError, Snapshot, nodes_of, parse_all, shortened
+from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 
 logger = logging.getLogger(__name__)
 
 LIVE = ("STATUS_ACTIVE", "STATUS_PARKED")  # what REST calls live: resting, or pegged and waiting
+REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
 ASK_AGAIN = 60.0  # seconds until an id that REST did not know is looked up again
 PAUSE_AFTER_FAILURE = 2.0  # seconds without look-ups after one that failed: a list can hold many unknown ids
 
@@ -37,7 +38,7 @@ class VegaStore:
     block and never changes afterwards.
     """
 
-    def __init__(self, websocket_url: str, rest_api_url: str):
+    def __init__(self, websocket_url: str, rest_api_url: str, reconnect: int = RECONNECT):
         self._accounts: dict[str, Account] = {}  # Account.get_id() -> account
         self._orders: dict[str, Order] = {}  # order id -> live order
         self._assets: dict[str, Asset] = {}  # asset id -> asset
@@ -52,12 +53,14 @@ class VegaStore:
         self._markets_lock = Lock()
 
         # Main thread only, so without locks.
-        self._snapshots: dict[str, Optional[dict[str, Any]]] = {}  # stream -> pages so far; None when the last is in
+        self._account_snapshot: Snapshot[Account] = Snapshot()
+        self._order_snapshot: Snapshot[Order] = Snapshot()
+        self._position_snapshot: Snapshot[Position] = Snapshot()
         self._looked_up_at: dict[str, float] = {}  # unknown id -> time.monotonic() of its look-up
         self._no_look_up_before = 0.0  # time.monotonic()
 
         self._rest_api_url = rest_api_url
-        self._ws_client = VegaWebSocketClient(data_node_url=websocket_url)
+        self._ws_client = VegaWebSocketClient(data_node_url=websocket_url, reconnect=reconnect)
 
     def start(self, market_id: str, party_id: str) -> None:
         """Seed the store over REST, then subscribe; updates come once the caller runs `rel.dispatch()`.
@@ -76,15 +79,15 @@ class VegaStore:
         # Differs from the page, which names the market here too: the general account is on none, so its balance would
         # stand still, and orders and positions on other markets would stay as they were at the start.
         self._ws_client.subscribe_accounts(
-            party_id=party_id, market_id=None, callback=self._update_accounts, on_open=lambda: self._expect_snapshot("accounts")
+            party_id=party_id, market_id=None, callback=self._update_accounts, on_open=self._account_snapshot.expect
         )
 
         self._ws_client.subscribe_orders(
-            market_id=None, party_id=party_id, callback=self._update_order, on_open=lambda: self._expect_snapshot("orders")
+            market_id=None, party_id=party_id, callback=self._update_order, on_open=self._order_snapshot.expect
         )
 
         self._ws_client.subscribe_positions(
-            market_id=None, party_id=party_id, callback=self._update_position, on_open=lambda: self._expect_snapshot("positions")
+            market_id=None, party_id=party_id, callback=self._update_position, on_open=self._position_snapshot.expect
         )
 
     def stop(self) -> None:
@@ -149,18 +152,18 @@ class VegaStore:
     # out and the rest of its list kept; ParseError then tells the stream's client what to report.
 
     def _update_market_data(self, market_dict: dict[str, Any]) -> None:
-        markets, problems = _parse_all(self._parse_market_data, _entries(market_dict, "marketData"))
+        markets, problem = parse_all(self._parse_market_data, nodes_of({"updates": market_dict}, "marketData"))
         now = time.monotonic()
         with self._markets_lock:
             for market in markets:
                 self._markets[market.market_id] = market
                 self._updated_at[market.market_id] = now
-        _raise_first(problems)
+        if problem:
+            raise ParseError(problem)
 
     def _update_order(self, order_dict: dict[str, Any]) -> None:
-        body = _body(order_dict)
-        orders, problems = _parse_all(self._parse_order, _entries(body, "orders"))
-        snapshot = self._collect("orders", order_dict, {order.order_id: order for order in orders})
+        orders, problem = parse_all(self._parse_order, nodes_of(order_dict, "orders"))
+        snapshot = self._order_snapshot.add(order_dict, {order.order_id: order for order in orders})
         if snapshot is not None:
             live = {order_id: order for order_id, order in snapshot.items() if order.status in LIVE}
             with self._orders_lock:
@@ -173,53 +176,36 @@ class VegaStore:
                     else:
                         self._orders.pop(order.order_id, None)
             for order in orders:
-                if order.status in ("STATUS_REJECTED", "STATUS_STOPPED"):
+                if order.status in REFUSED:
                     logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
-        _raise_first(problems)
+        if problem:
+            raise ParseError(problem)
 
     def _update_position(self, position_dict: dict[str, Any]) -> None:
-        body = _body(position_dict)
-        parsed, problems = _parse_all(self._parse_position, _entries(body, "positions"))
-        positions = {position.market_id: position for position in parsed}
-        snapshot = self._collect("positions", position_dict, positions)
+        positions, problem = parse_all(self._parse_position, nodes_of(position_dict, "positions"))
+        by_market = {position.market_id: position for position in positions}
+        snapshot = self._position_snapshot.add(position_dict, by_market)
         with self._positions_lock:
             if snapshot is not None:
                 self._positions = snapshot
             elif "updates" in position_dict:
-                self._positions.update(positions)
-        _raise_first(problems)
+                self._positions.update(by_market)
+        if problem:
+            raise ParseError(problem)
 
     def _update_accounts(self, account_dict: dict[str, Any]) -> None:
-        body = _body(account_dict)
-        parsed, problems = _parse_all(self._parse_account, _entries(body, "accounts"))
-        accounts = {account.get_id(): account for account in parsed}
-        snapshot = self._collect("accounts", account_dict, accounts)
+        accounts, problem = parse_all(self._parse_account, nodes_of(account_dict, "accounts"))
+        by_id = {account.get_id(): account for account in accounts}
+        snapshot = self._account_snapshot.add(account_dict, by_id)
         with self._accounts_lock:
             if snapshot is not None:
                 self._accounts = snapshot
             elif "updates" in account_dict:
-                self._accounts.update(accounts)
-        _raise_first(problems)
+                self._accounts.update(by_id)
+        if problem:
+            raise ParseError(problem)
 
-    def _expect_snapshot(self, stream: str) -> None:
-        """Forget the pages of a connection that was lost before its last one: a new one begins with a new snapshot."""
-        self._snapshots[stream] = {}
-
-    def _collect(self, stream: str, message: dict[str, Any], records: dict[str, Record]) -> Optional[dict[str, Record]]:
-        """Add records to the snapshot that is coming in, if one is; return the whole once its last page is in."""
-        pages = self._snapshots.get(stream)
-        if pages is None:
-            pages = {}
-            if "snapshot" not in message:
-                return None
-        pages.update(records)  # an update between two pages is newer than both
-        last = "snapshot" in message and bool(message["snapshot"].get("lastPage"))
-        self._snapshots[stream] = None if last else pages
-        return pages if last else None
-
-    ###########################################################
-    #               Parsing with what we hold                 #
-    ###########################################################
+    # Parsing, with the decimals that we hold.
 
     def _parse_market_data(self, node: dict[str, Any]) -> Market:
         market = self._known_market(node["market"])
@@ -243,45 +229,39 @@ class VegaStore:
         return parsers.parse_account(node, asset_decimal_places=self._known_asset(node["asset"]).decimal_places)
 
     def _known_market(self, market_id: str) -> Market:
-        """Return a market, looked up over REST where the store has not met it: markets are made at any time."""
         market = self.get_market_by_id(market_id)
-        if market is None:
-            self._allow_look_up("market", market_id)
-            market = parsers.parse_market(api.get_market(node_url=self._rest_api_url, market_id=market_id, one_try=True))
+        if market is None:  # made after we started
+            market = self._look_up(market_id, lambda: parsers.parse_market(api.get_market(self._rest_api_url, market_id, one_try=True)))
             with self._markets_lock:
                 self._markets[market_id] = market
-            self._no_look_up_before = 0.0
         return market
 
     def _known_asset(self, asset_id: str) -> Asset:
-        """Return an asset, looked up over REST where the store has not met it."""
         asset = self.get_asset_by_id(asset_id)
         if asset is None:
-            self._allow_look_up("asset", asset_id)
-            nodes = api.get_assets(node_url=self._rest_api_url, one_try=True)
-            assets = {asset.asset_id: asset for asset in _parse_all(parsers.parse_asset, nodes)[0]}
-            if asset_id not in assets:
-                raise ParseError(f"asset {asset_id} is unknown to the node too")
+            node = self._look_up(
+                asset_id, lambda: {each["id"]: each for each in api.get_assets(self._rest_api_url, one_try=True)}[asset_id]
+            )
+            asset = parsers.parse_asset(node)
             with self._assets_lock:
-                self._assets.update(assets)
-            self._no_look_up_before = 0.0
-            asset = assets[asset_id]
+                self._assets[asset_id] = asset
         return asset
 
-    def _allow_look_up(self, kind: str, item_id: str) -> None:
-        """Raise ParseError where a look-up has no hope, or one has failed just now: frames wait for it meanwhile."""
+    def _look_up(self, item_id: str, ask: Callable[[], Record]) -> Record:
+        """Ask REST for what a frame names and we do not know: once, for frames wait meanwhile. ParseError if in vain."""
         if not (isinstance(item_id, str) and re.fullmatch("[0-9a-f]{64}", item_id)):
-            raise ParseError(f"{parsers.shortened(item_id)} is no id of a {kind}")
+            raise ParseError(f"{shortened(item_id)} is no id")
         now = time.monotonic()
-        asked_again_at = self._looked_up_at.get(item_id, -math.inf) + ASK_AGAIN
-        if now < max(asked_again_at, self._no_look_up_before):
-            raise ParseError(f"{kind} {item_id} is unknown")
+        if now < max(self._looked_up_at.get(item_id, -math.inf) + ASK_AGAIN, self._no_look_up_before):
+            raise ParseError(f"{item_id} is unknown")
         self._looked_up_at[item_id] = now
-        self._no_look_up_before = now + PAUSE_AFTER_FAILURE  # taken back where it succeeds
-
-    ###########################################################
-    #                    Seeding over REST                    #
-    ###########################################################
+        self._no_look_up_before = now + PAUSE_AFTER_FAILURE
+        try:
+            found = ask()
+        except (api.VegaApiError, LookupError, TypeError) as error:
+            raise ParseError(f"{item_id} is unknown: {error}") from error
+        self._no_look_up_before = 0.0
+        return found
 
     def load_data(self, party_id: str) -> None:
         """Replace everything by what REST knows now, prices excepted.
@@ -315,50 +295,11 @@ class VegaStore:
         try:
             node = api.get_market_data(node_url=self._rest_api_url, market_id=market_id)
             self._update_market_data({"marketData": [node]})
-        except (VegaApiError, ParseError) as error:  # the stream brings them within a block
+        except (api.VegaApiError, ParseError) as error:  # the stream brings them within a block
             logger.warning("no prices yet: %s", error)
 
     def _load(self, parse: Callable[[Node], Record], nodes: list[Node]) -> list[Record]:
-        records, problems = _parse_all(parse, nodes)
-        if problems:
-            logger.warning("%s", _summary(problems))
+        records, problem = parse_all(parse, nodes)
+        if problem:
+            logger.warning("%s", problem)
         return records
-
-
-def _body(message: Node) -> Node:
-    """Return what a stream's message holds, be it a page of the snapshot or updates."""
-    body = message.get("snapshot", message.get("updates"))
-    if not isinstance(body, dict):
-        raise ParseError(f"neither snapshot nor updates: {parsers.shortened(message)}")
-    return body
-
-
-def _entries(body: Node, key: str) -> list[Node]:
-    """Return a list of nodes; streams leave empty ones out."""
-    nodes = body.get(key, [])
-    if not isinstance(nodes, list):
-        raise ParseError(f"{key} is no list: {parsers.shortened(body)}")
-    return nodes
-
-
-def _parse_all(parse: Callable[[Node], Record], nodes: list[Node]) -> tuple[list[Record], list[Exception]]:
-    """Parse each node; return the records, and what was wrong with the others."""
-    records: list[Record] = []
-    problems: list[Exception] = []
-    for node in nodes:
-        try:
-            records.append(parse(node))
-        except (ParseError, VegaApiError) as error:
-            problems.append(error)
-        except (LookupError, TypeError) as error:  # no dict, or one without the ids that the decimals hang on
-            problems.append(ParseError(f"{error!r} in {parsers.shortened(node)}"))
-    return records, problems
-
-
-def _summary(problems: list[Exception]) -> str:
-    return f"{len(problems)} left out, the first because: {problems[0]}" if len(problems) > 1 else f"left out: {problems[0]}"
-
-
-def _raise_first(problems: list[Exception]) -> None:
-    if problems:
-        raise ParseError(_summary(problems))

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import signal
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Optional, Union
@@ -15,7 +16,7 @@ from typing import Any, Optional, Union
 import rel
 import websocket
 
-from bot.models import ParseError, shortened
+from bot.parsing import ParseError, shortened
 from bot.stream import MainThread, Stream, stream_name
 
 logger = logging.getLogger(__name__)
@@ -64,11 +65,12 @@ class VegaWebSocketClient:
         logger.warning("stream: %s", complaint)
 
     def stop(self) -> None:
-        """End `rel.dispatch()` and the streams. Any thread; the second time it does nothing."""
-        if rel.is_running() and self._main_thread is not None:
-            self._main_thread.call(self._end)  # Differs from the page: rel.abort() elsewhere races with rel's loop.
-        else:
+        """End `rel.dispatch()`, and the streams. Any thread, and more than once."""
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        if self._main_thread is None or (on_main_thread and not rel.is_running()):
             self._end()
+        else:  # Differs from the page: rel.abort() from elsewhere, or from within a callback, races with rel's loop.
+            self._main_thread.call(self._end)
 
     def _end(self) -> None:
         rel.abort()

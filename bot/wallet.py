@@ -4,11 +4,13 @@ Page: "Getting started". A success only says that the network took the transacti
 orders stream.
 """
 
+import contextlib
 from typing import Any
 
 import requests
 
-from bot.models import shortened
+from bot.deadline import DeadlineAdapter, deadline
+from bot.parsing import root_cause, shortened
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
 _HINTS = {  # what the wallet says, or the lack of an answer -> what to do
@@ -31,6 +33,9 @@ class VegaWallet:
         self._url = f"{wallet_url}/api/v2/requests"
         self._pub_key = pub_key
         self._session = requests.Session()
+        self._session.auth = self._authorize  # as a plain header, an entry in the user's .netrc would replace it
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, DeadlineAdapter())
 
     def submit_transaction(self, transaction: dict[str, Any], timeouts: tuple[float, float] = TIMEOUTS) -> str:
         """Send one transaction and wait for the wallet's answer.
@@ -51,26 +56,32 @@ class VegaWallet:
             "method": "client.send_transaction",
             "params": {"publicKey": self._pub_key, "sendingMode": "TYPE_SYNC", "transaction": transaction},
         }
-        headers = {"Origin": "streaming-data-bot", "Authorization": f"VWT {self._token}"}
         try:
-            # A redirect would carry the token to wherever the answer says.
-            response = self._session.post(self._url, json=request, headers=headers, timeout=timeouts, allow_redirects=False)
+            with deadline(sum(timeouts)):
+                # A redirect would carry the token to wherever the answer says.
+                response = self._session.post(
+                    self._url, json=request, headers={"Origin": "streaming-data-bot"}, timeout=timeouts, allow_redirects=False
+                )
         except requests.Timeout as error:
             raise self._error(f"no answer within {sum(timeouts):.1f} s; the transaction may still be carried out") from error
         except requests.RequestException as error:
-            raise self._error(str(error)) from error
+            raise self._error(root_cause(error)) from error
         return self._transaction_hash(response)
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"VWT {self._token}"
+        return request
 
     def _transaction_hash(self, response: requests.Response) -> str:
         # Differs from the page, which never looks at the answer.
-        try:
+        words = response.text or response.reason
+        with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
             body = response.json()
             if "error" in body:
-                error = body["error"]
-                raise self._error(f"HTTP {response.status_code}, {error['message']}: {error['data']}")
-            return str(body["result"]["transactionHash"])
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise self._error(f"HTTP {response.status_code}, {response.text or response.reason}") from error
+                words = f"{body['error']['message']}: {body['error']['data']}"
+            elif response.ok and isinstance(body["result"]["transactionHash"], str):
+                return str(body["result"]["transactionHash"])
+        raise self._error(f"HTTP {response.status_code}, {words}")
 
     def _error(self, words: str) -> WalletError:
         words = shortened(words.replace(self._token, "<token>"))  # an answer may echo what we sent

@@ -1,0 +1,135 @@
+"""What parsers are made of: single values, one error for all that can be wrong, and lists with a bad entry among good ones.
+
+Not on the page, whose parsers let a float through as a price and stop at the first entry they cannot read. Any thread.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Generic, Optional, TypeVar
+
+from bot.enums import enum_name
+from bot.submission import convert_to_decimals
+
+Record = TypeVar("Record")
+_INTEGER = re.compile(r"-?[0-9]{1,400}")  # longer ones are no amounts, and cost quadratic time to read
+
+
+class ParseError(ValueError):
+    """A node that is not what the API promises: says which kind, what is wrong, and shows the node, shortened."""
+
+
+def shortened(evidence: object) -> str:
+    """Return at most 200 characters of what a server sent, on one line, fit for a log."""
+    try:
+        shown = evidence if isinstance(evidence, str) else json.dumps(evidence)
+    except (TypeError, ValueError, RecursionError):
+        shown = repr(type(evidence))
+    shown = " ".join(shown[:1000].split())
+    return shown if len(shown) <= 200 else shown[:200] + "…"
+
+
+def root_cause(error: BaseException) -> str:
+    """Return what was at the bottom of a chain of errors: requests wraps `Connection refused` four times."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return shortened(str(error) or type(error).__name__)
+
+
+def raises_parse_error(parse: Callable[..., Record]) -> Callable[..., Record]:
+    """Make ParseError the only error of a parser, whatever the node holds."""
+
+    @functools.wraps(parse)
+    def checked(node: dict[str, Any], *args: Any, **kwargs: Any) -> Record:
+        try:
+            return parse(node, *args, **kwargs)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise ParseError(f"{parse.__name__}: {problem} in {shortened(node)}") from error
+
+    return checked
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{shortened(value)} is no text")
+    return value
+
+
+def integer(value: Any) -> int:
+    """Return a padded integer; the API sends them as text."""
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"{shortened(value)} is no integer")
+
+
+def decimals(value: Any) -> int:
+    """Return a number of decimal places; below zero are sizes in tens and hundreds."""
+    places = integer(value)
+    if abs(places) > 100:  # no market has these, and 10 to a large one would keep the bot busy for ever
+        raise ValueError(f"{shortened(value)} decimal places")
+    return places
+
+
+def name(kind: type[IntEnum], value: Any) -> str:
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        return enum_name(kind, value)
+    raise ValueError(f"{shortened(value)} is no {kind.__name__}")
+
+
+def amount(decimal_places: int, value: Any) -> float:
+    return convert_to_decimals(decimal_places, integer(value))
+
+
+def nodes_of(message: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the list in a stream's message, be it a page of the snapshot or updates; streams leave empty ones out."""
+    body = message.get("snapshot", message.get("updates"))
+    nodes = body.get(key, []) if isinstance(body, dict) else None
+    if not isinstance(nodes, list):
+        raise ParseError(f"neither a snapshot nor updates of {key}: {shortened(message)}")
+    return nodes
+
+
+def parse_all(parse: Callable[[dict[str, Any]], Record], nodes: list[dict[str, Any]]) -> tuple[list[Record], str]:
+    """Parse each node; return the records, and in words what was wrong with the others, empty if nothing was."""
+    records: list[Record] = []
+    problems: list[Exception] = []
+    for node in nodes:
+        try:
+            records.append(parse(node))
+        except ParseError as error:
+            problems.append(error)
+        except (LookupError, TypeError) as error:  # no dict, or one without the id that its decimals hang on
+            problems.append(ParseError(f"{error!r} in {shortened(node)}"))
+    if not problems:
+        return records, ""
+    return records, f"left out {len(problems)} of {len(nodes)}: {problems[0]}"
+
+
+class Snapshot(Generic[Record]):
+    """The pages of one stream's snapshot, kept apart from the store until the last one is in."""
+
+    def __init__(self) -> None:
+        self._pages: Optional[dict[str, Record]] = None  # None while no snapshot is coming in
+
+    def expect(self) -> None:
+        """Forget the pages of a connection that was lost before its last one: a new one begins with a new snapshot."""
+        self._pages = {}
+
+    def add(self, message: dict[str, Any], records: dict[str, Record]) -> Optional[dict[str, Record]]:
+        """Add what a message brought; return the whole snapshot once its last page is in, until then None."""
+        is_page = "snapshot" in message
+        if self._pages is None:
+            if not is_page:
+                return None
+            self._pages = {}
+        pages = self._pages
+        pages.update(records)  # an update between two pages too: it is newer than either
+        if not (is_page and message["snapshot"].get("lastPage")):
+            return None
+        self._pages = None
+        return pages

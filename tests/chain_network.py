@@ -1,0 +1,88 @@
+"""A small chain, and the shorthand in which the tests of the sandbox's chain speak to it.
+
+Every market here has other decimals for price, size and money, so that a swapped pair shows.
+"""
+
+from typing import Any, Optional
+
+from tests.sandbox.chain import Chain, Market
+from tests.sandbox.records import Block, Order
+
+SECOND = 10**9
+CONFIG: dict[str, Any] = {
+    "assets": {"tUSD": 9, "tEUR": 12, "tBTC": 8},
+    "markets": [
+        {
+            "name": "Future",
+            "product": "future",
+            "price_decimals": 4,
+            "size_decimals": 2,
+            "tick_size": 5,
+            "settlement_asset": "tUSD",
+            "first_price": "100",
+        },
+        {
+            "name": "Spot",
+            "product": "spot",
+            "price_decimals": 3,
+            "size_decimals": 1,
+            "tick_size": 10,
+            "quote_asset": "tEUR",
+            "base_asset": "tBTC",
+            "first_price": "20",
+        },
+    ],
+}
+MONEY = 10_000_000  # of every asset, each party's
+
+
+class Network:
+    """A chain with the shorthand that these tests speak."""
+
+    def __init__(self, config: Optional[dict[str, Any]] = None) -> None:
+        self.chain = Chain(config or CONFIG, seed=3)
+        self.market = next(iter(self.chain.markets.values()))
+
+    def trade_on(self, name: str) -> "Network":
+        self.market = next(market for market in self.chain.markets.values() if market.name == name)
+        return self
+
+    def send(self, party: str, blocks: int = 1, **transaction: Any) -> Block:
+        self.chain.submit(self.chain.parties[party], transaction)
+        return [self.chain.block() for _ in range(blocks)][-1]
+
+    def order(self, side: str, size: int, price: Optional[int] = None, **terms: Any) -> dict[str, Any]:
+        order = {"marketId": self.market.id, "side": f"SIDE_{side}", "size": str(size), "timeInForce": "TIME_IN_FORCE_GTC"}
+        order |= (
+            {"type": "TYPE_MARKET", "timeInForce": "TIME_IN_FORCE_IOC"} if price is None else {"type": "TYPE_LIMIT", "price": str(price)}
+        )
+        if "tif" in terms:
+            order["timeInForce"] = "TIME_IN_FORCE_" + terms.pop("tif")
+        return order | terms
+
+    def place(self, party: str, side: str, size: int, price: Optional[int] = None, **terms: Any) -> Order:
+        """Send one order in one block, and return it as it is after that."""
+        before = len(self.chain.orders)
+        self.send(party, orderSubmission=self.order(side, size, price, **terms))
+        orders = list(self.chain.orders.values())[before:]
+        assert len(orders) == 1, "no order came of it"
+        return orders[0]
+
+    def amend(self, party: str, order: Order, **changes: Any) -> Order:
+        self.send(party, orderAmendment={"orderId": order.id, "marketId": order.market_id, **changes})
+        return order
+
+    def cancel(self, party: str, order: Optional[Order] = None) -> None:
+        self.send(party, orderCancellation={"marketId": self.market.id, **({"orderId": order.id} if order else {})})
+
+    def balance(self, party: str, kind: str, symbol: str, market: Optional[Market] = None) -> int:
+        asset_id = next(asset.id for asset in self.chain.assets.values() if asset.symbol == symbol)
+        account = self.chain.accounts.get((self.chain.parties[party], market.id if market else "", f"ACCOUNT_TYPE_{kind}", asset_id))
+        return account.balance if account else 0
+
+    def open_volume(self, party: str) -> int:
+        return self.chain.positions[self.chain.parties[party], self.market.id].open_volume
+
+
+def outcome(order: Order) -> tuple[str, Optional[str], int]:
+    return order.status.removeprefix("STATUS_"), order.reason and order.reason.removeprefix("ORDER_ERROR_"), order.remaining

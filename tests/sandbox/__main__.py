@@ -1,0 +1,127 @@
+"""`python -m tests.sandbox`: starts a local Vega and prints the settings to use; with `-m MODULE`, runs that module in it."""
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any, NoReturn
+
+from . import Sandbox
+from .launcher import Child, account, settings, signals
+from .markets import PRODUCTS
+
+PORT, WALLET_PORT = 3008, 1789  # those of .env.example
+DEFAULT_SEED = 0
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.sandbox",
+        usage="%(prog)s [options] [-m MODULE [argument …]]",
+        description="A local Vega: chain, traders, data node and wallet.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one line of JSON once everything listens, nothing else")
+    parser.add_argument("--port", type=int, help=f"of the data node and the controls; 0 for any free one (default {PORT}, with -m 0)")
+    parser.add_argument("--wallet-port", type=int, help=f"of the wallet (default {WALLET_PORT}, with -m 0)")
+    parser.add_argument("--block-time", type=float, default=1.0, metavar="S", help="seconds from block to block; 0: on demand (default 1)")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="for ids, keys, token and traders (default 0)")
+    parser.add_argument("--no-traders", action="store_true", help="leave the markets to others")
+    parser.add_argument("--markets", metavar="FILE", help="JSON file of assets and markets (default markets.json beside the code)")
+    parser.add_argument("--market", choices=PRODUCTS, metavar="PRODUCT", help="future (default), perpetual or spot")
+    parser.add_argument(
+        "-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, with arguments, in the sandbox"
+    )
+    options = parser.parse_args(arguments)
+    if options.module == []:
+        parser.error("-m needs the name of a module")
+    if not 0 <= options.block_time < float("inf"):
+        parser.error("--block-time must be zero or more seconds")
+    for name, default in (("port", PORT), ("wallet_port", WALLET_PORT)):
+        if getattr(options, name) is None:  # several sandboxes that each run a module do not get in each other's way
+            setattr(options, name, 0 if options.module else default)
+    return options
+
+
+def give_up(problem: object) -> NoReturn:
+    print(f"python -m tests.sandbox: error: {problem}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def make_sandbox(options: argparse.Namespace) -> Sandbox:
+    try:
+        return Sandbox(
+            block_time=options.block_time,
+            seed=options.seed,
+            traders=not options.no_traders,
+            markets=options.markets,
+            port=options.port,
+            wallet_port=options.wallet_port,
+        )
+    except ValueError as error:
+        give_up(error)
+
+
+def choose_market(sandbox: Sandbox, product: str) -> str:
+    """Return the market asked for; unasked, the future, or the first market where there is no future."""
+    if product and product not in sandbox.markets:
+        give_up(f"there is no {product} in the markets file")
+    return sandbox.markets.get(product or "future") or next(iter(sandbox.chain.markets))
+
+
+def announcement(sandbox: Sandbox) -> dict[str, Any]:
+    return {
+        "node_url": sandbox.node_url,
+        "ws_url": sandbox.ws_url,
+        "wallet_url": sandbox.wallet_url,
+        "token": sandbox.token,
+        "control_url": sandbox.control_url,
+        "parties": sandbox.parties,
+        "markets": sandbox.markets,
+    }
+
+
+def announce(sandbox: Sandbox, options: argparse.Namespace, market_id: str) -> None:
+    """Say where everything is: to a program as JSON, to a person who runs a module in a line, otherwise as lines for `.env`."""
+    name = sandbox.chain.markets[market_id].name
+    if options.json:
+        print(json.dumps(announcement(sandbox)), flush=True)
+    elif options.module:
+        print(f"sandbox: {' '.join(options.module)} trades {name}; controls at {sandbox.control_url}; Ctrl+C ends both", file=sys.stderr)
+    else:
+        print(f"# A local Vega is running. The settings for a bot on its market {name}:")
+        print(*(f"{key}={value}" for key, value in settings(sandbox, market_id).items()), sep="\n")
+        print(f"# What can be done to it: curl {sandbox.control_url}")
+        print("# Ctrl+C stops it.", flush=True)
+
+
+async def serve(options: argparse.Namespace) -> int:
+    """Run the sandbox until a signal comes, or until the module that runs in it has ended; return the exit status."""
+    sandbox, child, stopped = make_sandbox(options), Child(), asyncio.Event()
+    market_id = choose_market(sandbox, options.market)
+    for number in signals():  # explicitly: a shell may have started us with SIGINT ignored
+        handler = (child.pass_on, number) if options.module else (stopped.set,)
+        asyncio.get_running_loop().add_signal_handler(number, *handler)
+    try:
+        await sandbox.start()
+    except OSError as error:
+        await sandbox.stop()
+        give_up(f"{error.strerror or error}; --port and --wallet-port choose others, 0 any free one")
+    announce(sandbox, options, market_id)
+    status = 0
+    if options.module:
+        output = sys.stderr if options.json else None  # standard output holds nothing but the line of JSON
+        status = await child.run(options.module, settings(sandbox, market_id), output)
+        print(f"sandbox: {options.module[0]} ended with status {status} | {account(sandbox, market_id)}", file=sys.stderr)
+    else:
+        await stopped.wait()
+    await sandbox.stop()
+    return status
+
+
+def main() -> None:
+    options = parse_arguments(sys.argv[1:])
+    raise SystemExit(asyncio.run(serve(options)))
+
+
+if __name__ == "__main__":
+    main()

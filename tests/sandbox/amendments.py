@@ -1,0 +1,47 @@
+"""What an amendment makes of an order, and when Vega refuses it."""
+
+from dataclasses import replace
+from typing import Any
+
+from .market import Market
+from .records import Order
+
+GTC, GTT, IOC, FOK = "TIME_IN_FORCE_GTC", "TIME_IN_FORCE_GTT", "TIME_IN_FORCE_IOC", "TIME_IN_FORCE_FOK"
+GFA, GFN = "TIME_IN_FORCE_GFA", "TIME_IN_FORCE_GFN"
+UNSPECIFIED = "TIME_IN_FORCE_UNSPECIFIED"
+
+
+def amended_copy(order: Order, terms: dict[str, Any], now: int) -> Order:
+    """Return the order as the amendment would have it; `terms` are the decoded amendment."""
+    amended = replace(order, version=order.version + 1, updated_at=now)
+    change = terms["size"] - order.size if "size" in terms else terms.get("sizeDelta", 0)
+    amended.size += change
+    amended.remaining += change
+    amended.price = int(terms.get("price", order.price))
+    if terms.get("timeInForce", UNSPECIFIED) != UNSPECIFIED:
+        amended.time_in_force = terms["timeInForce"]
+        amended.expires_at = 0
+    amended.expires_at = terms.get("expiresAt", amended.expires_at)
+    return amended
+
+
+def is_allowed(market: Market, order: Order, amended: Order, terms: dict[str, Any]) -> bool:
+    """Apply Vega's rules; an amendment that breaks one is dropped, and the order stays as it was."""
+    time_in_force = terms.get("timeInForce", UNSPECIFIED)
+    changes_force = time_in_force not in (UNSPECIFIED, order.time_in_force)
+    if time_in_force in (IOC, FOK) or (changes_force and {time_in_force, order.time_in_force} & {GFA, GFN}):
+        return False
+    if time_in_force == GTC and "expiresAt" in terms:
+        return False
+    if time_in_force == GTT and amended.expires_at <= order.created_at:
+        return False
+    if amended.expires_at and amended.expires_at < order.created_at and amended.remaining > 0:
+        return False
+    return not terms.keys() & {"peggedOffset", "peggedReference"} and amended.price % market.tick_size == 0
+
+
+def apply(amended: Order, order: Order) -> None:
+    """Give the order the amended terms; the book and everyone else hold on to the same object."""
+    order.price, order.size, order.remaining = amended.price, amended.size, amended.remaining
+    order.time_in_force, order.expires_at = amended.time_in_force, amended.expires_at
+    order.version, order.updated_at = amended.version, amended.updated_at

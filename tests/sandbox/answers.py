@@ -1,0 +1,121 @@
+"""What REST and streams share on their way out: errors in the API's shape, filters, and REST's pages."""
+
+import base64
+import binascii
+import json
+import re
+import string
+from collections.abc import Callable, Iterable
+from http.client import responses
+from typing import Any, Optional
+
+from multidict import MultiMapping
+
+from .views import Node
+
+Query = MultiMapping[str]
+
+_CODES = {400: (3, "InvalidArgument error"), 404: (5, "NotFound error"), 500: (13, "Internal error")}
+_ID = re.compile("[0-9a-fA-F]{64}")
+_BASE64 = frozenset(string.ascii_letters + string.digits + "+/=")
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 1000, 5000
+
+
+class ApiError(Exception):
+    """A refusal in the API's words: the HTTP status, and what its one entry of `details` says."""
+
+    def __init__(self, status: int, detail_code: int, message: str, inner: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self._detail = {"@type": "type.googleapis.com/vega.ErrorDetail", "code": detail_code, "message": message, "inner": inner}
+
+    def rest(self) -> dict[str, Any]:
+        code, message = _CODES[self.status]
+        return {"code": code, "message": message, "details": [self._detail]}
+
+    def stream(self) -> dict[str, Any]:
+        """Return the same for a stream, which leaves out what is empty."""
+        code, message = _CODES[self.status]
+        return {"error": {"code": code, "message": message, "details": [{k: v for k, v in self._detail.items() if v}]}}
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text could be the id of a market or the key of a party."""
+    return bool(_ID.fullmatch(text))
+
+
+def check_ids(markets: Iterable[str], parties: Iterable[str]) -> None:
+    """Raise ApiError for malformed ids, in the words that Vega has for both: it speaks of a party where it means a market."""
+    for kind, ids in (("market", markets), ("party", parties)):
+        if not all(map(is_id, ids)):
+            raise ApiError(400, 10000, "invalid party id", f"one or more {kind} id is invalid")
+
+
+def page(
+    records: Iterable[Any], chosen: Callable[[Any], bool], node: Callable[[Any], Node], query: Query, newest_first: bool = False
+) -> dict[str, Any]:
+    """Return one page of the records that are `chosen`, as the query's `pagination.*` asks for it.
+
+    Records are only ever added at the end, so a record's place among all of them, chosen or not, is a cursor that stays good.
+    """
+    first, after = _page_size(query), _place(query)
+    rows = [(place, record) for place, record in enumerate(records) if chosen(record)]
+    if newest_first:
+        rows.reverse()
+    if after is not None:
+        rows = [row for row in rows if (row[0] < after if newest_first else row[0] > after)]
+    edges = [{"node": node(record), "cursor": _cursor(place)} for place, record in rows[:first]]
+    page_info = {
+        "hasNextPage": len(rows) > first,
+        "hasPreviousPage": after is not None,
+        "startCursor": edges[0]["cursor"] if edges else "",
+        "endCursor": edges[-1]["cursor"] if edges else "",
+    }
+    return {"edges": edges, "pageInfo": page_info}
+
+
+def _page_size(query: Query) -> int:
+    text = query.get("pagination.first", str(DEFAULT_PAGE_SIZE))
+    if not text.isdecimal() or int(text) > MAX_PAGE_SIZE:
+        raise _invalid_pagination(f"pagination limit must be in range 0-{MAX_PAGE_SIZE}")
+    return int(text)
+
+
+def _cursor(place: int) -> str:
+    return base64.b64encode(json.dumps({"place": place}).encode()).decode()
+
+
+def _place(query: Query) -> Optional[int]:
+    cursor = query.get("pagination.after")
+    if cursor is None:
+        return None
+    if not cursor:
+        raise _invalid_pagination("failed to decode after cursor: cursor is empty")
+    try:
+        return int(json.loads(base64.b64decode(cursor, validate=True))["place"])
+    except binascii.Error:
+        # Go's words: the first byte outside the alphabet, or where the last, incomplete group of four begins.
+        byte = next((i for i, letter in enumerate(cursor) if letter not in _BASE64), len(cursor) // 4 * 4)
+        words = f"failed to decode cursor: illegal base64 data at input byte {byte}"
+    except (ValueError, KeyError, TypeError):
+        words = "not a cursor of this node"
+    raise _invalid_pagination(f"failed to decode after cursor: {words}")
+
+
+def _invalid_pagination(inner: str) -> ApiError:
+    return ApiError(400, 10028, "invalid pagination", inner)
+
+
+def plain_error(status: int) -> dict[str, Any]:
+    """Return the body of a failure that has no words of its own, such as one switched on by a test."""
+    return {"code": {429: 8, 503: 14}.get(status, 13), "message": responses.get(status, "Error"), "details": []}
+
+
+def not_found() -> dict[str, Any]:
+    """Return the body for an unknown path."""
+    return {"code": 5, "message": "Not Found", "details": []}
+
+
+def compact(value: Any) -> str:
+    """Return JSON as a Vega node writes it: without a space."""
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,173 @@
+"""The chain: takes transactions in, makes blocks of them, and knows every market, order, position and account.
+
+It is pure: no clock, no network, no threads, no floats. The same seed and the same calls give the same chain, ids included.
+Transactions run in the order they came; in a block, expired orders die first, and markets are marked to market last.
+
+Like the network, it takes in much that then comes to nothing: what it does not carry out (stop orders, votes, …), instructions that
+fail the network's checks, batches of more than 30 instructions. There are no fees and no price monitoring; `positions` states the
+margin rule and `execution` what else is left out.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Optional
+
+from . import commands
+from .execution import Execution
+from .ledger import Ledger
+from .market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, build_market
+from .records import Account, Asset, Block, Order, Position
+
+START_TIME = 1_700_000_000_000_000_000  # ns
+SECOND = 1_000_000_000  # ns
+BALANCE = 10_000_000  # of every asset, for each party
+TRADERS_BALANCE = 1_000 * BALANCE
+MAX_BATCH = 30  # instructions; spam.protection.max.batchSize
+
+__all__ = ["Chain", "Market"]
+
+
+class Chain:
+    """The whole network, in one object.
+
+    Raises:
+        ValueError: the markets file describes a market that cannot be; one line says why.
+    """
+
+    def __init__(self, config: dict[str, Any], seed: int = 0, start_time: int = START_TIME) -> None:
+        self.height = 0
+        self.time = start_time  # ns
+        self.reject_orders: Optional[str] = None  # an OrderError with which new orders are rejected while it is set
+        self._seed, self._counter = seed, itertools.count(1)
+        by_symbol = {symbol: Asset(self._id(f"asset {symbol}"), symbol, decimals) for symbol, decimals in config["assets"].items()}
+        self.assets: dict[str, Asset] = {asset.id: asset for asset in by_symbol.values()}
+        self.markets: dict[str, Market] = self._build_markets(config["markets"], by_symbol)
+        self.parties: dict[str, str] = {name: self._id(f"party {name}") for name in ("bot", "a", "b", "c")}
+        self.traders: dict[str, str] = {name: self._id(f"party {name}") for name in ("maker", "taker")}
+        self._ledger = Ledger()
+        self._fund(self.parties.values(), BALANCE)
+        self._fund(self.traders.values(), TRADERS_BALANCE)
+        self._execution = Execution(self.markets, self._ledger, self._next_id)
+        self._queue: list[tuple[str, dict[str, Any]]] = []
+        self._governance: list[Callable[[], None]] = []
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """By id, oldest first; dead ones too."""
+        return self._execution.orders
+
+    @property
+    def positions(self) -> dict[tuple[str, str], Position]:
+        """By party and market id."""
+        return self._execution.positions.positions
+
+    @property
+    def accounts(self) -> dict[tuple[str, str, str, str], Account]:
+        """By owner, market id (or ""), type and asset id."""
+        return self._ledger.accounts
+
+    def submit(self, party_id: str, transaction: dict[str, Any]) -> str:
+        """Queue a transaction, protobuf's JSON, for the next block, and return its hash.
+
+        Raises:
+            commands.InvalidCommandError: it is not what its kind of transaction looks like; no wallet would send it.
+        """
+        self._queue.append((party_id, commands.decode(transaction)))
+        return self._next_id("transaction").upper()
+
+    def block(self) -> Block:
+        """Make one block, a second of chain time later, of everything queued."""
+        self.height += 1
+        self.time += SECOND
+        execution = self._execution
+        execution.reject_orders = self.reject_orders
+        execution.begin_block(self.time)
+        for change in self._governance:
+            change()
+        execution.expire()
+        for party_id, transaction in self._queue:
+            self._carry_out(party_id, transaction)
+        execution.end_block()
+        self._governance, self._queue = [], []
+        return Block(
+            height=self.height,
+            time=self.time,
+            orders=[replace(order) for order in execution.changed.values()],
+            positions=[replace(position) for position in execution.positions.changed.values()],
+            accounts=[replace(account) for account in self._ledger.changed.values()],
+            trades=execution.trades,
+        )
+
+    def suspend(self, market_id: str) -> None:
+        """At the next block, let governance suspend a market: orders rest, nothing trades."""
+        self.set_state(market_id, SUSPENDED_STATE, SUSPENDED)
+
+    def resume(self, market_id: str) -> None:
+        """At the next block, let a market trade again; what crosses by then trades at one price."""
+        self.set_state(market_id, ACTIVE_STATE, CONTINUOUS)
+
+    def set_state(self, market_id: str, state: str, trading_mode: str) -> None:
+        """At the next block, put a market into any state and mode, by name. Final states end its orders and positions."""
+        market = self.markets[market_id]
+        self._governance.append(lambda: self._execution.set_state(market, state, trading_mode))
+
+    def empty_side(self, market_id: str, side: str) -> None:
+        """At the next block, cancel every order on one side."""
+        market = self.markets[market_id]
+        self._governance.append(lambda: self._execution.empty_side(market, side))
+
+    def _carry_out(self, party_id: str, transaction: dict[str, Any]) -> None:
+        for kind, command in transaction.items():
+            if kind == "batchMarketInstructions":
+                self._carry_out_batch(party_id, command)
+            elif kind == "orderSubmission":
+                self._carry_out_batch(party_id, {"submissions": [command]})
+            elif kind == "orderAmendment":
+                self._carry_out_batch(party_id, {"amendments": [command]})
+            elif kind == "orderCancellation":
+                self._carry_out_batch(party_id, {"cancellations": [command]})
+            elif kind == "liquidityProvisionSubmission":
+                self._commit(party_id, command)
+
+    def _carry_out_batch(self, party_id: str, batch: dict[str, Any]) -> None:
+        """Cancellations first, then amendments, then submissions; one that fails does not stop the others."""
+        if sum(len(instructions) for instructions in batch.values() if isinstance(instructions, list)) > MAX_BATCH:
+            return
+        for cancellation in batch.get("cancellations", []):
+            if not commands.problems("orderCancellation", cancellation):
+                self._execution.cancel(party_id, cancellation)
+        amended = set()  # an order can be amended once in a batch
+        for amendment in batch.get("amendments", []):
+            fails = amendment.get("orderId") in amended or commands.problems("orderAmendment", amendment)
+            if not fails and self._execution.amend(party_id, amendment):
+                amended.add(amendment["orderId"])
+        for submission in batch.get("submissions", []):
+            if not commands.problems("orderSubmission", submission):
+                self._execution.submit(party_id, submission)
+
+    def _commit(self, party_id: str, command: dict[str, Any]) -> None:
+        market, amount = self.markets.get(command.get("marketId", "")), command.get("commitmentAmount", "")
+        if market is not None and amount.isdecimal():
+            self._ledger.commit(party_id, market, int(amount))
+
+    def _build_markets(self, entries: list[dict[str, Any]], by_symbol: dict[str, Asset]) -> dict[str, Market]:
+        markets = {}
+        for entry in entries:
+            market = build_market(self._id(f"market {entry.get('name')}"), entry, by_symbol, self.time)
+            if market.id in markets:
+                raise ValueError(f"market {market.name}: there are two of that name")
+            markets[market.id] = market
+        return markets
+
+    def _fund(self, party_ids: Iterable[str], amount: int) -> None:
+        for party_id, asset in itertools.product(party_ids, self.assets.values()):
+            self._ledger.deposit(party_id, asset.id, amount * 10**asset.decimals)
+
+    def _next_id(self, kind: str) -> str:
+        return self._id(f"{kind} {next(self._counter)}")
+
+    def _id(self, name: str) -> str:
+        """64 hex digits, the same for the same seed and name."""
+        return hashlib.sha256(f"{self._seed} {name}".encode()).hexdigest()

@@ -1,0 +1,253 @@
+"""The controls, for tests and teachers: each is a method of `Sandbox`, callable from any thread, and `POST /control/<name>?<parameters>`.
+
+`GET /control` lists them, and which faults are on.
+"""
+
+import asyncio
+import dataclasses
+import functools
+import inspect
+import json
+import math
+from collections.abc import Callable
+from typing import Any, Concatenate, Optional, ParamSpec
+
+from aiohttp import web
+
+from .chain import Chain
+from .commands import ENUMS
+from .data_node import DataNode
+from .records import BUY, SELL
+from .switches import Switches
+from .traders import Traders
+
+MOST_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
+STREAMS = ("markets/data", "orders", "positions", "accounts")
+DROPS = ("reset", "cut", "1000", "1001", "1011")
+
+Parameters = ParamSpec("Parameters")
+CONTROLS: dict[str, Callable[..., Any]] = {}  # by name
+
+
+def control(method: Callable[Concatenate[Any, Parameters], Any]) -> Callable[Concatenate[Any, Parameters], Any]:
+    """Make a method a control: it runs on the sandbox's own thread, whoever calls it, and has an address under /control."""
+
+    @functools.wraps(method)
+    def run_on_loop(sandbox: Any, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+        return sandbox.call(lambda _: method(sandbox, *args, **kwargs))
+
+    CONTROLS[method.__name__] = run_on_loop
+    return run_on_loop
+
+
+class WrongArgumentError(ValueError):
+    """A control was given what it cannot take; the text says what, in a line."""
+
+
+class Controls:
+    """What can be done to a running sandbox. All of them raise WrongArgumentError."""
+
+    chain: Chain
+    node: DataNode
+    switches: Switches
+    traders: Optional[Traders]
+
+    def make_block(self) -> None:
+        raise NotImplementedError
+
+    def call(self, function: Callable[[Any], Any]) -> Any:
+        raise NotImplementedError
+
+    @control
+    async def block(self, count: int = 1) -> None:
+        """Make blocks now; the answer comes when they are made and REST shows them."""
+        _require(1 <= count <= MOST_BLOCKS, f"count must be 1 to {MOST_BLOCKS}, not {count}")
+        for _ in range(count):
+            self.make_block()
+            await asyncio.sleep(0)  # lets the streams keep up
+
+    @control
+    def hold_blocks(self, on: bool = True) -> None:
+        """Stop the block clock, or with on=false let it go on."""
+        self.switches.hold_blocks = on
+
+    @control
+    def suspend(self, market: str) -> None:
+        """Suspend a market by governance, at the next block."""
+        self.chain.suspend(self.market_id(market))
+
+    @control
+    def resume(self, market: str) -> None:
+        """Make a market active and continuous again, at the next block."""
+        self.chain.resume(self.market_id(market))
+
+    @control
+    def set_state(self, market: str, state: str, trading_mode: str) -> None:
+        """Put a market into any state and trading mode (names of the API), at the next block."""
+        _require_name(state, ENUMS["Market.State"], "state")
+        _require_name(trading_mode, ENUMS["Market.TradingMode"], "trading_mode")
+        self.chain.set_state(self.market_id(market), state, trading_mode)
+
+    @control
+    def empty_side(self, market: str, side: str) -> None:
+        """Cancel every order on a side (SIDE_BUY, SIDE_SELL), at the next block; the maker leaves it empty until refill_side."""
+        _require_name(side, (BUY, SELL), "side")
+        self.chain.empty_side(self.market_id(market), side)
+        if self.traders:
+            self.traders.emptied.add((self.market_id(market), side))
+
+    @control
+    def refill_side(self, market: str, side: str) -> None:
+        """Let the maker quote a side again."""
+        _require_name(side, (BUY, SELL), "side")
+        if self.traders:
+            self.traders.emptied.discard((self.market_id(market), side))
+
+    @control
+    def reject_orders(self, reason: Optional[str] = None) -> None:
+        """Reject every new order for a reason (an OrderError); without one, accept them again."""
+        if reason is not None:
+            _require_name(reason, ENUMS["OrderError"], "reason")
+        self.chain.reject_orders = reason
+
+    @control
+    def drop_streams(self, how: str = "reset", stream: Optional[str] = None) -> int:
+        """Drop connections: by reset, cut (no close frame), or a close code 1000, 1001, 1011; of one stream or of all."""
+        _require_name(how, DROPS, "how")
+        return self.node.drop(how, stream if stream is None else _known_stream(stream))
+
+    @control
+    def silence_streams(self, stream: Optional[str] = None, on: bool = True) -> None:
+        """Keep connections open and send nothing, on one stream or on all; with on=false speak again."""
+        chosen = set(STREAMS) if stream is None else {_known_stream(stream)}
+        silent = self.switches.silent_streams
+        self.switches.silent_streams = silent | chosen if on else silent - chosen
+
+    @control
+    def fail_handshakes(self, status: Optional[int] = None) -> None:
+        """Refuse new stream connections with an HTTP status; without one, accept them again."""
+        self.switches.stream_status = _error_status(status)
+
+    @control
+    def delay_rest(self, seconds: float = 0.0) -> None:
+        """Answer every REST call so much later."""
+        self.switches.rest_delay = _duration(seconds)
+
+    @control
+    def fail_rest(self, status: Optional[int] = None) -> None:
+        """Answer every REST call with an HTTP status; without one, answer properly again."""
+        self.switches.rest_status = _error_status(status)
+
+    @control
+    def delay_wallet(self, seconds: float = 0.0) -> None:
+        """Carry out and answer every wallet call so much later, even where the caller has given up."""
+        self.switches.wallet_delay = _duration(seconds)
+
+    @control
+    def fail_wallet(self, status: Optional[int] = None) -> None:
+        """Answer every wallet call with an HTTP status; without one, answer properly again."""
+        self.switches.wallet_status = _error_status(status)
+
+    @control
+    def reset(self) -> None:
+        """Make everything healthy: all faults off, and every market active again at the next block."""
+        for field in dataclasses.fields(Switches):
+            setattr(self.switches, field.name, getattr(Switches(), field.name))
+        self.chain.reject_orders = None
+        if self.traders:
+            self.traders.emptied.clear()
+        for market in self.chain.markets.values():
+            if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
+                self.chain.resume(market.id)
+
+    def market_id(self, market: str) -> str:
+        """Return the id of a market, given that or a product (which means the first market of it)."""
+        for known in self.chain.markets.values():
+            if market in (known.id, known.product):
+                return known.id
+        raise WrongArgumentError(f"there is no market {market!r}: give an id, or future, perpetual or spot")
+
+
+def add_routes(sandbox: Controls, app: web.Application) -> None:
+    """Put the controls under /control of an application."""
+
+    async def overview(_request: web.Request) -> web.Response:
+        switches = {**vars(sandbox.switches), "silent_streams": sorted(sandbox.switches.silent_streams)}
+        emptied = sorted(sandbox.traders.emptied) if sandbox.traders else []
+        state = {"height": sandbox.chain.height, **switches, "reject_orders": sandbox.chain.reject_orders, "emptied_sides": emptied}
+        listing = {f"POST /control/{name}{_usage(method)}": inspect.getdoc(method) for name, method in CONTROLS.items()}
+        return web.json_response({**state, "controls": listing}, dumps=functools.partial(json.dumps, indent=2))
+
+    async def run(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in CONTROLS:
+            return web.Response(status=404, text=f"there is no control {name!r}; GET /control lists them\n")
+        try:
+            result = CONTROLS[name](sandbox, **_arguments(CONTROLS[name], request))
+            result = await result if inspect.isawaitable(result) else result
+        except WrongArgumentError as error:
+            return web.Response(status=400, text=f"{name}: {error}\n")
+        return web.json_response({"height": sandbox.chain.height, **({} if result is None else {"result": result})})
+
+    app.router.add_get("/control", overview)
+    app.router.add_post("/control/{name}", run)
+
+
+def _usage(method: Callable[..., Any]) -> str:
+    """Say a control's parameters as a query, those that may be left out in brackets."""
+    parts = []
+    for parameter in _parameters(method):
+        text = f"{parameter.name}={parameter.name.upper()}"
+        parts.append(text if parameter.default is parameter.empty else f"[{text}]")
+    return f"?{'&'.join(parts)}" if parts else ""
+
+
+def _parameters(method: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(method).parameters.values())[1:]  # without self
+
+
+def _arguments(method: Callable[..., Any], request: web.Request) -> dict[str, Any]:
+    """Read a control's arguments from the query, converted to what its signature says."""
+    parameters = {parameter.name: parameter for parameter in _parameters(method)}
+    unknown = request.query.keys() - parameters.keys()
+    _require(not unknown, f"unknown parameter {', '.join(sorted(unknown))}; it takes {', '.join(parameters) or 'none'}")
+    missing = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in request.query]
+    _require(not missing, f"missing parameter {', '.join(missing)}")
+    return {name: _converted(name, text, parameters[name].annotation) for name, text in request.query.items()}
+
+
+def _converted(name: str, text: str, annotation: Any) -> Any:
+    if annotation is bool:
+        _require_name(text, ("true", "false"), name)
+        return text == "true"
+    for kind, words in ((int, "a whole number"), (float, "a number")):
+        if annotation in (kind, Optional[kind]):
+            try:
+                return kind(text)
+            except ValueError:
+                raise WrongArgumentError(f"{name} must be {words}, not {text!r}") from None
+    return text
+
+
+def _require(fine: bool, complaint: str) -> None:
+    if not fine:
+        raise WrongArgumentError(complaint)
+
+
+def _require_name(name: str, known: Any, parameter: str) -> None:
+    _require(name in known, f"{parameter} must be one of {', '.join(known)}, not {name!r}")
+
+
+def _known_stream(stream: str) -> str:
+    _require_name(stream, STREAMS, "stream")
+    return stream
+
+
+def _duration(seconds: float) -> float:
+    _require(math.isfinite(seconds) and seconds >= 0, f"seconds must be zero or more, not {seconds}")
+    return seconds
+
+
+def _error_status(status: Optional[int]) -> Optional[int]:
+    _require(status is None or 400 <= status <= 599, f"status must be 400 to 599, not {status}")
+    return status

@@ -1,0 +1,147 @@
+"""The data node: REST and streams under `/api/v2`, as a Vega v0.77.6 node answers them.
+
+The chain is only read here. What its records look like is in `views`, pages and errors are in `answers`, the streams in `streams`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Optional
+
+from aiohttp import web
+
+from .answers import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error
+from .chain import Chain
+from .records import ACTIVE, PARKED, Block
+from .streams import Streams
+from .switches import Switches
+from .views import account_node, asset_node, market_data_node, market_node, order_node, position_node
+
+Answer = dict[str, Any]
+
+
+class DataNode:
+    """Serves a chain to any v0.77 client of the calls in the API page. One loop runs both, so every answer is of one block."""
+
+    def __init__(self, chain: Chain, switches: Switches) -> None:
+        self._chain, self._switches = chain, switches
+        self._opened = chain.time - chain.height * 10**9  # chain time goes on a second a block
+        self.streams = Streams(chain, switches)
+        self.app = web.Application()
+        calls = {
+            "assets": self._assets,
+            "markets": self._markets,
+            "accounts": self._accounts,
+            "orders": self._orders,
+            "positions": self._positions,
+            "market/{id}": self._market,
+            "market/data/{id}/latest": self._market_data,
+        }
+        for path, answer in calls.items():
+            self.app.router.add_get(f"/api/v2/{path}", self._rest(answer))
+        self.app.router.add_get("/api/v2/stream/{stream:.+}", self.streams.connect)
+        self.app.router.add_route("*", "/api/v2/{path:.*}", self._unknown_path)
+        self.app.on_shutdown.append(self._hang_up)
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """Stream connections ever accepted, by stream."""
+        return dict(self.streams.accepted)
+
+    @property
+    def open_connections(self) -> dict[str, int]:
+        """Stream connections open now, by stream."""
+        return dict(self.streams.open_connections())
+
+    def publish(self, block: Block) -> None:
+        """Tell the streams about a block, which REST shows already. Never blocks: a slow client only hurts itself."""
+        self.streams.publish(block)
+
+    def drop(self, how: str, stream: Optional[str] = None) -> int:
+        """Drop stream connections: "reset", "cut" (no close frame), or a close code. Return how many there were."""
+        return self.streams.drop(how, stream)
+
+    async def _hang_up(self, app: web.Application) -> None:
+        self.drop("cut")
+
+    def _rest(self, answer: Callable[[web.Request], Answer]) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            await asyncio.sleep(self._switches.rest_delay)
+            if self._switches.rest_status:
+                return self._response(request, self._switches.rest_status, plain_error(self._switches.rest_status))
+            try:
+                return self._response(request, 200, answer(request))
+            except ApiError as error:
+                return self._response(request, error.status, error.rest())
+
+        return handle
+
+    def _response(self, request: web.Request, status: int, body: Answer) -> web.Response:
+        headers = {
+            "Content-Type": "application/json" if status == 200 else "application/json, application/grpc",
+            "X-Block-Height": str(self._chain.height),
+            "X-Block-Timestamp": str(self._chain.time),
+        }
+        return _zipped(request, web.Response(status=status, body=compact(body).encode(), headers=headers))
+
+    async def _unknown_path(self, request: web.Request) -> web.Response:
+        body, headers = compact(not_found()).encode(), {"Content-Type": "application/json"}
+        return _zipped(request, web.Response(status=404, body=body, headers=headers))
+
+    def _assets(self, request: web.Request) -> Answer:
+        return {"assets": page(self._chain.assets.values(), lambda _: True, asset_node, request.query)}
+
+    def _markets(self, request: web.Request) -> Answer:
+        markets = self._chain.markets.values()
+        return {"markets": page(markets, lambda _: True, lambda market: market_node(market, self._opened), request.query)}
+
+    def _accounts(self, request: web.Request) -> Answer:
+        wanted = _filter(request.query)
+        accounts = self._chain.accounts.values()
+        return {"accounts": page(accounts, lambda account: wanted(account.market_id, account.owner), account_node, request.query)}
+
+    def _orders(self, request: web.Request) -> Answer:
+        wanted = _filter(request.query)
+        live_only = request.query.get("filter.liveOnly", "").lower() in ("true", "t", "1")
+
+        def chosen(order: Any) -> bool:
+            return wanted(order.market_id, order.party_id) and (not live_only or order.status in (ACTIVE, PARKED))
+
+        return {"orders": page(self._chain.orders.values(), chosen, order_node, request.query, newest_first=True)}
+
+    def _positions(self, request: web.Request) -> Answer:
+        wanted = _filter(request.query)
+        positions = self._chain.positions.values()
+        return {"positions": page(positions, lambda position: wanted(position.market_id, position.party_id), position_node, request.query)}
+
+    def _market(self, request: web.Request) -> Answer:
+        market = self._chain.markets.get(_market_id(request))
+        if market is None:
+            raise ApiError(404, 30002, "failed to get market for ID", "no resource corresponding to this id")
+        return {"market": market_node(market, self._opened)}
+
+    def _market_data(self, request: web.Request) -> Answer:
+        market_id = _market_id(request)
+        market = self._chain.markets.get(market_id)
+        if market is None:
+            raise ApiError(500, 30004, "failed to get market data", f"no market data for market: {market_id}")
+        return {"marketData": market_data_node(self._chain, market)}
+
+
+def _market_id(request: web.Request) -> str:
+    market_id = request.match_info["id"]
+    if not is_id(market_id):
+        raise ApiError(400, 10000, "invalid market ID")
+    return market_id
+
+
+def _filter(query: Query) -> Callable[[str, str], bool]:
+    """Return what `filter.marketIds` and `filter.partyIds` let through; without one, all pass."""
+    markets, parties = query.getall("filter.marketIds", []), query.getall("filter.partyIds", [])
+    check_ids(markets, parties)
+    return lambda market_id, party_id: (not markets or market_id in markets) and (not parties or party_id in parties)
+
+
+def _zipped(request: web.Request, response: web.Response) -> web.Response:
+    if "gzip" in request.headers.get("Accept-Encoding", ""):  # aiohttp, left to itself, would rather deflate
+        response.enable_compression(web.ContentCoding.gzip)
+    return response

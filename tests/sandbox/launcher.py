@@ -1,0 +1,75 @@
+"""Runs a module inside a sandbox, as a child process: the `-m` of `python -m tests.sandbox -m main`."""
+
+import asyncio
+import os
+import signal
+import sys
+from decimal import Decimal
+from typing import Any, Optional
+
+from . import HOST, Sandbox
+from .records import ACTIVE, PARKED
+
+
+def signals() -> list[signal.Signals]:
+    """Return the signals that end a run; a hang-up is none where `nohup` has it ignored."""
+    hang_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
+    return [signal.SIGINT, signal.SIGTERM, *hang_up]
+
+
+def settings(sandbox: Sandbox, market_id: str) -> dict[str, str]:
+    """Return the settings of `.env` with which the bot trades a market of the sandbox."""
+    return {
+        "MARKET_ID": market_id,
+        "PARTY_ID": sandbox.parties["bot"],
+        "NODE_URL": sandbox.node_url,
+        "WS_URL": sandbox.ws_url,
+        "WALLET_URL": sandbox.wallet_url,
+        "WALLET_TOKEN": sandbox.token,
+    }
+
+
+class Child:
+    """A module run as a process of its own, in a session of its own.
+
+    A terminal sends Ctrl+C to every process of its foreground group. The child is outside of it and gets the signal from us, once.
+    """
+
+    def __init__(self) -> None:
+        self._process: Optional[asyncio.subprocess.Process] = None
+        self._early: Optional[int] = None  # a signal that came before there was a process
+
+    async def run(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> int:
+        """Run `python -m *arguments`, wait for its end, and return its exit status as a shell would say it."""
+        environment = with_local_host({**os.environ, **environment})
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *arguments, env=environment, stdout=output, start_new_session=True
+        )
+        if self._early is not None:
+            self.pass_on(self._early)
+        status = await self._process.wait()
+        return status if status >= 0 else 128 - status
+
+    def pass_on(self, number: int) -> None:
+        """Send a signal to the child and to what it has started itself."""
+        if self._process is None:
+            self._early = number
+        elif self._process.returncode is None:
+            os.killpg(self._process.pid, number)
+
+
+def with_local_host(environment: dict[str, str]) -> dict[str, str]:
+    """Keep a proxy out of the way between the child and the sandbox; exceptions that were there stay."""
+    either = environment.get("no_proxy") or environment.get("NO_PROXY")
+    kept = {name: environment.get(name) or either for name in ("no_proxy", "NO_PROXY")}
+    return {**environment, **{name: f"{hosts},{HOST}" if hosts else HOST for name, hosts in kept.items() if hosts != "*"}}
+
+
+def account(sandbox: Sandbox, market_id: str) -> str:
+    """Say what the bot did on a market: fills, position (what it bought less what it sold), and how many orders it left anywhere."""
+    chain, bot = sandbox.chain, sandbox.parties["bot"]
+    market = chain.markets[market_id]
+    bought = sandbox.bought[bot, market_id]
+    position = Decimal(bought).scaleb(-market.size_decimals).normalize() if bought else Decimal(0)
+    left = sum(order.party_id == bot and order.status in (ACTIVE, PARKED) for order in chain.orders.values())
+    return f"{sandbox.fills[bot, market_id]} fills | position {position:f} on {market.name} | {left} live orders left"

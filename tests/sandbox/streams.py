@@ -1,0 +1,235 @@
+"""The data node's WebSocket streams: who follows what, and the frames on their way to them.
+
+Everything here runs on the sandbox's one loop. A snapshot is taken, and its follower listed, without a pause in between: no block falls
+between a snapshot and the updates after it.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Optional, Union
+
+from aiohttp import web
+
+from .answers import ApiError, check_ids, compact, is_id, not_found, plain_error
+from .chain import Chain
+from .records import ACTIVE, PARKED, Block
+from .switches import Switches
+from .views import Node, account_node, market_data_node, order_node, position_node, stream_node
+
+MAX_LIST = 50  # records in a frame
+MAX_SUBSCRIPTIONS = 250  # open at a time, from one IP
+MAX_BACKLOG = 10_000  # frames; a client further behind is dropped
+
+PARAMETERS = {  # stream -> what its filters are called: markets, parties
+    "markets/data": ("marketIds", ""),
+    "orders": ("marketIds", "partyIds"),
+    "positions": ("marketId", "partyId"),
+    "accounts": ("marketId", "partyId"),
+}
+DROPS = ("reset", "cut", "1000", "1001", "1011")
+
+Entry = tuple[str, str, Node]  # market id, party id, and the stream node: made once a block, however many follow it
+
+
+class Subscription:
+    """One client on one stream: which records it follows, and the frames that wait for it."""
+
+    def __init__(self, stream: str, request: web.Request, connection: web.WebSocketResponse) -> None:
+        market_filter, party_filter = PARAMETERS[stream]
+        self.stream = stream
+        self.markets = request.query.getall(market_filter, [])
+        self.parties = request.query.getall(party_filter, [])
+        self.remote = request.remote
+        self.awaits_snapshot = stream != "markets/data"
+        self._connection = connection
+        self._closing = False
+        self._transport = request.transport
+        self._backlog: asyncio.Queue[Union[str, int]] = asyncio.Queue(MAX_BACKLOG)  # frames; a number is the close code
+
+    def chosen(self, entries: list[Entry]) -> list[Node]:
+        """Return the records that this client follows; market data only of markets that it names."""
+        any_market = not self.markets and self.stream != "markets/data"
+        return [
+            node
+            for market_id, party_id, node in entries
+            if (any_market or market_id in self.markets) and (not self.parties or party_id in self.parties)
+        ]
+
+    def send(self, frame: Union[str, int]) -> None:
+        """Queue a frame; a client too far behind is dropped instead, which nobody else notices."""
+        try:
+            self._backlog.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.drop("cut")
+
+    def drop(self, how: str) -> None:
+        """End the connection in one of the ways of DROPS."""
+        if how.isdecimal():
+            self.send(int(how))
+        elif self._transport:
+            if how == "reset":  # a socket closed with a linger time of zero says RST instead of FIN
+                linger = struct.pack("ii", 1, 0)
+                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self._transport.abort()
+
+    async def run(self) -> None:
+        """Serve the connection until either side ends it. Reading is what answers the client's pings and its close."""
+        writer = asyncio.create_task(self._write())
+        try:
+            async for _ in self._connection:
+                pass
+            if self._closing:  # it was the writer that ended the reading, and its close frame comes next
+                await writer
+        finally:
+            writer.cancel()
+
+    async def _write(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            while isinstance(frame := await self._backlog.get(), str):
+                await self._connection.send_str(frame)
+            self._closing = True
+            await self._connection.close(code=frame)
+
+
+class Streams:
+    """All subscriptions, and what they are told about each block."""
+
+    def __init__(self, chain: Chain, switches: Switches) -> None:
+        self._chain, self._switches = chain, switches
+        self.accepted: Counter[str] = Counter()  # stream -> connections ever
+        self._open: set[Subscription] = set()
+
+    def open_connections(self) -> Counter[str]:
+        return Counter(subscription.stream for subscription in self._open)
+
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        """Answer a handshake, and serve the stream until it ends."""
+        if self._switches.stream_status:
+            return web.json_response(plain_error(self._switches.stream_status), status=self._switches.stream_status)
+        connection = web.WebSocketResponse(compress=False)  # no heartbeat: a Vega node sends no pings
+        if not connection.can_prepare(request):
+            return web.json_response(not_found(), status=404)
+        await connection.prepare(request)
+        stream = request.match_info["stream"]
+        if stream not in PARAMETERS:
+            return await _refuse(request, connection, {"code": 5, "message": "Not Found"})
+        self.accepted[stream] += 1
+        subscription = Subscription(stream, request, connection)
+        if refusal := self._refusal(subscription):
+            return await _refuse(request, connection, refusal)
+        self._open.add(subscription)
+        try:
+            self._send_snapshot(subscription)
+            await subscription.run()
+        finally:
+            self._open.discard(subscription)
+        return connection
+
+    def publish(self, block: Block) -> None:
+        """Queue a block's frames to everyone who follows what it changed."""
+        changed = self._changed(block)
+        for subscription in list(self._open):
+            if subscription.awaits_snapshot:
+                self._send_snapshot(subscription)
+            elif subscription.stream not in self._switches.silent_streams:
+                for frame in _update_frames(subscription.stream, subscription.chosen(changed[subscription.stream])):
+                    subscription.send(frame)
+
+    def drop(self, how: str, stream: Optional[str] = None) -> int:
+        """Drop every connection of a stream, or of all, in one of the ways of DROPS. Return how many there were."""
+        if how not in DROPS:
+            raise ValueError(f"{how!r} is none of {', '.join(DROPS)}")
+        dropped = {subscription for subscription in self._open if stream in (None, subscription.stream)}
+        self._open -= dropped
+        for subscription in dropped:
+            subscription.drop(how)
+        return len(dropped)
+
+    def _refusal(self, subscription: Subscription) -> Optional[dict[str, Any]]:
+        if sum(other.remote == subscription.remote for other in self._open) >= MAX_SUBSCRIPTIONS:
+            return {"error": {"code": 8, "message": "client reached max subscription allowed"}}
+        try:
+            _check(subscription, self._chain)
+        except ApiError as error:
+            return error.stream()
+        return None
+
+    def _send_snapshot(self, subscription: Subscription) -> None:
+        """Send what a stream starts with; where the stream is silenced, the block that ends the silence does it."""
+        if not subscription.awaits_snapshot or subscription.stream in self._switches.silent_streams:
+            return
+        subscription.awaits_snapshot = False
+        for frame in _snapshot_frames(subscription, subscription.chosen(self._present(subscription.stream))):
+            subscription.send(frame)
+
+    def _present(self, stream: str) -> list[Entry]:
+        if stream == "orders":
+            live = (order for order in reversed(self._chain.orders.values()) if order.status in (ACTIVE, PARKED))
+            return [_entry(order_node(order)) for order in live]
+        if stream == "positions":
+            return [_entry(position_node(position)) for position in self._chain.positions.values()]
+        return [_entry(account_node(account)) for account in self._chain.accounts.values()]
+
+    def _changed(self, block: Block) -> dict[str, list[Entry]]:
+        return {
+            "markets/data": [_entry(market_data_node(self._chain, market)) for market in self._chain.markets.values()],
+            "orders": [_entry(order_node(order)) for order in block.orders],
+            "positions": [_entry(position_node(position)) for position in block.positions],
+            "accounts": [_entry({**account_node(account), "parentPartyId": account.owner}) for account in block.accounts],
+        }
+
+
+def _entry(node: Node) -> Entry:
+    market_id = node["market"] if "market" in node else node["marketId"]
+    party_id = node.get("partyId") or node.get("owner") or ""
+    return market_id, party_id, stream_node(node)
+
+
+def _update_frames(stream: str, nodes: list[Node]) -> Iterator[str]:
+    for some in _lists(nodes):
+        yield compact({"result": {"marketData": some} if stream == "markets/data" else {"updates": {stream: some}}})
+
+
+def _snapshot_frames(subscription: Subscription, nodes: list[Node]) -> Iterator[str]:
+    stream = subscription.stream
+    if not nodes and stream == "positions" and subscription.markets and subscription.parties:
+        return  # asked for the one position of a party that has never been there, Vega says nothing rather than "none"
+    pages: list[Node] = [{stream: some} for some in _lists(nodes)] or [{}]
+    pages[-1]["lastPage"] = True
+    for page in pages:
+        yield compact({"result": {"snapshot": page}})
+
+
+def _lists(nodes: list[Node]) -> Iterator[list[Node]]:
+    return (nodes[start : start + MAX_LIST] for start in range(0, len(nodes), MAX_LIST))
+
+
+def _check(subscription: Subscription, chain: Chain) -> None:
+    """Raise ApiError where Vega refuses a subscription, in the words that it has for each stream."""
+    markets, parties = subscription.markets, subscription.parties
+    if subscription.stream == "markets/data":
+        for unknown in (market_id for market_id in markets if market_id not in chain.markets):
+            raise ApiError(500, 10000, f"no market found for id: {unknown}: malformed request")
+    elif subscription.stream == "orders":
+        check_ids(markets, parties)
+    elif subscription.stream == "positions" and not all(map(is_id, markets + parties)):
+        filters = "+".join(name for name, ids in (("market", markets), ("party", parties)) if ids)
+        inner = f"getting initial positions by {filters}: not a valid hex id (or well known exception)"
+        raise ApiError(400, 160002, "failed to send positions snapshot", inner)
+    elif subscription.stream == "accounts":
+        for name, malformed in [("party", p) for p in parties if not is_id(p)] + [("market", m) for m in markets if not is_id(m)]:
+            inner = f"could not decode {name} ID: decoding '{malformed}': not a valid hex id (or well known exception)"
+            inner = f"fetching account balance initial image: querying account balances: {inner}"
+            raise ApiError(400, 80008, "failed to send accounts snapshot", inner)
+
+
+async def _refuse(request: web.Request, connection: web.WebSocketResponse, frame: dict[str, Any]) -> web.WebSocketResponse:
+    """Say why there is no stream, then drop the connection as Vega does: without a close frame."""
+    await connection.send_str(compact(frame))
+    if request.transport:
+        request.transport.close()
+    return connection

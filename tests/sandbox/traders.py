@@ -1,0 +1,89 @@
+"""The built-in traders: a maker who quotes both sides of every market around a wandering price, and a taker who hits the best ones.
+
+All in whole ticks and padded sizes, drawn from one seeded generator: the same seed trades the same, block by block, as long as nobody
+else trades.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from .chain import Chain, Market
+from .records import BUY, SELL
+
+LEVELS = 3  # quotes of the maker on each side
+DEEP = 10  # contracts at the last of them: more than the taker ever takes, so that no side runs empty
+QUOTED_STATES = ("STATE_ACTIVE", "STATE_SUSPENDED", "STATE_SUSPENDED_VIA_GOVERNANCE")
+
+Transactions = list[tuple[str, dict[str, Any]]]  # (party, transaction)
+
+
+@dataclass
+class Walk:
+    """A random walk in ticks that is pulled back to where it began."""
+
+    begin: int
+    now: int
+    step: int  # ticks: the most it moves in a block, and the widest half of the maker's spread
+
+    def move(self, generator: random.Random) -> None:
+        distance = self.begin - self.now
+        pull = distance // 50 if distance > 0 else -(-distance // 50)
+        lowest = (LEVELS + 1) * self.step + 1  # the maker's last bid stays above zero
+        self.now = max(lowest, self.now + pull + generator.randint(-self.step, self.step))
+
+
+class Traders:
+    def __init__(self, chain: Chain, seed: int) -> None:
+        self._chain = chain
+        self._generator = random.Random(seed)
+        self._walks = {market.id: _walk(market) for market in chain.markets.values()}
+        self.emptied: set[tuple[str, str]] = set()  # (market id, side) that the maker leaves empty, set by `control`
+
+    def transactions(self) -> Transactions:
+        """Return what the traders send for the next block."""
+        sent: Transactions = []
+        for market in self._chain.markets.values():
+            self._walks[market.id].move(self._generator)
+            if market.state in QUOTED_STATES:
+                sent.append((self._chain.traders["maker"], self._quotes(market)))
+            if market.trading_mode == "TRADING_MODE_CONTINUOUS" and self._generator.randrange(10) < 7:
+                sent.append((self._chain.traders["taker"], self._hit(market)))
+        return sent
+
+    def _quotes(self, market: Market) -> dict[str, Any]:
+        """Cancel all and quote anew, all in one batch, as the bot does."""
+        walk, draw, contract = self._walks[market.id], self._generator.randint, _contract(market)
+        submissions = []
+        for side, sign in ((BUY, -1), (SELL, 1)):
+            ticks = walk.now
+            for level in range(1, LEVELS + 1):
+                ticks += sign * draw(walk.step // 2 + 1, walk.step)
+                size = draw(contract // 2 + 1, 2 * contract) if level < LEVELS else DEEP * contract
+                if (market.id, side) not in self.emptied:
+                    submissions.append(_order(market, side, size, price=str(ticks * market.tick_size)))
+        return {"batchMarketInstructions": {"cancellations": [{"marketId": market.id}], "submissions": submissions}}
+
+    def _hit(self, market: Market) -> dict[str, Any]:
+        """Take from one side up to twice what a level of the maker can hold, so that those who joined it trade too."""
+        side = self._generator.choice((BUY, SELL))
+        return {"orderSubmission": _order(market, side, self._generator.randint(1, 4 * _contract(market)))}
+
+
+def _walk(market: Market) -> Walk:
+    begin = market.mark_price // market.tick_size
+    return Walk(begin=begin, now=begin, step=max(1, begin // 3000))
+
+
+def _contract(market: Market) -> int:
+    """Return the padded size of one contract."""
+    contract: int = 10 ** max(0, market.size_decimals)
+    return contract
+
+
+def _order(market: Market, side: str, size: int, price: str = "") -> dict[str, Any]:
+    """Build a limit order that rests, or without a price a market order."""
+    order = {"marketId": market.id, "side": side, "size": str(size)}
+    if price:
+        return {**order, "price": price, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}
+    return {**order, "type": "TYPE_MARKET", "timeInForce": "TIME_IN_FORCE_IOC"}

@@ -1,0 +1,262 @@
+"""The wallet: JSON-RPC 2.0 over HTTP, as `vega wallet service run` speaks it, in front of the sandbox's chain.
+
+It keeps the keys of four parties, and one API token that is good for all of them. Signatures and proofs of work look like real ones
+and mean nothing.
+"""
+
+import asyncio
+import base64
+import hashlib
+import json
+import string
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timezone
+from typing import Any, Optional
+
+from aiohttp import web
+
+from . import commands
+from .chain import Chain
+from .switches import Switches
+
+SENDING_MODES = ("TYPE_ASYNC", "TYPE_SYNC", "TYPE_COMMIT")
+MESSAGES = {
+    -32700: "Parse error",
+    -32600: "Invalid Request",
+    -32601: "Method not found",
+    -32602: "Invalid params",
+    -32603: "Internal error",
+    -32003: "Server error",  # authentication
+    -32002: "Server error",  # origin
+    1000: "Network error",
+    2000: "Application error",
+}
+
+
+class RpcError(Exception):
+    """An answer other than a result; `data` is the text that helps."""
+
+    def __init__(self, code: int, data: str) -> None:
+        super().__init__(data)
+        self.code = code
+        self.data = data
+
+    def body(self) -> dict[str, Any]:
+        return {"code": self.code, "message": MESSAGES[self.code], "data": self.data}
+
+
+def make_token(seed: int) -> str:
+    """Return the API token of a seed: 64 letters and digits, as `api-token generate` makes them."""
+    alphabet = string.ascii_letters + string.digits
+    return "".join(alphabet[byte % len(alphabet)] for byte in hashlib.sha512(f"token {seed}".encode()).digest())
+
+
+class Wallet:
+    def __init__(self, chain: Chain, switches: Switches, token: str) -> None:
+        self._chain = chain
+        self._switches = switches
+        self._token = token
+        self._methods: dict[str, Callable[[web.Request, Any], Any]] = {
+            "client.check_transaction": self._check_transaction,
+            "client.connect_wallet": self._connect_wallet,
+            "client.disconnect_wallet": self._disconnect_wallet,
+            "client.get_chain_id": self._get_chain_id,
+            "client.list_keys": self._list_keys,
+            "client.send_transaction": self._send_transaction,
+            "client.sign_transaction": self._sign_transaction,
+        }
+        self.app = web.Application(middlewares=[self._obey_switches])
+        self.app.router.add_post("/api/v2/requests", self._handle_request)
+        self.app.router.add_get("/api/v2/methods", self._handle_methods)
+        self.app.router.add_get("/api/v2/health", self._handle_health)
+
+    @web.middleware
+    async def _obey_switches(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        # Read first, delayed then: a transaction whose sender has given up waiting is still carried out, as on a slow real wallet.
+        await request.read()
+        await asyncio.sleep(self._switches.wallet_delay)
+        status = self._switches.wallet_status
+        if status is None:
+            return await handler(request)
+        return _rpc_response(status, error=RpcError(-32603, f"the sandbox was told to answer {status}"))
+
+    async def _handle_health(self, _request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def _handle_methods(self, _request: web.Request) -> web.Response:
+        text = json.dumps({"result": {"registeredMethods": sorted(self._methods)}})
+        return web.Response(text=text, content_type="text/plain", charset="utf-8")
+
+    async def _handle_request(self, request: web.Request) -> web.Response:
+        try:
+            call = _parse(await request.read())
+        except RpcError as error:
+            return _rpc_response(400, error=error)  # without an id: it could not be read
+        status, result, failure = 200, None, None
+        try:
+            result = self._method(call)(request, call.get("params"))
+        except RpcError as error:
+            status, failure = 401 if error.code == -32003 else 400, error
+        if not call.get("id"):
+            return web.Response(status=204)  # a notification: carried out, but not answered
+        response = _rpc_response(status, call["id"], result, failure)
+        if call.get("method") == "client.connect_wallet" and failure is None:
+            response.headers["Authorization"] = f"VWT {self._token}"
+        return response
+
+    def _method(self, call: dict[str, Any]) -> Callable[[web.Request, Any], Any]:
+        name = call.get("method", "")
+        if call.get("jsonrpc") != "2.0":
+            raise RpcError(-32600, "the API only supports JSON-RPC 2.0")
+        if not name:
+            raise RpcError(-32600, "the method is required")
+        if name not in self._methods:
+            raise RpcError(-32601, f'method "{name}" is not supported')
+        return self._methods[name]
+
+    def _connect_wallet(self, request: web.Request, _params: Any) -> None:
+        _require_origin(request)
+
+    def _disconnect_wallet(self, request: web.Request, _params: Any) -> None:
+        self._authorise(request)
+
+    def _get_chain_id(self, _request: web.Request, _params: Any) -> dict[str, str]:
+        return {"chainID": "sandbox"}
+
+    def _list_keys(self, request: web.Request, _params: Any) -> dict[str, Any]:
+        self._authorise(request)
+        return {"keys": [{"name": name, "publicKey": key} for name, key in self._chain.parties.items()]}
+
+    def _send_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
+        received_at = _now()
+        self._authorise(request)
+        party_id, transaction = self._read_transaction(params, sending=True)
+        transaction_hash = self._chain.submit(party_id, transaction)
+        return {
+            "receivedAt": received_at,
+            "sentAt": _now(),
+            "transactionHash": transaction_hash,
+            "transaction": _signed(party_id, transaction),
+        }
+
+    def _sign_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
+        self._authorise(request)
+        return {"transaction": _signed(*self._read_transaction(params))}
+
+    def _check_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
+        self._authorise(request)
+        self._read_transaction(params)
+        # As recorded: a chain that makes its own blocks cannot tell beforehand.
+        raise RpcError(1000, "the transaction failed: Internal: not implemented for nullblockchain")
+
+    def _authorise(self, request: web.Request) -> None:
+        _require_origin(request)
+        header = request.headers.get("Authorization", "")
+        if not header:
+            raise RpcError(-32003, "the Authorization header is required")
+        if not header.startswith("VWT "):
+            raise RpcError(-32003, "the Authorization header only support the VWT scheme")
+        token = header[4:].strip()
+        if len(token) != len(self._token):
+            raise RpcError(-32003, "the token has not a valid format")
+        if token != self._token:
+            raise RpcError(-32003, "there is no connection associated to this authentication token")
+
+    def _read_transaction(self, params: Any, sending: bool = False) -> tuple[str, dict[str, Any]]:
+        """Return the party and its transaction; the order of the checks is the real wallet's."""
+        _check_params(params, sending)
+        try:
+            decoded = commands.decode(params["transaction"])
+        except commands.InvalidCommandError as error:
+            raise RpcError(-32602, f"the transaction does not use a valid Vega command: {error}") from error
+        party_id = params["publicKey"]
+        if party_id not in self._chain.parties.values():
+            raise RpcError(2000, "this public key is not allowed to be used")
+        if not decoded:
+            raise RpcError(-32602, "submit_transaction_request.command (is required)")
+        kind, command = list(decoded.items())[-1]  # where someone sends several, the real wallet too takes the last of its table
+        problems = commands.problems(kind, command)
+        if problems:
+            raise RpcError(-32602, problems)
+        return party_id, {kind: command}
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    if not body:
+        raise RpcError(-32700, "the request can't be blank")
+    try:
+        call = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise RpcError(-32700, _go_syntax_error(error)) from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, or nested too deep
+        raise RpcError(-32700, "invalid JSON") from error
+    if not isinstance(call, dict):
+        raise RpcError(-32700, "json: cannot unmarshal into Go value of type jsonrpc.Request")
+    for field in ("jsonrpc", "method", "id"):
+        if not isinstance(call.get(field, ""), str):
+            raise RpcError(-32700, f"json: cannot unmarshal into Go struct field Request.{field} of type string")
+    return call
+
+
+def _go_syntax_error(error: json.JSONDecodeError) -> str:
+    """Say in the words of Go's parser what Python's found."""
+    if error.pos >= len(error.doc.rstrip()):
+        return "unexpected end of JSON input"
+    places = {
+        "Expecting property name enclosed in double quotes": "looking for beginning of object key string",
+        "Expecting ':' delimiter": "after object key",
+        "Expecting ',' delimiter": "after object key:value pair",
+        "Extra data": "after top-level value",
+    }
+    return f"invalid character '{error.doc[error.pos]}' {places.get(error.msg, 'looking for beginning of value')}"
+
+
+def _check_params(params: Any, sending: bool) -> None:
+    if params is None:
+        raise RpcError(-32602, "the params are required")
+    texts = ("publicKey", "sendingMode") if sending else ("publicKey",)
+    if not isinstance(params, dict) or not all(isinstance(params.get(key, ""), str) for key in texts):
+        raise RpcError(-32602, "the params do not match expected ones")
+    if not params.get("publicKey"):
+        raise RpcError(-32602, "the public key is required")
+    mode = params.get("sendingMode")
+    if sending and not mode:
+        raise RpcError(-32602, "the sending mode is required")
+    if sending and mode == "TYPE_UNSPECIFIED":
+        raise RpcError(-32602, 'the sending mode can\'t be "TYPE_UNSPECIFIED"')
+    if sending and mode not in SENDING_MODES:
+        raise RpcError(-32602, f'the sending mode "{mode}" is not a valid one')
+    if params.get("transaction") is None:
+        raise RpcError(-32602, "the transaction is required")
+
+
+def _require_origin(request: web.Request) -> None:
+    if not (request.headers.get("Origin", "").strip() or request.headers.get("Referer", "").strip()):
+        raise RpcError(-32002, "the Origin header is required")
+
+
+def _rpc_response(status: int, request_id: str = "", result: Any = None, error: Optional[RpcError] = None) -> web.Response:
+    body = {"jsonrpc": "2.0", **({"error": error.body()} if error else {"result": result})}
+    if request_id:
+        body["id"] = request_id
+    # Bytes, so that the content type is the recorded one, without a charset.
+    return web.Response(status=status, body=json.dumps(body).encode(), content_type="application/json")
+
+
+def _signed(party_id: str, transaction: dict[str, Any]) -> dict[str, Any]:
+    """Wrap a transaction the way a wallet does; `input_data` holds JSON where a real one holds a protobuf message."""
+    data = json.dumps(transaction).encode()
+    digest = hashlib.sha512(party_id.encode() + data)
+    return {
+        "input_data": base64.b64encode(data).decode(),
+        "signature": {"value": digest.hexdigest(), "algo": "vega/ed25519", "version": 1},
+        "From": {"PubKey": party_id},
+        "version": 3,
+        "pow": {"tid": digest.hexdigest()[:64], "nonce": int.from_bytes(digest.digest()[:2], "big")},
+    }
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")

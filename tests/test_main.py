@@ -1,0 +1,325 @@
+"""`python -m main` in a process of its own, on the sandbox: what a user sees, and what is left on the node afterwards."""
+
+import itertools
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.processes import BotProcess, Process
+from tests.sandbox import Sandbox
+
+TURN = re.compile(
+    r"^\S+ \S+ Latest prices are (?P<bid>[0-9.]+) - (?P<offer>[0-9.]+) \| Position is (?P<position>-?[0-9.]+)"
+    r" \| (?P<live>\d+) live orders \| data (?P<age>[0-9.]+|inf) s old \| (?P<outcome>.+)$"
+)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=0.25, seed=11) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def healthy(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    sandbox.reset()
+    sandbox.block(1)
+
+
+@pytest.fixture
+def future(sandbox: Sandbox) -> str:
+    return sandbox.markets["future"]
+
+
+@pytest.fixture
+def bot(sandbox: Sandbox, future: str) -> Iterator[BotProcess]:
+    with BotProcess(sandbox, future) as running:
+        running.wait_for(r"\| quoted$")
+        yield running
+        assert running.stop() == 0
+
+
+def live_on(sandbox: Sandbox, market_id: str, party: str = "bot") -> list[dict[str, Any]]:
+    """Return a party's live orders on a market, as the node's REST gives them."""
+    path = f"{sandbox.node_url}/orders?filter.partyIds={sandbox.parties[party]}&filter.liveOnly=true"
+    edges = requests.get(path, timeout=5).json()["orders"]["edges"]
+    return [edge["node"] for edge in edges if edge["node"]["marketId"] == market_id]
+
+
+def fills(sandbox: Sandbox, market_id: str) -> int:
+    count: int = sandbox.call(lambda box: box.fills[box.parties["bot"], market_id])
+    return count
+
+
+def turns(bot: Process) -> list[dict[str, str]]:
+    return [match.groupdict() for match in map(TURN.match, bot.lines) if match]
+
+
+###########################################################
+#                   The page's promise                    #
+###########################################################
+
+
+def test_the_first_quote_comes_within_two_seconds(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future) as bot:
+        bot.wait_for(r"\| quoted$", seconds=5)
+        assert bot.stop() == 0
+
+
+@pytest.mark.parametrize("product", ["future", "perpetual", "spot"])
+def test_the_bot_is_filled_and_leaves_no_order_behind(sandbox: Sandbox, product: str) -> None:
+    market_id = sandbox.markets[product]
+    before = fills(sandbox, market_id)
+    with BotProcess(sandbox, market_id) as bot:
+        deadline = time.monotonic() + 20
+        while fills(sandbox, market_id) == before and time.monotonic() < deadline:
+            bot.wait_for(TURN.pattern, after=len(bot.lines))
+        assert bot.stop(signal.SIGTERM if product == "spot" else signal.SIGINT) == 0
+    assert fills(sandbox, market_id) > before
+    assert live_on(sandbox, market_id) == []
+    assert bot.lines[-1].endswith("Stopped: no order of ours is left on the market")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_bot_with_no_order_left(sandbox: Sandbox, future: str, number: int) -> None:
+    with BotProcess(sandbox, future) as bot:
+        bot.wait_for(r"[12] live orders .* quoted$")
+        assert bot.stop(number) == 0
+    assert live_on(sandbox, future) == []
+
+
+def test_ctrl_c_works_where_the_shell_has_sigint_ignored(sandbox: Sandbox, future: str) -> None:
+    ignored = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.executable, [sys.executable, '-m', 'main'])"
+    )
+    with BotProcess(sandbox, future, command=("-c", ignored)) as bot:
+        bot.wait_for(r"\| quoted$")
+        assert bot.stop() == 0
+
+
+def test_each_turn_ends_in_one_line_with_the_outcome_last(bot: BotProcess) -> None:
+    bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$"))
+    turn = turns(bot)[0]
+    assert float(turn["bid"]) < float(turn["offer"])
+    assert float(turn["age"]) < 5
+    assert turn["outcome"] == "quoted"
+    assert [line for line in bot.lines if not TURN.match(line)] == []
+
+
+def test_turns_begin_a_second_apart(bot: BotProcess, sandbox: Sandbox) -> None:
+    sandbox.delay_wallet(1.5)
+    line = len(bot.lines)
+    for _ in range(4):
+        line = bot.wait_for(TURN.pattern, after=line)
+    times = [datetime.strptime(text[11:23], "%H:%M:%S,%f") for text in bot.lines if TURN.match(text)]
+    periods = [(after - before).total_seconds() % 86400 for before, after in itertools.pairwise(times[-3:])]
+    assert min(periods) < 2.4  # the page's would be 2.5: the wallet's time and a second on top
+
+
+def test_filling_what_is_quoted_would_not_pass_the_maximum(bot: BotProcess, sandbox: Sandbox, future: str) -> None:
+    for _ in range(5):
+        bot.wait_for(TURN.pattern, after=len(bot.lines))
+    decimals: int = sandbox.call(lambda box: box.chain.markets[future].size_decimals)
+    orders = sandbox.call(lambda box: [o for o in box.chain.orders.values() if o.party_id == box.parties["bot"] and o.market_id == future])
+    assert orders
+    assert max(order.size for order in orders) <= 10**decimals
+
+
+def test_on_a_spot_market_the_position_is_the_change_of_the_base_balance(sandbox: Sandbox) -> None:
+    market_id = sandbox.markets["spot"]
+
+    def base_balance() -> int:
+        def balance(box: Any) -> int:
+            base = box.chain.markets[market_id].base_asset.id
+            own = (a for a in box.chain.accounts.values() if a.owner == box.parties["bot"] and a.asset_id == base)
+            return sum(account.balance for account in own)
+
+        return int(sandbox.call(balance))
+
+    decimals: int = sandbox.call(lambda box: box.chain.markets[market_id].base_asset.decimals)
+    before, filled = base_balance(), fills(sandbox, market_id)
+    with BotProcess(sandbox, market_id) as bot:
+        deadline = time.monotonic() + 20
+        while fills(sandbox, market_id) == filled and time.monotonic() < deadline:
+            bot.wait_for(TURN.pattern, after=len(bot.lines))
+        sandbox.hold_blocks()
+        bot.wait_for(TURN.pattern, after=len(bot.lines))
+        bot.wait_for(TURN.pattern, after=len(bot.lines))
+        assert float(turns(bot)[-1]["position"]) == pytest.approx((base_balance() - before) / 10**decimals, abs=1e-9)
+        sandbox.hold_blocks(on=False)
+        assert bot.stop() == 0
+
+
+###########################################################
+#                        No quotes                        #
+###########################################################
+
+
+def test_no_quote_goes_out_on_data_older_than_five_seconds_and_what_rests_is_pulled_once(
+    bot: BotProcess, sandbox: Sandbox, future: str
+) -> None:
+    sandbox.silence_streams("markets/data")
+    line = bot.wait_for(r"data [0-9.]+ s old \| no quote: data is older than 5 s", seconds=15)
+    assert all(float(turn["age"]) <= 5 for turn in turns(bot) if turn["outcome"] == "quoted")
+    deadline = time.monotonic() + 10
+    while live_on(sandbox, future) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert live_on(sandbox, future) == []
+    sandbox.silence_streams("markets/data", on=False)
+    bot.wait_for(r"\| quoted$", seconds=30, after=line)
+
+
+def test_a_suspended_market_gets_no_quotes_until_it_resumes(bot: BotProcess, sandbox: Sandbox, future: str) -> None:
+    sandbox.suspend(future)
+    line = bot.wait_for("no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE, TRADING_MODE_SUSPENDED_VIA_GOVERNANCE$")
+    bot.wait_for(r"\| 0 live orders \| .* no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE", after=line - 1)
+    assert live_on(sandbox, future) == []
+    sandbox.resume(future)
+    bot.wait_for(r"\| quoted$", after=line)
+
+
+def test_an_empty_side_gets_no_quotes(bot: BotProcess, sandbox: Sandbox, future: str) -> None:
+    sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")  # so that the bot's own quotes do not fill it
+    sandbox.empty_side(future, "SIDE_BUY")
+    line = bot.wait_for(r"Latest prices are 0 - .* \| no quote: a side of the book is empty$")
+    sandbox.reject_orders()
+    sandbox.refill_side(future, "SIDE_BUY")
+    bot.wait_for(r"\| quoted$", after=line)
+
+
+def test_a_refused_order_is_logged_with_its_reason(bot: BotProcess, sandbox: Sandbox) -> None:
+    sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")
+    bot.wait_for("order [0-9a-f]{64}: STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED$")
+
+
+def test_a_wallet_that_fails_is_named_in_the_turns_line_and_used_again_when_it_answers(bot: BotProcess, sandbox: Sandbox) -> None:
+    sandbox.fail_wallet(500)
+    line = bot.wait_for("no quote: wallet: HTTP 500, ")
+    sandbox.fail_wallet()
+    bot.wait_for(r"\| quoted$", after=line)
+
+
+def test_a_wrong_token_gets_the_wallets_words_and_a_hint(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future, WALLET_TOKEN="c0ffee") as bot:
+        bot.wait_for("no quote: wallet: HTTP 401, .*token.*WALLET_TOKEN")
+        bot.stop()
+    assert "c0ffee" not in bot.output
+    assert "Traceback" not in bot.output
+
+
+###########################################################
+#                      Settings, start                    #
+###########################################################
+
+
+def test_a_market_that_the_node_does_not_know_is_one_clear_line(sandbox: Sandbox) -> None:
+    with BotProcess(sandbox, "0" * 64) as bot:
+        assert bot.finish() == 1
+    assert bot.lines[-1].endswith("HTTP 404, failed to get market for ID: no resource corresponding to this id")
+    assert len(bot.lines) == 1
+
+
+def test_a_party_without_accounts_is_one_clear_line(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future, PARTY_ID="ab" * 32) as bot:
+        assert bot.finish() == 1
+    assert "has no accounts" in bot.lines[-1]
+    assert len(bot.lines) == 1
+
+
+def test_a_node_that_cannot_be_reached_for_thirty_seconds_is_one_clear_line(sandbox: Sandbox, future: str) -> None:
+    began = time.monotonic()
+    with BotProcess(sandbox, future, NODE_URL="http://127.0.0.1:9/api/v2") as bot:
+        assert bot.finish(seconds=60) == 1
+    assert time.monotonic() - began >= 30
+    assert re.search("Cannot start: GET assets: no answer from http://127.0.0.1:9/api/v2: .*Connection refused", bot.lines[-1])
+    assert "Traceback" not in bot.output
+
+
+def test_ctrl_c_while_starting_ends_at_once_with_nothing_sent(sandbox: Sandbox, future: str) -> None:
+    sandbox.delay_rest(20)
+    with BotProcess(sandbox, future, LOG_LEVEL="DEBUG") as bot:
+        bot.wait_for("Starting new HTTP connection")
+        began = time.monotonic()
+        assert bot.stop() == 0
+        assert time.monotonic() - began < 10
+    assert bot.lines[-1].endswith("Stopped while starting; nothing was sent")
+
+
+###########################################################
+#                          The end                        #
+###########################################################
+
+
+def test_orders_that_cannot_be_cancelled_are_said_with_status_1(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future) as bot:
+        bot.wait_for(r"[12] live orders .* quoted$")
+        sandbox.fail_wallet(500)
+        assert bot.stop() == 1
+    assert "orders of ours may be left on the market" in bot.lines[-1]
+
+
+def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future) as bot:
+        bot.wait_for(r"\| quoted$")
+        sandbox.delay_wallet(20)
+        bot.wait_for("no answer within", seconds=20)
+        bot.signal(signal.SIGINT)
+        bot.signal(signal.SIGTERM)
+        assert bot.finish(seconds=5) == 1
+    assert bot.lines[-1] == "Second signal: ended at once; orders of ours may be left on the market"
+
+
+CRASH = """
+import sys
+import main
+{sabotage}
+settings = main.load_settings()
+main.logging.basicConfig(level=settings.log_level)
+urls = settings.node_rest_url, settings.node_ws_url
+sys.exit(main.main(*urls, settings.market_id, settings.party_id, settings.token, settings.wallet_url))
+"""
+
+
+def test_an_exception_in_the_loop_ends_the_process_orderly_with_status_1(sandbox: Sandbox, future: str) -> None:
+    sabotage = "main._plain = lambda number: 1 / 0"
+    with BotProcess(sandbox, future, command=("-c", CRASH.format(sabotage=sabotage))) as bot:
+        assert bot.finish() == 1
+    assert "ZeroDivisionError" in bot.output
+    assert bot.lines[-1].endswith("Stopped: no order of ours is left on the market")
+    assert live_on(sandbox, future) == []
+
+
+def test_an_exception_in_a_callback_ends_the_process_orderly_with_status_1(sandbox: Sandbox, future: str) -> None:
+    sabotage = "main.store.VegaStore._update_accounts = lambda self, account_dict: 1 / 0"
+    with BotProcess(sandbox, future, command=("-c", CRASH.format(sabotage=sabotage))) as bot:
+        assert bot.finish() == 1
+    assert "ZeroDivisionError" in bot.output
+    assert live_on(sandbox, future) == []
+
+
+def test_the_token_is_in_no_output_at_any_level(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future, LOG_LEVEL="DEBUG") as bot:
+        bot.wait_for(r"\| quoted$")
+        sandbox.fail_wallet(401)
+        bot.wait_for("no quote: wallet")
+        sandbox.fail_wallet()
+        bot.stop()
+    assert sandbox.token not in bot.output
+
+
+def test_the_first_command_of_the_readme_runs_the_bot_in_the_sandbox() -> None:
+    command = [sys.executable, "-m", "tests.sandbox", "--block-time", "0.25", "-m", "main"]
+    with Process(command, {}, cwd=Path(__file__).parent.parent) as launcher:
+        launcher.wait_for(r"[12] live orders .* quoted$", seconds=20)
+        launcher.signal(signal.SIGINT)
+        assert launcher.finish() == 0
+    assert re.search("0 live orders left", launcher.output)

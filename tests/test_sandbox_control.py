@@ -1,0 +1,247 @@
+"""The sandbox's controls, from Python and over HTTP."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+import requests
+
+from tests.sandbox import Sandbox
+from tests.sandbox.records import BUY, SELL
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=0, seed=21) as running:
+        yield running
+
+
+def post(sandbox: Sandbox, name: str, **parameters: Any) -> requests.Response:
+    return requests.post(f"{sandbox.control_url}/{name}", params=parameters, timeout=10)
+
+
+def overview(sandbox: Sandbox) -> dict[str, Any]:
+    answer: dict[str, Any] = requests.get(sandbox.control_url, timeout=5).json()
+    return answer
+
+
+def market_data(sandbox: Sandbox, product: str = "future") -> dict[str, Any]:
+    url = f"{sandbox.node_url}/market/data/{sandbox.markets[product]}/latest"
+    data: dict[str, Any] = requests.get(url, timeout=5).json()["marketData"]
+    return data
+
+
+def rest_status(sandbox: Sandbox) -> int:
+    return requests.get(f"{sandbox.node_url}/assets", timeout=5).status_code
+
+
+def wallet_status(sandbox: Sandbox) -> int:
+    return requests.get(f"{sandbox.wallet_url}/api/v2/health", timeout=5).status_code
+
+
+def wait_until(fact: Any, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def test_blocks_are_in_rest_when_the_call_returns(sandbox: Sandbox) -> None:
+    sandbox.block()
+    first = int(market_data(sandbox)["timestamp"])
+
+    assert post(sandbox, "block", count=3).json() == {"height": 4}
+    assert int(market_data(sandbox)["timestamp"]) - first == 3 * 10**9
+
+
+def test_the_controls_are_listed_with_their_parameters_and_the_switches(sandbox: Sandbox) -> None:
+    sandbox.delay_rest(0.001)
+    sandbox.silence_streams("orders")
+    seen = overview(sandbox)
+
+    assert (seen["height"], seen["rest_delay"], seen["silent_streams"], seen["rest_status"]) == (0, 0.001, ["orders"], None)
+    assert "POST /control/block?[count=COUNT]" in seen["controls"]
+    assert "POST /control/set_state?market=MARKET&state=STATE&trading_mode=TRADING_MODE" in seen["controls"]
+    assert all(seen["controls"].values())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "line"),
+    [
+        ("block", {"count": "0"}, "block: count must be 1 to 100000, not 0"),
+        ("block", {"count": "many"}, "block: count must be a whole number, not 'many'"),
+        ("block", {"number": "1"}, "block: unknown parameter number; it takes count"),
+        ("suspend", {}, "suspend: missing parameter market"),
+        ("suspend", {"market": "xyz"}, "suspend: there is no market 'xyz': give an id, or future, perpetual or spot"),
+        ("empty_side", {"market": "spot", "side": "BUY"}, "empty_side: side must be one of SIDE_BUY, SIDE_SELL, not 'BUY'"),
+        ("drop_streams", {"how": "1002"}, "drop_streams: how must be one of reset, cut, 1000, 1001, 1011, not '1002'"),
+        ("hold_blocks", {"on": "maybe"}, "hold_blocks: on must be one of true, false, not 'maybe'"),
+        ("delay_rest", {"seconds": "nan"}, "delay_rest: seconds must be zero or more, not nan"),
+        ("fail_wallet", {"status": "200"}, "fail_wallet: status must be 400 to 599, not 200"),
+    ],
+)
+def test_wrong_arguments_are_answered_with_one_line(sandbox: Sandbox, name: str, parameters: dict[str, str], line: str) -> None:
+    response = post(sandbox, name, **parameters)
+
+    assert (response.status_code, response.text) == (400, line + "\n")
+
+
+def test_wrong_names_are_answered_with_one_line(sandbox: Sandbox) -> None:
+    assert post(sandbox, "nope").status_code == 404
+    assert post(sandbox, "reject_orders", reason="BECAUSE").text.startswith("reject_orders: reason must be one of ORDER_ERROR_")
+    assert post(sandbox, "set_state", market="spot", state="ENDED", trading_mode="X").text.startswith(
+        "set_state: state must be one of STATE_"
+    )
+
+
+def test_python_gets_the_same_complaint(sandbox: Sandbox) -> None:
+    with pytest.raises(ValueError, match="there is no market 'xyz'"):
+        sandbox.suspend("xyz")
+
+
+def test_a_market_is_suspended_and_resumed(sandbox: Sandbox) -> None:
+    sandbox.suspend("perpetual")
+    sandbox.block()
+    assert market_data(sandbox, "perpetual")["marketState"] == "STATE_SUSPENDED_VIA_GOVERNANCE"
+    assert market_data(sandbox, "future")["marketState"] == "STATE_ACTIVE"
+    post(sandbox, "resume", market=sandbox.markets["perpetual"])
+    sandbox.block()
+    assert market_data(sandbox, "perpetual")["marketState"] == "STATE_ACTIVE"
+
+
+def test_a_market_can_be_put_into_any_state(sandbox: Sandbox) -> None:
+    sandbox.set_state("spot", "STATE_PENDING", "TRADING_MODE_OPENING_AUCTION")
+    sandbox.block()
+
+    seen = market_data(sandbox, "spot")
+    assert (seen["marketState"], seen["marketTradingMode"]) == ("STATE_PENDING", "TRADING_MODE_OPENING_AUCTION")
+
+
+def test_an_emptied_side_stays_empty_until_it_is_refilled(sandbox: Sandbox) -> None:
+    sandbox.block()
+    sandbox.empty_side("future", SELL)
+    for _ in range(3):
+        sandbox.block()
+        seen = market_data(sandbox)
+        assert (seen["bestOfferPrice"], seen["bestBidPrice"] != "0") == ("0", True)
+    sandbox.refill_side("future", SELL)
+    sandbox.block()
+    assert market_data(sandbox)["bestOfferPrice"] != "0"
+
+
+def test_orders_are_rejected_for_the_reason_given(sandbox: Sandbox) -> None:
+    order = {"marketId": sandbox.markets["future"], "price": "8100000", "size": "50", "side": BUY}
+    transaction = {"orderSubmission": {**order, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC", "reference": "mine"}}
+
+    def outcome() -> Any:
+        sandbox.call(lambda running: running.chain.submit(running.parties["a"], transaction))
+        sandbox.block()
+        return sandbox.call(lambda running: [(o.status, o.reason) for o in running.chain.orders.values() if o.reference == "mine"][-1])
+
+    sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")
+    assert outcome() == ("STATUS_REJECTED", "ORDER_ERROR_MARGIN_CHECK_FAILED")
+    sandbox.reject_orders()
+    assert outcome() == ("STATUS_ACTIVE", None)
+
+
+def test_held_blocks_go_on_from_where_they_were() -> None:
+    with Sandbox(block_time=0.01) as sandbox:
+        sandbox.hold_blocks()
+        height = overview(sandbox)["height"]
+        assert post(sandbox, "block", count=2).json() == {"height": height + 2}
+        time.sleep(0.1)  # ten blocks' time, in which none may come
+        assert overview(sandbox)["height"] == height + 2
+        sandbox.hold_blocks(False)
+        wait_until(lambda: overview(sandbox)["height"] > height + 2)
+
+
+def test_rest_and_wallet_fail_and_recover(sandbox: Sandbox) -> None:
+    sandbox.fail_rest(503)
+    sandbox.fail_wallet(401)
+    assert (rest_status(sandbox), wallet_status(sandbox)) == (503, 401)
+    sandbox.fail_rest()
+    assert (rest_status(sandbox), wallet_status(sandbox)) == (200, 401)
+    sandbox.fail_wallet()
+    assert (rest_status(sandbox), wallet_status(sandbox)) == (200, 200)
+
+
+def test_rest_and_wallet_are_delayed(sandbox: Sandbox) -> None:
+    for delay, ask in ((sandbox.delay_rest, rest_status), (sandbox.delay_wallet, wallet_status)):
+        delay(0.2)
+        begin = time.monotonic()
+        assert ask(sandbox) == 200
+        assert time.monotonic() - begin >= 0.2
+
+
+def test_a_transaction_whose_sender_gave_up_is_carried_out_all_the_same(sandbox: Sandbox) -> None:
+    sandbox.delay_wallet(0.3)
+    order = {"marketId": sandbox.markets["future"], "price": "8200000", "size": "60", "side": "SIDE_BUY"}
+    transaction = {"orderSubmission": {**order, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}}
+    params = {"publicKey": sandbox.parties["b"], "sendingMode": "TYPE_SYNC", "transaction": transaction}
+    call = {"jsonrpc": "2.0", "id": "1", "method": "client.send_transaction", "params": params}
+    headers = {"Origin": "test", "Authorization": f"VWT {sandbox.token}"}
+    with pytest.raises(requests.Timeout):
+        requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=call, headers=headers, timeout=0.1)
+
+    def carried_out() -> bool:
+        sandbox.block()
+        query = {"filter.partyIds": sandbox.parties["b"]}
+        return bool(requests.get(f"{sandbox.node_url}/orders", params=query, timeout=5).json()["orders"]["edges"])
+
+    wait_until(carried_out)
+
+
+async def connect(sandbox: Sandbox, path: str) -> Any:
+    async with aiohttp.ClientSession() as session:
+        try:
+            connection = await session.ws_connect(f"{sandbox.ws_url}/stream/{path}")
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status
+        await asyncio.to_thread(sandbox.drop_streams, "1001")
+        while (message := await connection.receive(timeout=5)).type != aiohttp.WSMsgType.CLOSE:
+            assert message.type == aiohttp.WSMsgType.TEXT
+        return message.data
+
+
+def test_streams_are_dropped_and_handshakes_refused(sandbox: Sandbox) -> None:
+    path = f"orders?partyIds={sandbox.parties['bot']}"
+
+    assert asyncio.run(connect(sandbox, path)) == 1001
+    sandbox.fail_handshakes(429)
+    assert asyncio.run(connect(sandbox, path)) == 429
+
+
+def test_silence_falls_on_one_stream_or_all_and_ends(sandbox: Sandbox) -> None:
+    post(sandbox, "silence_streams")
+    assert overview(sandbox)["silent_streams"] == ["accounts", "markets/data", "orders", "positions"]
+    post(sandbox, "silence_streams", stream="orders", on="false")
+    assert overview(sandbox)["silent_streams"] == ["accounts", "markets/data", "positions"]
+
+
+def test_reset_makes_everything_healthy(sandbox: Sandbox) -> None:
+    healthy = {key: value for key, value in overview(sandbox).items() if key != "height"}
+    faults: dict[str, dict[str, Any]] = {
+        "hold_blocks": {},
+        "suspend": {"market": "spot"},
+        "empty_side": {"market": "future", "side": "SIDE_BUY"},
+        "reject_orders": {"reason": "ORDER_ERROR_MARKET_CLOSED"},
+        "silence_streams": {},
+        "fail_handshakes": {"status": 502},
+        "delay_rest": {"seconds": 0.1},
+        "fail_rest": {"status": 500},
+        "delay_wallet": {"seconds": 0.2},
+        "fail_wallet": {"status": 403},
+    }
+    for name, parameters in faults.items():
+        assert post(sandbox, name, **parameters).status_code == 200
+    sandbox.block()
+    sandbox.reset()
+    sandbox.block()
+
+    assert json.dumps({**overview(sandbox), "height": 0}) == json.dumps({"height": 0, **healthy})
+    assert market_data(sandbox, "spot")["marketState"] == "STATE_ACTIVE"
+    assert market_data(sandbox, "future")["bestBidPrice"] != "0"

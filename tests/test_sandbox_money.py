@@ -1,0 +1,126 @@
+"""Positions, profit and loss, margin, holdings: what trades do to the parties of a chain."""
+
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import pytest
+
+from tests.chain_network import MONEY, SECOND, Network, outcome
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network()
+
+
+def test_entry_price_and_pnl_through_growing_shrinking_and_changing_sides(network: Network) -> None:
+    """Sizes are hundredths, prices ten-thousandths and money 10^-9: one padded price times one padded size is 10^3 padded money."""
+    key = (network.chain.parties["b"], network.market.id)
+    seen: list[tuple[Any, ...]] = []
+    for side, size, price in (("BUY", 1, 1_000_000), ("BUY", 2, 1_000_100), ("SELL", 1, 1_000_400), ("SELL", 5, 1_000_700)):
+        network.place("a", "SELL" if side == "BUY" else "BUY", size, price)
+        network.place("b", side, size, price)
+        position = network.chain.positions[key]
+        seen.append((position.open_volume, position.average_entry_price, position.realised_pnl))
+    third = Fraction(10**30 // 3, 10**30)  # kept to 30 decimals
+    entry = 1_000_066 + 2 * third
+    assert seen[0] == (1, 1_000_000, 0)
+    assert seen[1][0] == 3
+    assert abs(seen[1][1] - entry) < Fraction(1, 10**29)
+    assert seen[2] == (2, seen[1][1], (1_000_400 - seen[1][1]) * 1000)
+    assert seen[3] == (-3, 1_000_700, seen[2][2] + (1_000_700 - seen[1][1]) * 2 * 1000)
+
+
+def test_money_follows_the_mark_price_every_five_seconds(network: Network) -> None:
+    network.place("a", "SELL", 100, 1_000_000)
+    network.place("b", "BUY", 100, 1_000_000)
+    network.place("c", "SELL", 3, 1_002_000)
+    network.place("b", "BUY", 3, 1_002_000)
+    assert (network.chain.height, network.market.next_mark_to_market) == (4, network.chain.time + SECOND)
+    before = {party: worth(network, party) for party in "abc"}
+    block = network.chain.block()
+    assert {party: worth(network, party) - before[party] for party in "abc"} == {"a": -2_000 * 100 * 1000, "b": 2_000 * 100 * 1000, "c": 0}
+    assert {position.party_id for position in block.positions} == {network.chain.parties[party] for party in "abc"}
+    assert network.market.mark_price == 1_000_000, "market data are sent before the block marks to market"
+    network.chain.block()
+    assert network.market.mark_price == 1_002_000
+
+
+def worth(network: Network, party: str) -> int:
+    return network.balance(party, "GENERAL", "tUSD") + network.balance(party, "MARGIN", "tUSD", network.market)
+
+
+def test_margin_goes_from_the_general_account_and_comes_back_with_the_last_order(network: Network) -> None:
+    network.place("a", "BUY", 600, 999_000)
+    margin = network.balance("a", "MARGIN", "tUSD", network.market)
+    assert margin == ceil(Fraction("0.051531420845347675") * Fraction("1.5") * 600 * 1_000_000 * 1000)
+    assert network.balance("a", "GENERAL", "tUSD") == MONEY * 10**9 - margin
+    network.cancel("a")
+    assert (network.balance("a", "MARGIN", "tUSD", network.market), network.balance("a", "GENERAL", "tUSD")) == (0, MONEY * 10**9)
+
+
+def test_who_cannot_pay_a_loss_pays_what_he_can_and_the_winner_gets_that(network: Network) -> None:
+    network.place("a", "SELL", 120_000_000, 1_000_000)
+    network.place("b", "BUY", 120_000_000, 1_000_000)
+    network.place("c", "SELL", 1, 1_200_000)
+    network.place("b", "BUY", 1, 1_200_000)
+    network.chain.block()
+    assert worth(network, "a") == 0
+    assert worth(network, "b") == 2 * MONEY * 10**9
+
+
+def test_a_spot_trade_swaps_base_for_quote_and_a_resting_order_is_paid_into_holding(network: Network) -> None:
+    """Sizes are tenths, prices thousandths, quote 10^-12 and base 10^-8."""
+    network.trade_on("Spot").place("a", "BUY", 30, 20_000)
+    assert (network.balance("a", "HOLDING", "tEUR"), network.balance("a", "GENERAL", "tEUR")) == (60 * 10**12, (MONEY - 60) * 10**12)
+    network.place("b", "SELL", 10, 19_990)
+    assert network.balance("a", "HOLDING", "tEUR") == 40 * 10**12
+    assert (network.balance("a", "GENERAL", "tBTC"), network.balance("b", "GENERAL", "tBTC")) == ((MONEY + 1) * 10**8, (MONEY - 1) * 10**8)
+    assert network.balance("b", "GENERAL", "tEUR") == (MONEY + 20) * 10**12
+    network.cancel("a")
+    assert (network.balance("a", "HOLDING", "tEUR"), network.balance("a", "GENERAL", "tEUR")) == (0, (MONEY - 20) * 10**12)
+    assert network.chain.positions == {}
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "price", "expected"),
+    [
+        ("SELL", MONEY * 10, 20_000, ("ACTIVE", None, MONEY * 10)),
+        ("SELL", MONEY * 10 + 1, 20_000, ("REJECTED", "INSUFFICIENT_ASSET_BALANCE", MONEY * 10 + 1)),
+        ("BUY", MONEY // 2, 20_000, ("ACTIVE", None, MONEY // 2)),
+        ("BUY", MONEY // 2 + 1, 20_000, ("REJECTED", "INSUFFICIENT_ASSET_BALANCE", MONEY // 2 + 1)),
+    ],
+)
+def test_on_spot_sellers_need_the_base_and_buyers_the_quote(network: Network, side: str, size: int, price: int, expected: Any) -> None:
+    order = network.trade_on("Spot").place("a", side, size, price)
+    assert (outcome(order), order.updated_at) == (expected, 0)
+
+
+def test_a_spot_market_order_needs_what_it_would_cost(network: Network) -> None:
+    network.trade_on("Spot").place("a", "SELL", MONEY * 10, 20_000)
+    assert outcome(network.place("b", "BUY", MONEY * 6 // 10)) == ("REJECTED", "INSUFFICIENT_ASSET_BALANCE", MONEY * 6 // 10)
+    assert outcome(network.place("b", "BUY", MONEY * 4 // 10)) == ("FILLED", None, 0)
+
+
+def test_an_amended_spot_order_must_be_paid_for_and_holds_its_new_price(network: Network) -> None:
+    order = network.trade_on("Spot").place("a", "BUY", MONEY // 2, 20_000)
+    network.amend("a", order, price="20010")
+    assert (order.price, order.version) == (20_000, 1)
+    network.amend("a", order, price="10000")
+    assert (network.balance("a", "HOLDING", "tEUR"), order.version) == (MONEY // 2 * 10**12, 2)
+
+
+def test_a_liquidity_commitment_moves_to_the_bond_account_of_its_market(network: Network) -> None:
+    network.send("a", liquidityProvisionSubmission={"marketId": network.market.id, "commitmentAmount": "2500000000000", "fee": "0.001"})
+    assert network.balance("a", "BOND", "tUSD", network.market) == 2_500 * 10**9
+    assert network.balance("a", "GENERAL", "tUSD") == (MONEY - 2_500) * 10**9
+
+
+def test_a_block_names_the_accounts_it_changed(network: Network) -> None:
+    block = network.send("a", orderSubmission=network.order("BUY", 600, 999_000))
+    assert {(account.type, account.market_id) for account in block.accounts} == {
+        ("ACCOUNT_TYPE_GENERAL", ""),
+        ("ACCOUNT_TYPE_MARGIN", network.market.id),
+    }
+    assert network.chain.block().accounts == []

@@ -1,0 +1,149 @@
+"""The built-in traders, driven block by block without any network: what they promise to a bot that quotes beside them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sandbox.chain import Chain, Market
+from tests.sandbox.markets import read_markets
+from tests.sandbox.records import BUY, SELL, Block, Order, Trade
+from tests.sandbox.traders import Traders, Transactions
+
+BLOCKS = 120
+PRODUCTS = ("future", "perpetual", "spot")
+
+
+class Run:
+    """A chain with traders and, on one market, a bot that joins the best prices with size 1, as `main.py` does."""
+
+    def __init__(self, product: str, seed: int) -> None:
+        self.chain = Chain(read_markets(), seed=seed)
+        self.traders = Traders(self.chain, seed)
+        self.bot = self.chain.parties["bot"]
+        self.market = next(market for market in self.chain.markets.values() if market.product == product)
+        self.position = 0  # padded
+
+    def blocks(self, count: int, quoting: bool = True) -> Iterator[Block]:
+        for _ in range(count):
+            if quoting:
+                self.quote()
+            for party_id, transaction in self.traders.transactions():
+                self.chain.submit(party_id, transaction)
+            block = self.chain.block()
+            for trade in self.fills(block):
+                self.position += trade.size if trade.buyer == self.bot else -trade.size
+            yield block
+
+    def quote(self, limit: int = 1) -> None:
+        """Cancel all, then quote size 1 at the best prices, cut so that the position stays within the limit."""
+        contract = 10**self.market.size_decimals
+        sides = (
+            (BUY, self.market.best_bid[0], limit * contract - self.position),
+            (SELL, self.market.best_offer[0], limit * contract + self.position),
+        )
+        submissions = [
+            {
+                "marketId": self.market.id,
+                "side": side,
+                "price": str(price),
+                "size": str(min(contract, room)),
+                "timeInForce": "TIME_IN_FORCE_GTC",
+                "type": "TYPE_LIMIT",
+            }
+            for side, price, room in sides
+            if price and room > 0
+        ]
+        batch = {"cancellations": [{"marketId": self.market.id}], "submissions": submissions}
+        self.chain.submit(self.bot, {"batchMarketInstructions": batch})
+
+    def fills(self, block: Block) -> list[Trade]:
+        return [trade for trade in block.trades if trade.market_id == self.market.id and self.bot in (trade.buyer, trade.seller)]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_bot_at_the_best_prices_is_filled_in_one_block_of_ten_at_least(product: str, seed: int) -> None:
+    run = Run(product, seed)
+
+    assert sum(bool(run.fills(block)) for block in run.blocks(BLOCKS)) >= BLOCKS / 10
+
+
+@pytest.mark.parametrize("quoting", [True, False], ids=["beside a bot", "alone"])
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_both_sides_are_quoted_in_every_block_by_the_maker_and_never_cross(product: str, quoting: bool) -> None:
+    run = Run(product, seed=3)
+
+    for _ in run.blocks(BLOCKS, quoting):
+        assert 0 < run.market.best_bid[0] < run.market.best_offer[0]
+        makers = {order.side for order in live_orders(run.chain, run.market) if order.party_id == run.chain.traders["maker"]}
+        assert makers == {BUY, SELL}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_prices_wander_but_come_back(product: str) -> None:
+    run = Run(product, seed=4)
+    begin = run.market.mark_price
+    seen = [run.market.best_bid[0] for _ in run.blocks(BLOCKS)]
+
+    assert len(set(seen)) > BLOCKS / 4
+    assert all(abs(price - begin) < begin / 100 for price in seen)
+
+
+def test_every_market_trades() -> None:
+    run = Run("future", seed=5)
+
+    assert {trade.market_id for block in run.blocks(50) for trade in block.trades} == set(run.chain.markets)
+
+
+def test_the_same_seed_sends_the_same_transactions_block_by_block() -> None:
+    first, second, other = (transactions(seed) for seed in (6, 6, 7))
+
+    assert first == second
+    assert first != other
+
+
+def transactions(seed: int) -> list[Transactions]:
+    chain = Chain(read_markets(), seed=1)
+    traders = Traders(chain, seed)
+    sent = []
+    for _ in range(30):
+        sent.append(traders.transactions())
+        for party_id, transaction in sent[-1]:
+            chain.submit(party_id, transaction)
+        chain.block()
+    return sent
+
+
+def test_a_suspended_market_is_quoted_but_not_hit_and_an_ended_one_is_left_alone() -> None:
+    run = Run("future", seed=8)
+    taker, maker = run.chain.traders["taker"], run.chain.traders["maker"]
+
+    def senders(market: Market) -> set[str]:
+        sent = [(party, transaction) for _ in range(20) for party, transaction in run.traders.transactions()]
+        return {party for party, transaction in sent if market.id in str(transaction)}
+
+    run.chain.suspend(run.market.id)
+    run.chain.block()
+    assert senders(run.market) == {maker}
+    run.chain.set_state(run.market.id, "STATE_SETTLED", "TRADING_MODE_NO_TRADING")
+    run.chain.block()
+    assert senders(run.market) == set()
+    run.chain.resume(run.market.id)
+    run.chain.block()
+    assert senders(run.market) == {maker, taker}
+
+
+def test_a_market_of_one_tick_is_quoted_too() -> None:
+    market = {"name": "Penny", "product": "perpetual", "price_decimals": 0, "size_decimals": -1, "tick_size": 2, "settlement_asset": "tX"}
+    chain = Chain({"assets": {"tX": 3}, "markets": [{**market, "first_price": "2"}]})
+    traders = Traders(chain, seed=9)
+    for _ in range(BLOCKS):
+        for party_id, transaction in traders.transactions():
+            chain.submit(party_id, transaction)
+        chain.block()
+        (penny,) = chain.markets.values()
+        assert 0 < penny.best_bid[0] < penny.best_offer[0]
+
+
+def live_orders(chain: Chain, market: Market) -> list[Order]:
+    return [order for order in chain.orders.values() if order.market_id == market.id and order.status == "STATUS_ACTIVE"]

@@ -1,0 +1,342 @@
+"""The store against recorded traffic and a scripted node: what it holds is what REST says, whatever way it came."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import bot.models as models
+from bot.parsing import ParseError
+from bot.vega_store import LIVE, VegaStore
+from tests.scripted_node import BOT, KINDS, MARKETS, ScriptedNode, recorded, recorded_frames, recorded_node
+
+DAI = "001eeef746496f66af378f13c1f9bedbca4e6d57804e701810dbaf682a87706c"
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[ScriptedNode]:
+    with recorded_node() as running:
+        yield running
+
+
+@pytest.fixture
+def store(node: ScriptedNode) -> VegaStore:
+    seeded = VegaStore(websocket_url=node.ws_url, rest_api_url=node.rest_url)
+    seeded.load_data(party_id=BOT)
+    return seeded
+
+
+def results(name: str) -> list[dict[str, Any]]:
+    return [json.loads(text)["result"] for text in recorded_frames(name)]
+
+
+def end(name: str) -> list[dict[str, Any]]:
+    """Return the nodes that REST gave when the recorded streams ended."""
+    return [edge["node"] for edge in recorded(f"bot-end-{name}")["body"][name]["edges"]]
+
+
+def order_node(**changes: Any) -> dict[str, Any]:
+    node = {"id": "a" * 64, "marketId": MARKETS["future"], "partyId": BOT, "side": 1, "price": "9990001", "size": "413"}
+    return {**node, "remaining": "107", "timeInForce": 1, "type": 1, "status": 1, "version": "1", **changes}
+
+
+###########################################################
+#                         Replay                          #
+###########################################################
+
+
+def test_replayed_order_frames_end_in_the_orders_that_rest_calls_live(store: VegaStore) -> None:
+    for result in results("all-bot-orders"):
+        store._update_order(result)
+    expected = [models.parse_order(order, position_decimal_places=3, price_decimal_places=5) for order in end("orders")]
+    assert {order.order_id: order for order in store.get_orders()} == {order.order_id: order for order in expected if order.status in LIVE}
+    assert len(store.get_orders()) == 5
+
+
+def test_replayed_account_frames_end_in_the_balances_that_rest_gives(store: VegaStore) -> None:
+    for result in results("all-bot-accounts"):
+        store._update_accounts(result)
+    expected = [models.parse_account(account, asset_decimal_places=18) for account in end("accounts")]
+    assert {account.get_id(): account for account in store.get_accounts()} == {account.get_id(): account for account in expected}
+    assert len({account.account_type for account in expected}) == 3
+
+
+def test_replayed_position_frames_end_in_the_positions_that_rest_gives(store: VegaStore) -> None:
+    for result in results("all-bot-positions"):
+        store._update_position(result)
+    expected = [models.parse_position(each, 3, 5, 18) for each in end("positions")]
+    assert {each.market_id: each for each in store.get_positions()} == {each.market_id: each for each in expected}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_replayed_market_data_ends_in_its_last_frame(store: VegaStore, kind: str) -> None:
+    frames = results(f"{kind}-market-data")
+    for result in frames:
+        store._update_market_data(result)
+    market, last = store.get_market_by_id(MARKETS[kind]), frames[-1]["marketData"][-1]
+    assert market is not None
+    assert market.best_bid_price == int(last["bestBidPrice"]) / 10**5
+    assert market.best_offer_volume == int(last["bestOfferVolume"]) / 10**3
+    assert market.open_interest == int(last.get("openInterest", 0)) / 10**3
+    assert (market.state, market.trading_mode) == ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS")
+
+
+def test_market_data_shows_the_suspension_that_was_recorded(store: VegaStore) -> None:
+    states = set()
+    for result in results("future-market-data"):
+        store._update_market_data(result)
+        market = store.get_market_by_id(MARKETS["future"])
+        assert market is not None
+        states.add((market.state, market.trading_mode))
+    assert ("STATE_SUSPENDED_VIA_GOVERNANCE", "TRADING_MODE_SUSPENDED_VIA_GOVERNANCE") in states
+
+
+###########################################################
+#                         Seeding                         #
+###########################################################
+
+
+def test_a_market_of_a_product_unknown_today_is_skipped_with_a_warning(node: ScriptedNode, caplog: pytest.LogCaptureFixture) -> None:
+    healthy = node.rest["markets"]
+    try:
+        body = json.loads(json.dumps(healthy[1]))
+        instrument = body["markets"]["edges"][0]["node"]["tradableInstrument"]["instrument"]
+        instrument["option"] = instrument.pop("future")
+        node.rest["markets"] = (200, body)
+        store = VegaStore(websocket_url=node.ws_url, rest_api_url=node.rest_url)
+        store.load_data(party_id=BOT)
+    finally:
+        node.rest["markets"] = healthy
+    assert len(store.get_markets()) == 2
+    assert "unknown product" in caplog.text
+
+
+def test_orders_from_rest_are_scaled_by_their_own_decimals(node: ScriptedNode) -> None:
+    path = f"orders?filter.partyIds={BOT}&filter.liveOnly=true"
+    healthy = node.rest[path]
+    try:
+        page = {"edges": [{"node": end("orders")[0], "cursor": "x"}], "pageInfo": {"hasNextPage": False, "endCursor": "x"}}
+        node.rest[path] = (200, {"orders": page})
+        store = VegaStore(websocket_url=node.ws_url, rest_api_url=node.rest_url)
+        store.load_data(party_id=BOT)
+    finally:
+        node.rest[path] = healthy
+    (order,) = store.get_orders()
+    assert (order.price, order.size, order.remaining_size, order.side) == (99.68701, 1.0, 0.961, "SIDE_SELL")
+
+
+def test_data_is_infinitely_old_before_any(store: VegaStore) -> None:
+    assert store.seconds_since_update(MARKETS["spot"]) == float("inf")
+
+
+def test_prices_from_rest_are_data_too(store: VegaStore) -> None:
+    store._load_market_data(MARKETS["perp"])
+    assert store.seconds_since_update(MARKETS["perp"]) < 5
+    market = store.get_market_by_id(MARKETS["perp"])
+    assert market is not None
+    assert (market.best_bid_price, market.best_offer_price) == (99.9, 100.1)
+
+
+###########################################################
+#                   Snapshots and updates                 #
+###########################################################
+
+
+def test_a_snapshot_replaces_only_after_its_last_page(store: VegaStore) -> None:
+    store._update_order({"updates": {"orders": [order_node(id="1" * 64)]}})
+    store._update_order({"snapshot": {"orders": [order_node(id="2" * 64)]}})
+    assert [order.order_id for order in store.get_orders()] == ["1" * 64]
+    store._update_order({"snapshot": {"orders": [order_node(id="3" * 64)], "lastPage": True}})
+    assert {order.order_id for order in store.get_orders()} == {"2" * 64, "3" * 64}
+
+
+def test_an_empty_snapshot_empties(store: VegaStore) -> None:
+    store._update_order({"updates": {"orders": [order_node()]}})
+    store._update_order({"snapshot": {"lastPage": True}})
+    assert store.get_orders() == []
+
+
+def test_nothing_of_a_torn_snapshot_stays(store: VegaStore) -> None:
+    store._update_order({"snapshot": {"orders": [order_node(id="2" * 64)]}})
+    store._order_snapshot.expect()  # what the stream calls at each new connection
+    store._update_order({"snapshot": {"orders": [order_node(id="3" * 64)], "lastPage": True}})
+    assert [order.order_id for order in store.get_orders()] == ["3" * 64]
+
+
+def test_an_order_that_dies_leaves(store: VegaStore) -> None:
+    store._update_order({"updates": {"orders": [order_node()]}})
+    store._update_order({"updates": {"orders": [order_node(status=3)]}})
+    assert store.get_orders() == []
+
+
+def test_a_parked_order_is_live(store: VegaStore) -> None:
+    store._update_order({"updates": {"orders": [order_node(status=8)]}})
+    assert store.get_orders()[0].status == "STATUS_PARKED"
+
+
+def test_every_item_of_a_list_counts(store: VegaStore) -> None:
+    general = {"owner": BOT, "balance": "7000000000000000001", "asset": DAI, "type": 4}
+    margin = {"owner": BOT, "balance": "3000000000000000002", "asset": DAI, "type": 3, "marketId": MARKETS["future"]}
+    store._update_accounts({"updates": {"accounts": [general, margin]}})
+    balances = {account.account_type: account.balance for account in store.get_accounts()}
+    assert balances == {"ACCOUNT_TYPE_GENERAL": 7.000000000000000001, "ACCOUNT_TYPE_MARGIN": 3.000000000000000002}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "words"),
+    [(6, 14, "STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED"), (4, 49, "STATUS_STOPPED, ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE")],
+)
+def test_a_refused_order_is_logged_with_the_name_of_its_reason(
+    store: VegaStore, caplog: pytest.LogCaptureFixture, status: int, reason: int, words: str
+) -> None:
+    store._update_order({"updates": {"orders": [order_node(status=status, reason=reason)]}})
+    assert f"order {'a' * 64}: {words}" in caplog.text
+
+
+def test_a_bad_entry_is_left_out_and_the_rest_kept(store: VegaStore) -> None:
+    bad = order_node(id="b" * 64, price=float("nan"))
+    with pytest.raises(ParseError, match="left out 1 of 3: parse_order: NaN is no integer"):
+        store._update_order({"updates": {"orders": [order_node(id="1" * 64), bad, order_node(id="2" * 64)]}})
+    assert {order.order_id for order in store.get_orders()} == {"1" * 64, "2" * 64}
+
+
+@pytest.mark.parametrize("message", [{}, {"updates": None}, {"updates": {"orders": {}}}, {"snapshot": [1]}])
+def test_a_message_of_another_shape_changes_nothing(store: VegaStore, message: dict[str, Any]) -> None:
+    store._update_order({"updates": {"orders": [order_node()]}})
+    with pytest.raises(ParseError, match="neither a snapshot nor updates of orders"):
+        store._update_order(message)
+    assert len(store.get_orders()) == 1
+
+
+###########################################################
+#                        Look-ups                         #
+###########################################################
+
+
+def test_a_market_made_after_the_start_is_looked_up_once(store: VegaStore, node: ScriptedNode) -> None:
+    new = "c" * 64
+    answer = recorded("future-market")["body"]
+    market = {**answer["market"], "id": new, "decimalPlaces": "4", "positionDecimalPlaces": "1"}
+    node.rest[f"market/{new}"] = (200, {"market": market})
+    for size in ("413", "414"):
+        store._update_order({"updates": {"orders": [order_node(marketId=new, size=size)]}})
+    assert (store.get_orders()[0].price, store.get_orders()[0].size) == (999.0001, 41.4)
+    assert node.asked[f"market/{new}"] == 1
+
+
+def test_a_market_unknown_to_the_node_is_not_asked_for_at_every_frame(store: VegaStore, node: ScriptedNode) -> None:
+    unknown = "d" * 64
+    for _ in range(3):
+        with pytest.raises(ParseError, match=f"{unknown} is unknown"):
+            store._update_order({"updates": {"orders": [order_node(marketId=unknown)]}})
+    assert node.asked[f"market/{unknown}"] == 1
+
+
+def test_a_list_of_unknown_markets_costs_one_look_up(store: VegaStore, node: ScriptedNode) -> None:
+    before = node.asked.total()
+    nodes = [order_node(marketId=f"{number:064x}") for number in range(50_000)]
+    with pytest.raises(ParseError, match="left out 50000 of 50000"):
+        store._update_order({"updates": {"orders": nodes}})
+    assert node.asked.total() - before == 1
+
+
+def test_what_is_no_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) -> None:
+    before = node.asked.total()
+    with pytest.raises(ParseError, match="is no id"):
+        store._update_order({"updates": {"orders": [order_node(marketId="../assets")]}})
+    assert node.asked.total() == before
+
+
+###########################################################
+#                     Other threads                       #
+###########################################################
+
+
+def test_records_cannot_be_edited(store: VegaStore) -> None:
+    for record in (*store.get_markets(), *store.get_accounts(), *store.get_assets()):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            record.name = "another"  # type: ignore[misc, union-attr]
+
+
+@pytest.mark.parametrize(
+    ("lock", "getter", "args"),
+    [
+        ("_markets_lock", "get_markets", ()),
+        ("_markets_lock", "get_market_by_id", ("x",)),
+        ("_markets_lock", "seconds_since_update", ("x",)),
+        ("_accounts_lock", "get_accounts", ()),
+        ("_assets_lock", "get_assets", ()),
+        ("_assets_lock", "get_asset_by_id", ("x",)),
+        ("_positions_lock", "get_positions", ()),
+        ("_positions_lock", "get_position_by_market_id", ("x",)),
+        ("_orders_lock", "get_orders", ()),
+        ("_orders_lock", "get_order_by_id", ("x",)),
+    ],
+)
+def test_every_getter_takes_its_lock(store: VegaStore, lock: str, getter: str, args: tuple[str, ...]) -> None:
+    reader = threading.Thread(target=getattr(store, getter), args=args)
+    with getattr(store, lock):
+        reader.start()
+        reader.join(0.05)
+        assert reader.is_alive()  # it waits for the lock
+    reader.join(5)
+    assert not reader.is_alive()
+
+
+def test_a_look_up_blocks_no_reader(store: VegaStore, node: ScriptedNode) -> None:
+    """The node takes half a second to answer; meanwhile every getter answers at once."""
+
+    def update() -> None:
+        with contextlib.suppress(ParseError):
+            store._update_order({"updates": {"orders": [order_node(marketId="e" * 64)]}})
+
+    writer = threading.Thread(target=update)
+    with SilentServer() as silent:
+        store._rest_api_url = silent.url
+        writer.start()
+        silent.asked.wait(5)
+        began = time.monotonic()
+        store.get_orders(), store.get_markets(), store.get_assets(), store.get_positions(), store.get_accounts()
+        assert writer.is_alive()
+        assert time.monotonic() - began < 0.4
+        writer.join(5)
+    assert not writer.is_alive()
+
+
+class SilentServer:
+    """Takes connections and says nothing."""
+
+    def __init__(self) -> None:
+        import socket
+
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.asked = threading.Event()
+        self._taken: list[Any] = []
+
+    def _accept(self) -> None:
+        connection, _ = self._socket.accept()
+        self._taken.append(connection)
+        connection.recv(1000)
+        self.asked.set()
+
+    def __enter__(self) -> "SilentServer":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._socket, *self._taken):
+            each.close()
+
+
+def test_the_log_is_quiet_while_all_is_well(store: VegaStore, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        for result in results("perp-bot-orders"):
+            store._update_order(result)
+    assert caplog.text == ""
