@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 PERIOD = 1.0  # seconds from turn to turn
 LONGEST_AGE = 5.0  # seconds: no quote on older data
 MOST_FAILURES = 10  # of quotes(), in a row
+MOST_REFUSALS = 10  # orders in a row for one reason; after that, only …
+TURNS_TO_TRY_AGAIN = 10  # … each tenth turn, until one is taken
 ENDED = ("STATE_REJECTED", "STATE_CANCELLED", "STATE_CLOSED", "STATE_TRADING_TERMINATED", "STATE_SETTLED")  # for good
 
 
@@ -77,6 +79,7 @@ def _run(
     wallet = VegaWallet(token=token, wallet_url=wallet_url, pub_key=party_id)
     base_balance = _base_balance(vega_store, market_id)
     on_book = False  # whether quotes of ours may rest there
+    turn = 0
 
     while not life.stop.is_set():
         began = time.monotonic()
@@ -91,7 +94,10 @@ def _run(
         if latest_data.base_asset_id:  # Differs from the page, which knows no spot markets: those have no positions.
             position = round(_base_balance(vega_store, market_id) - base_balance, market_pos_decimals)
 
+        turn += 1
         reason, pull = _reason_not_to_quote(latest_data, age)
+        if not reason and turn % TURNS_TO_TRY_AGAIN:
+            reason = _reason_to_wait(*vega_store.get_refusals(market_id))
         try:
             submissions = [] if reason else quotes(latest_data, position, max_abs_position)
             batch_tx = sub.BatchMarketInstruction(
@@ -151,6 +157,13 @@ def _reason_not_to_quote(market: Market, age: float) -> tuple[str, bool]:
     if not (market.best_bid_price and market.best_offer_price):
         return "a side of the book is empty", False
     return "", False
+
+
+def _reason_to_wait(refusal: str, refusals: int) -> str:
+    """Return why to try only each tenth turn: the network has refused so many orders in a row for that reason."""
+    if refusals < MOST_REFUSALS:
+        return ""
+    return f"{refusals} orders in a row were refused ({refusal or 'no reason given'}), trying each {TURNS_TO_TRY_AGAIN}th turn"
 
 
 def _base_balance(vega_store: store.VegaStore, market_id: str) -> float:
@@ -242,6 +255,7 @@ if __name__ == "__main__":
         level=settings.log_level,
         format="%(asctime)s %(message)s",
     )
+    logging.raiseExceptions = False  # a full disk or a closed terminal must not cost a traceback a line
     if settings.log_level > logging.DEBUG:
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each try; the call says it once, at the end
     sys.exit(

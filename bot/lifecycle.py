@@ -104,12 +104,12 @@ def clear_market(life: Life, run_thread: threading.Thread, wallet: VegaWallet, n
         try:
             wallet.submit_transaction(transaction, timeouts=(min(seconds, 2.0), min(seconds, 3.0)))
             left = _wait_until_gone(node_rest_url, market_id, party_id, min(LONGEST_CHECK, deadline - time.monotonic()))
+            if not left:
+                break
         except WalletError as error:
             logger.error("The market-wide cancel failed: %s", error)
-            left = "orders of ours may be left on the market: cancel them by hand"
             time.sleep(min(1.0, seconds / 2))
-        if not left:
-            break
+            left = _wait_until_gone(node_rest_url, market_id, party_id, seconds=0)
     return left
 
 

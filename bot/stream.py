@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 LONGEST_RECONNECT = 10  # seconds between two dials, where the node cannot be reached
 LONGEST_RECONNECT_AFTER_ERROR = 60  # seconds, where it can, and refuses the subscription
 LONGEST_DIAL = 5.0  # seconds for connect and handshake together
+LONGEST_FRAME = 5.0  # seconds from a frame's first byte to its last
 LONGEST_WAIT = 0.05  # seconds that rel waits in its poll: how late a timer can be
 READ_SIZE = 65536  # bytes
 MOST_REPORTS = 20  # different complaints about one stream's frames in …
@@ -84,7 +85,9 @@ class Stream:
         self._event: Any = None  # rel's, for that connection
         self._lose: Callable[[], Any] = bool  # websocket-client's own reader; at the end of a stream it asks for a redial
         self._reason: object = None  # why the connection was lost, where websocket-client cannot know
-        self._heard_at = 0.0  # time.monotonic() of the newest frame
+        self._heard_at = 0.0  # time.monotonic() of the newest frame, or of the connection
+        self._half_since: Optional[float] = None  # time.monotonic() when a frame was first found incomplete
+        self.has_spoken = False  # since it was dialled
         self._dialling: Optional[Callable[[], Any]] = None  # the dial under way
         self._redials = 0  # since the last good frame
         self._losses: set[str] = set()  # words reported, since the last good frame
@@ -145,8 +148,13 @@ class Stream:
             self._inbox = None
 
     def silent_for(self) -> float:
-        """Return for how many seconds an open connection has sent nothing."""
+        """Return for how many seconds an open connection has sent no frame."""
         return time.monotonic() - self._heard_at if self._inbox is not None else 0.0
+
+    def drop_if_stuck(self) -> None:
+        """Drop the connection where a frame trickles in, or has stopped in its middle."""
+        if self._half_since is not None and time.monotonic() - self._half_since > LONGEST_FRAME:
+            self.drop(f"half a frame for {LONGEST_FRAME:.0f} s")
 
     def report(self, complaint: str, refused: bool = False) -> None:
         """Log what is wrong with a frame, once for the same words; `refused` where the frame brought nothing at all."""
@@ -164,6 +172,7 @@ class Stream:
         self._inbox = self.app.sock.sock = _Inbox(sock)
         self._lose = callback
         self._heard_at = time.monotonic()
+        self.has_spoken = False
         if self._on_open is not None:
             self._on_open()
         self._event = rel.read(sock, self._read_all)
@@ -181,10 +190,13 @@ class Stream:
                     return self._lost(_close_words(frame.data))
                 message = frame.data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else frame.data
             except BlockingIOError:  # all read; half a frame stays in websocket-client's buffer until the rest comes
+                self._note_half_frame()
                 return True
             except Exception as error:  # reset, bad UTF-8, unknown opcode, …: as it comes, out of rel.dispatch() they go
                 return self._lost(error)
             self._heard_at = time.monotonic()
+            self._half_since = None
+            self.has_spoken = True
             self._refused = False
             self.app.on_message(self.app, message)
             if self._redials and not self._refused:
@@ -193,11 +205,19 @@ class Stream:
                 self._losses.clear()
         return False
 
+    def _note_half_frame(self) -> None:
+        buffer = self.app.sock.frame_buffer
+        if buffer.header is None and not buffer.recv_buffer:
+            self._half_since = None
+        elif self._half_since is None:
+            self._half_since = time.monotonic()
+
     def _lost(self, reason: object) -> bool:
         self._reason = self._reason or reason
         self._event.delete()
         self._inbox.end()
         self._inbox = None
+        self._half_since = None
         self._lose()  # finds the end of the stream, closes the socket, and calls `timeout`
         return False  # rel: stop watching
 

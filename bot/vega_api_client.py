@@ -4,19 +4,27 @@ Page: "Getting started". Each function is one call of the API; what comes back a
 """
 
 import functools
-from typing import Any, Optional
+import math
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Optional, TypeVar
 from urllib.parse import quote
 
 import requests
 from urllib3.util import Retry
 
 from bot.deadline import DeadlineAdapter, deadline
-from bot.parsing import root_cause, shortened
+from bot.parsing import ParseError, root_cause, shortened
+
+Found = TypeVar("Found")
 
 TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer comes
 LONGEST_CALL = 30.0  # seconds, all tries together
 ONE_TRY_TIMEOUTS = (0.5, 0.5)  # for look-ups between two frames, …
 LONGEST_TRY = 0.9  # … which take a second at most
+ASK_AGAIN = 60.0  # seconds until an id that was looked up in vain is looked up again
+PAUSE_AFTER_FAILURE = 2.0  # seconds without look-ups after one in vain: a list can hold many unknown ids
 LONGEST_RETRY_AFTER = 10.0  # seconds that we wait where a node asks us to
 
 
@@ -156,3 +164,31 @@ def get_positions(party_id: str, node_url: str, market_id: Optional[str] = None)
     if market_id is not None:
         path += f"&filter.marketIds={market_id}"
     return execute_unrollable_get_request(path=path, key="positions", node_url=node_url)
+
+
+class LookUps:
+    """Asks REST for what a frame names and the store has not met: sparingly, since frames wait meanwhile. Main thread."""
+
+    def __init__(self) -> None:
+        self._asked_at: dict[str, float] = {}  # id -> time.monotonic()
+        self._pause_until = 0.0  # time.monotonic()
+
+    def ask(self, item_id: str, find: Callable[[], Found]) -> Found:
+        """Return what `find` finds under an id.
+
+        Raises:
+            ParseError: it is no id, nothing was found, or asking has to wait.
+        """
+        if not (isinstance(item_id, str) and re.fullmatch("[0-9a-f]{64}", item_id)):
+            raise ParseError(f"{shortened(item_id)} is no id")
+        now = time.monotonic()
+        if now < max(self._asked_at.get(item_id, -math.inf) + ASK_AGAIN, self._pause_until):
+            raise ParseError(f"{item_id} is unknown")
+        self._asked_at[item_id] = now
+        self._pause_until = now + PAUSE_AFTER_FAILURE
+        try:
+            found = find()
+        except (VegaApiError, LookupError, TypeError) as error:
+            raise ParseError(f"{item_id} is unknown: {error}") from error
+        self._pause_until = 0.0
+        return found

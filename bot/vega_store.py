@@ -6,7 +6,6 @@ Page: "Storing/caching the data stream". The main thread is the only writer: it 
 
 import logging
 import math
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,15 +15,14 @@ from typing import Any, Optional, TypeVar
 import bot.models as parsers
 import bot.vega_api_client as api
 from bot.models import Account, Asset, Market, Order, Position
-from bot.parsing import ParseError, Snapshot, nodes_of, parse_all, shortened
+from bot.parsing import ParseError, Snapshot, nodes_of, parse_all
 from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 
 logger = logging.getLogger(__name__)
 
 LIVE = ("STATUS_ACTIVE", "STATUS_PARKED")  # what REST calls live: resting, or pegged and waiting
 REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
-ASK_AGAIN = 60.0  # seconds until an id that REST did not know is looked up again
-PAUSE_AFTER_FAILURE = 2.0  # seconds without look-ups after one that failed: a list can hold many unknown ids
+WITHDRAWN = ("STATUS_CANCELLED", "STATUS_EXPIRED")  # says nothing of whether the network takes new orders
 
 Record = TypeVar("Record")
 Node = dict[str, Any]
@@ -52,12 +50,13 @@ class VegaStore:
         self._positions_lock = Lock()
         self._markets_lock = Lock()
 
+        self._refusals: dict[str, tuple[str, int]] = {}  # market id -> reason, and orders in a row refused for it; with _orders
+
         # Main thread only, so without locks.
         self._account_snapshot: Snapshot[Account] = Snapshot()
         self._order_snapshot: Snapshot[Order] = Snapshot()
         self._position_snapshot: Snapshot[Position] = Snapshot()
-        self._looked_up_at: dict[str, float] = {}  # unknown id -> time.monotonic() of its look-up
-        self._no_look_up_before = 0.0  # time.monotonic()
+        self._look_ups = api.LookUps()
 
         self._rest_api_url = rest_api_url
         self._ws_client = VegaWebSocketClient(data_node_url=websocket_url, reconnect=reconnect)
@@ -139,6 +138,11 @@ class VegaStore:
         with self._assets_lock:
             return self._assets.get(asset_id)
 
+    def get_refusals(self, market_id: str) -> tuple[str, int]:
+        """Return how many of our newest orders on a market were refused in a row for one reason, and that reason."""
+        with self._orders_lock:
+            return self._refusals.get(market_id, ("", 0))
+
     def seconds_since_update(self, market_id: str) -> float:
         """Return how old a market's data is, in seconds since it reached us; infinite before any."""
         with self._markets_lock:
@@ -175,11 +179,20 @@ class VegaStore:
                         self._orders[order.order_id] = order
                     else:
                         self._orders.pop(order.order_id, None)
+                    self._count_refusals(order)
             for order in orders:
                 if order.status in REFUSED:
                     logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
         if problem:
             raise ParseError(problem)
+
+    def _count_refusals(self, order: Order) -> None:
+        """Count an order that was refused, or forget those before one that was not. Under the orders' lock."""
+        if order.status in REFUSED:
+            reason, count = self._refusals.get(order.market_id, ("", 0))
+            self._refusals[order.market_id] = (order.reason, count + 1 if order.reason == reason else 1)
+        elif order.status not in WITHDRAWN:
+            self._refusals.pop(order.market_id, None)
 
     def _update_position(self, position_dict: dict[str, Any]) -> None:
         positions, problem = parse_all(self._parse_position, nodes_of(position_dict, "positions"))
@@ -231,7 +244,9 @@ class VegaStore:
     def _known_market(self, market_id: str) -> Market:
         market = self.get_market_by_id(market_id)
         if market is None:  # made after we started
-            market = self._look_up(market_id, lambda: parsers.parse_market(api.get_market(self._rest_api_url, market_id, one_try=True)))
+            market = self._look_ups.ask(
+                market_id, lambda: parsers.parse_market(api.get_market(self._rest_api_url, market_id, one_try=True))
+            )
             with self._markets_lock:
                 self._markets[market_id] = market
         return market
@@ -239,29 +254,13 @@ class VegaStore:
     def _known_asset(self, asset_id: str) -> Asset:
         asset = self.get_asset_by_id(asset_id)
         if asset is None:
-            node = self._look_up(
+            node = self._look_ups.ask(
                 asset_id, lambda: {each["id"]: each for each in api.get_assets(self._rest_api_url, one_try=True)}[asset_id]
             )
             asset = parsers.parse_asset(node)
             with self._assets_lock:
                 self._assets[asset_id] = asset
         return asset
-
-    def _look_up(self, item_id: str, ask: Callable[[], Record]) -> Record:
-        """Ask REST for what a frame names and we do not know: once, for frames wait meanwhile. ParseError if in vain."""
-        if not (isinstance(item_id, str) and re.fullmatch("[0-9a-f]{64}", item_id)):
-            raise ParseError(f"{shortened(item_id)} is no id")
-        now = time.monotonic()
-        if now < max(self._looked_up_at.get(item_id, -math.inf) + ASK_AGAIN, self._no_look_up_before):
-            raise ParseError(f"{item_id} is unknown")
-        self._looked_up_at[item_id] = now
-        self._no_look_up_before = now + PAUSE_AFTER_FAILURE
-        try:
-            found = ask()
-        except (api.VegaApiError, LookupError, TypeError) as error:
-            raise ParseError(f"{item_id} is unknown: {error}") from error
-        self._no_look_up_before = 0.0
-        return found
 
     def load_data(self, party_id: str) -> None:
         """Replace everything by what REST knows now, prices excepted.

@@ -33,6 +33,7 @@ class VegaWebSocketClient:
         self._reconnect = reconnect
         self._main_thread: Optional[MainThread] = None
         self._streams: list[Stream] = []
+        self._block_streams: list[Stream] = []  # those of them that send each block
 
     def _on_error(self, ws: websocket.WebSocketApp, err: Union[Exception, str]) -> None:
         """Report that a stream was lost: once, not for each try to get it back."""
@@ -80,8 +81,7 @@ class VegaWebSocketClient:
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-data
     def subscribe_market_data(self, market_id: str, callback: Callable[[dict[str, Any]], Any]) -> None:
         self.subscribe_endpoint(f"{self._data_node_url}/stream/markets/data?marketIds={market_id}", callback=callback)
-        # There is market data each block: where it stops, the others have stopped too, but could not be told from idle.
-        rel.timeout(LONGEST_SILENCE / 10, self._check_silence, self._streams[-1])
+        self._block_streams.append(self._streams[-1])
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-orders
     def subscribe_orders(
@@ -133,6 +133,7 @@ class VegaWebSocketClient:
         """
         if self._main_thread is None:
             self._main_thread = MainThread()
+            rel.timeout(LONGEST_SILENCE / 10, self._check_streams)
             logging.getLogger("websocket").setLevel(logging.CRITICAL)  # says at each try what is reported here once
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else wants Ctrl+C
                 rel.signal(signal.SIGINT, self.stop)
@@ -146,10 +147,15 @@ class VegaWebSocketClient:
         self._streams.append(stream)
         stream.dial(partial(stream.app.run_forever, dispatcher=stream, reconnect=self._reconnect, skip_utf8_validation=True))
 
-    def _check_silence(self, stream: "Stream") -> bool:
-        if stream.silent_for() > LONGEST_SILENCE:
-            for each in self._streams:
-                each.drop(f"no market data for {LONGEST_SILENCE:.0f} s")
+    def _check_streams(self) -> bool:
+        """Drop what is stuck. Streams other than market data are silent when nothing happens, and cannot be told from dead
+        ones; so where market data stops that was there, all of them go."""
+        for stream in self._streams:
+            stream.drop_if_stuck()
+        for stream in self._block_streams:
+            if stream.silent_for() > LONGEST_SILENCE:
+                for each in self._streams if stream.has_spoken else [stream]:
+                    each.drop(f"no market data for {LONGEST_SILENCE:.0f} s")
         return True  # rel: call me again
 
 

@@ -259,12 +259,18 @@ def test_ctrl_c_while_starting_ends_at_once_with_nothing_sent(sandbox: Sandbox, 
 ###########################################################
 
 
-def test_orders_that_cannot_be_cancelled_are_said_with_status_1(sandbox: Sandbox, future: str) -> None:
+def test_orders_that_cannot_be_cancelled_are_named_with_status_1(sandbox: Sandbox, future: str) -> None:
     with BotProcess(sandbox, future) as bot:
         bot.wait_for(r"[12] live orders .* quoted$")
+        sandbox.hold_blocks()  # so that nobody fills them meanwhile
+        sandbox.block(1)
         sandbox.fail_wallet(500)
         assert bot.stop() == 1
-    assert "orders of ours may be left on the market" in bot.lines[-1]
+    left = [order["id"] for order in live_on(sandbox, future)]
+    assert f"{len(left)} orders of ours are left on the market" in bot.lines[-1]
+    assert all(order_id in bot.lines[-1] for order_id in left)
+    assert sum("The market-wide cancel failed: wallet: HTTP 500" in line for line in bot.lines) == 3
+    sandbox.fail_wallet()
 
 
 def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox, future: str) -> None:
