@@ -5,7 +5,6 @@ Not on the page, whose parsers let a float through as a price and stop at the fi
 
 import functools
 import json
-import re
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Generic, Optional, TypeVar
@@ -14,7 +13,7 @@ from bot.enums import enum_name
 from bot.submission import convert_to_decimals
 
 Record = TypeVar("Record")
-_INTEGER = re.compile(r"-?[0-9]{1,400}")  # longer ones are no amounts, and cost quadratic time to read
+MOST_DIGITS = 400  # longer integers are no amounts, and take quadratic time to read
 
 
 class ParseError(ValueError):
@@ -60,8 +59,10 @@ def text(value: Any) -> str:
 
 def integer(value: Any) -> int:
     """Return a padded integer; the API sends them as text."""
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        return int(value)
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        if digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS:
+            return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ValueError(f"{shortened(value)} is no integer")

@@ -36,11 +36,12 @@ REPORT_AGAIN = 600.0  # seconds
 
 
 class MainThread:
-    """Lets other threads have a function called on rel's thread: rel itself must not be touched from elsewhere.
+    """rel, made to wait in the kernel; and the way for other threads to have a function called on its thread.
 
-    Its socket pair is also what rel waits on while no stream is open. As it comes, rel never waits in the kernel: it
-    sleeps 0.6 ms, looks, reads one frame, and so on, which costs a twentieth of a core and holds each frame up. Here its
-    sleep is zero and its poll waits instead, until there is something to read, or LONGEST_WAIT has passed.
+    As it comes, each pass of rel's loop sleeps for 0.6 ms and then looks, without waiting, for what there is to read. That
+    costs a twentieth of a core and holds each frame up. Here the sleep is left out and the poll waits instead, until there
+    is something to read or LONGEST_WAIT has passed: timers are looked at after each. A socket pair keeps it waiting while
+    no stream is open, and wakes it for calls from other threads, which must not touch rel themselves.
     """
 
     def __init__(self) -> None:
@@ -48,12 +49,12 @@ class MainThread:
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
-        rel.read(self._receiver, self._run)
-        rel.set_sleep(0)
-        rel.set_turbo(0)
+        rel.read(self._receiver, self._run)  # also makes rel choose epoll, poll, select or kqueue
+        registrar = rel.rel.registrar
+        registrar.loop = lambda: registrar.check_events() | registrar.check_timers()
         rel.registrar.LISTEN_SELECT = rel.registrar.LISTEN_KQUEUE = LONGEST_WAIT
-        milliseconds = type(rel.rel.registrar) is rel.registrar.PollRegistrar  # poll takes those, epoll seconds
-        rel.registrar.LISTEN_POLL = LONGEST_WAIT * 1000 if milliseconds else LONGEST_WAIT
+        in_milliseconds = type(registrar) is rel.registrar.PollRegistrar  # the others take seconds
+        rel.registrar.LISTEN_POLL = LONGEST_WAIT * 1000 if in_milliseconds else LONGEST_WAIT
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
         self._calls.put(partial(function, *args))

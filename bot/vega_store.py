@@ -8,7 +8,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from threading import Lock
 from typing import Any, Optional, TypeVar
 
@@ -222,7 +221,8 @@ class VegaStore:
 
     def _parse_market_data(self, node: dict[str, Any]) -> Market:
         market = self._known_market(node["market"])
-        return replace(market, **parsers.parse_market_data(node, market.decimal_places, market.position_decimal_places))
+        prices = parsers.parse_market_data(node, market.decimal_places, market.position_decimal_places)
+        return Market(**{**vars(market), **prices})  # dataclasses.replace does the same and takes twice as long
 
     def _parse_order(self, node: dict[str, Any]) -> Order:
         market = self._known_market(node["marketId"])

@@ -263,7 +263,9 @@ def test_orders_that_cannot_be_cancelled_are_named_with_status_1(sandbox: Sandbo
     with BotProcess(sandbox, future) as bot:
         bot.wait_for(r"[12] live orders .* quoted$")
         sandbox.hold_blocks()  # so that nobody fills them meanwhile
-        sandbox.block(1)
+        while not live_on(sandbox, future):
+            bot.wait_for(r"\| quoted$", after=len(bot.lines))
+            sandbox.block(1)
         sandbox.fail_wallet(500)
         assert bot.stop() == 1
     left = [order["id"] for order in live_on(sandbox, future)]

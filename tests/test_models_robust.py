@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot import models
@@ -136,6 +136,7 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("kind", PARSERS)
+@settings(max_examples=40, deadline=None)
 @given(node=ANY_JSON)
 @example(node=DEEP)
 @example(node=None)
@@ -158,6 +159,7 @@ def changed(kind: str, index: int, path: tuple[Any, ...], change: Callable[[Any,
     return node
 
 
+@settings(max_examples=200, deadline=None)
 @given(place=st.one_of(st.sampled_from(READ), st.sampled_from(MUTATED)), value=st.one_of(VALUES, ANY_JSON))
 def test_a_real_node_with_one_value_replaced_gives_a_record_or_a_parse_error(place: tuple[str, int, tuple[Any, ...]], value: Any) -> None:
     def replace(parent: Any, key: Any) -> None:

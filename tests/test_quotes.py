@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bot.submission as sub
@@ -97,6 +97,7 @@ def test_a_market_that_trades_in_tens_gets_no_single_contract() -> None:
 SIDES = {"SIDE_BUY": 1, "SIDE_SELL": -1}
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(decimals=st.integers(-3, 6), data=st.data())
 def test_a_side_has_the_largest_size_whose_filling_does_not_pass_the_maximum(decimals: int, data: st.DataObject) -> None:
     step = Fraction(10) ** -decimals
@@ -113,6 +114,7 @@ def test_a_side_has_the_largest_size_whose_filling_does_not_pass_the_maximum(dec
         assert sent.get(side, 0) == max(0, room // step)
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(decimals=st.integers(0, 6), data=st.data())
 def test_a_position_kept_as_a_sum_of_fills_never_passes_the_maximum(decimals: int, data: st.DataObject) -> None:
     maximum = data.draw(st.sampled_from([Decimal("1"), Decimal("0.3"), Decimal("2.5")]))
@@ -126,6 +128,7 @@ def test_a_position_kept_as_a_sum_of_fills_never_passes_the_maximum(decimals: in
 PRICES = st.floats(min_value=1e-9, max_value=1e9)
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(bid=PRICES, offer=PRICES)
 def test_prices_go_out_untouched(bid: float, offer: float) -> None:
     submissions = quotes(a_market(best_bid_price=bid, best_offer_price=offer), open_volume=0.5, max_abs_position=2)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bot.submission as sub
@@ -30,6 +30,7 @@ def an_order(size: float = 0.749, price: float = 99.90125) -> sub.OrderSubmissio
     )
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(decimals=DECIMALS, padded=st.integers(0, 2**52 - 1))
 @example(decimals=18, padded=2**52 - 1)
 @example(decimals=2, padded=6410)
@@ -37,6 +38,7 @@ def test_every_padded_price_comes_back_as_itself(decimals: int, padded: int) -> 
     assert sub.convert_from_decimals(decimals, sub.convert_to_decimals(decimals, padded)) == padded
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(decimals=DECIMALS, data=st.data(), tick=st.integers(1, 10**6))
 def test_every_multiple_of_the_tick_comes_back_as_itself(decimals: int, data: st.DataObject, tick: int) -> None:
     padded = tick * data.draw(st.integers(0, (2**52 - 1) // tick))
@@ -45,6 +47,7 @@ def test_every_multiple_of_the_tick_comes_back_as_itself(decimals: int, data: st
     assert order["price"] == str(padded)
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(
     decimals=DECIMALS,
     price=st.one_of(st.floats(0, 1e9), st.decimals(0, 10**9, places=19), st.fractions(0, 10**9), st.integers(0, 10**9)),
@@ -78,6 +81,7 @@ def test_a_balance_of_eighteen_decimals_is_exact_to_the_last_bit() -> None:
     assert sub.convert_to_decimals(18, 2264566533348769036389927) == 2264566.533348769036389927
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(number=st.integers(-(10**30), 10**30), decimals=DECIMALS)
 def test_a_padded_integer_becomes_the_float_nearest_to_its_number(number: int, decimals: int) -> None:
     assert sub.convert_to_decimals(decimals, number) == float(Fraction(number, 10**decimals))
@@ -95,6 +99,7 @@ def test_negative_position_decimals_go_out_in_tens() -> None:
     assert sent(an_order(size=370.0), position_decimals=-1)["submissions"][0]["size"] == "37"
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
 @given(decimals=st.integers(-6, 0), padded=st.integers(0, 10**9))
 def test_sizes_in_tens_come_back_as_themselves(decimals: int, padded: int) -> None:
     assert sub.convert_from_decimals(decimals, sub.convert_to_decimals(decimals, padded)) == padded

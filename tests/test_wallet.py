@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,16 @@ def test_a_wallet_that_hangs_is_given_up_and_may_still_carry_it_out() -> None:
     assert problem == "wallet: no answer within 0.3 s; the transaction may still be carried out"
 
 
+def test_a_wallet_whose_answer_trickles_is_given_up_as_one_that_hangs() -> None:
+    began = time.monotonic()
+    assert problem_with(Answer(RECORDED["ok"]["body"], pause=0.1), timeouts=(0.3, 0.3)).startswith("wallet: ")
+    assert time.monotonic() - began < 2
+
+
+def test_a_connection_closed_without_an_answer_is_an_error() -> None:
+    assert problem_with(Answer(drop=True)).startswith("wallet: ")
+
+
 def test_two_seconds_to_connect_and_three_to_answer() -> None:
     assert TIMEOUTS == (2.0, 3.0)
 
@@ -147,7 +158,7 @@ def test_a_cut_body_is_an_error() -> None:
     assert problem_with(Answer(RECORDED["ok"]["body"], cut=5)).startswith("wallet: ")
 
 
-@pytest.mark.parametrize("status", [401, 500])
+@pytest.mark.parametrize("status", [302, 401, 500])
 def test_an_http_error_is_an_error_whatever_its_body_says(status: int) -> None:
     assert problem_with(Answer(RECORDED["ok"]["body"], status=status)).startswith(f"wallet: HTTP {status}, ")
 
