@@ -98,17 +98,14 @@ def nodes_of(message: dict[str, Any], key: str) -> list[dict[str, Any]]:
 def parse_all(parse: Callable[[dict[str, Any]], Record], nodes: list[dict[str, Any]]) -> tuple[list[Record], str]:
     """Parse each node; return the records, and in words what was wrong with the others, empty if nothing was."""
     records: list[Record] = []
-    problems: list[Exception] = []
+    problem: Optional[Exception] = None
     for node in nodes:
         try:
             records.append(parse(node))
-        except ParseError as error:
-            problems.append(error)
-        except (LookupError, TypeError) as error:  # no dict, or one without the id that its decimals hang on
-            problems.append(ParseError(f"{error!r} in {shortened(node)}"))
-    if not problems:
-        return records, ""
-    return records, f"left out {len(problems)} of {len(nodes)}: {problems[0]}"
+        except (ParseError, LookupError, TypeError) as error:  # the latter: no dict, or one without the id its decimals hang on
+            if problem is None:
+                problem = error if isinstance(error, ParseError) else ParseError(f"{error!r} in {shortened(node)}")
+    return records, "" if problem is None else f"left out {len(nodes) - len(records)} of {len(nodes)}: {problem}"
 
 
 class Snapshot(Generic[Record]):
