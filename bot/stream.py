@@ -78,10 +78,11 @@ class Stream:
     app: Any  # a WebSocketApp; any, since some of what is used here is missing from its types
     on_error: Callable[[Any, str], None]
 
-    def __init__(self, main_thread: MainThread, reconnect: float, on_open: Optional[Callable[[], Any]]):
+    def __init__(self, main_thread: MainThread, reconnect: float, on_open: Optional[Callable[[], Any]], each_block: bool):
         self._main_thread = main_thread
         self._reconnect = reconnect
         self._on_open = on_open
+        self.each_block = each_block
         self._inbox: Any = None  # an _Inbox; None while there is no connection
         self._event: Any = None  # rel's, for that connection
         self._lose: Callable[[], Any] = bool  # websocket-client's own reader; at the end of a stream it asks for a redial
@@ -148,9 +149,12 @@ class Stream:
             self._inbox.close()
             self._inbox = None
 
+    def is_open(self) -> bool:
+        return self._inbox is not None
+
     def silent_for(self) -> float:
         """Return for how many seconds an open connection has sent no frame."""
-        return time.monotonic() - self._heard_at if self._inbox is not None else 0.0
+        return time.monotonic() - self._heard_at if self.is_open() else 0.0
 
     def drop_if_stuck(self) -> None:
         """Drop the connection where a frame trickles in, or has stopped in its middle."""

@@ -26,14 +26,20 @@ LONGEST_SILENCE = 5.0  # seconds on a stream that sends each block
 
 
 class VegaWebSocketClient:
-    """Subscribes to a data node's streams; `rel.dispatch()` then delivers their frames."""
+    """Subscribes to a data node's streams; `rel.dispatch()` then delivers their frames.
 
-    def __init__(self, data_node_url: str, reconnect: int = RECONNECT):
+    Args:
+        data_node_url: the streams' address up to `/stream`.
+        reconnect: seconds until a lost stream is dialled again.
+        dispatcher: `rel` for plain rel, as the page has it: to see the difference, not to trade with.
+    """
+
+    def __init__(self, data_node_url: str, reconnect: int = RECONNECT, dispatcher: Any = None):
         self._data_node_url = data_node_url
         self._reconnect = reconnect
+        self._dispatcher = dispatcher
         self._main_thread: Optional[MainThread] = None
         self._streams: list[Stream] = []
-        self._block_streams: list[Stream] = []  # those of them that send each block
 
     def _on_error(self, ws: websocket.WebSocketApp, err: Union[Exception, str]) -> None:
         """Report that a stream was lost: once, not for each try to get it back."""
@@ -80,8 +86,7 @@ class VegaWebSocketClient:
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-data
     def subscribe_market_data(self, market_id: str, callback: Callable[[dict[str, Any]], Any]) -> None:
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/markets/data?marketIds={market_id}", callback=callback)
-        self._block_streams.append(self._streams[-1])
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/markets/data?marketIds={market_id}", callback=callback, each_block=True)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-orders
     def subscribe_orders(
@@ -122,6 +127,7 @@ class VegaWebSocketClient:
         url: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
+        each_block: bool = False,
     ) -> None:
         """Dial a stream, and again whenever it is lost. Main thread.
 
@@ -130,14 +136,24 @@ class VegaWebSocketClient:
             callback: takes the `result` of each frame, on the main thread, inside `rel.dispatch()`. ParseError is
                 reported; any other exception ends `rel.dispatch()`.
             on_open: called there too, before the first frame of each new connection.
+            each_block: the node sends something each block, so that silence means trouble.
         """
+        if self._dispatcher is not None:
+            ws = websocket.WebSocketApp(
+                url,
+                on_message=lambda _, msg: self._on_message(message=msg, callback=callback),
+                on_error=self._on_error,
+                on_open=lambda _: on_open and on_open(),
+            )
+            ws.run_forever(dispatcher=self._dispatcher, reconnect=self._reconnect)
+            return
         if self._main_thread is None:
             self._main_thread = MainThread()
             rel.timeout(LONGEST_SILENCE / 10, self._check_streams)
             logging.getLogger("websocket").setLevel(logging.CRITICAL)  # says at each try what is reported here once
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else wants Ctrl+C
                 rel.signal(signal.SIGINT, self.stop)
-        stream = Stream(self._main_thread, self._reconnect, on_open)
+        stream = Stream(self._main_thread, self._reconnect, on_open, each_block)
         # Differs from the page: no on_error. With `reconnect`, the app calls it for a failed first dial only.
         stream.app = websocket.WebSocketApp(
             url,
@@ -152,10 +168,10 @@ class VegaWebSocketClient:
         ones; so where market data stops that was there, all of them go."""
         for stream in self._streams:
             stream.drop_if_stuck()
-        for stream in self._block_streams:
-            if stream.silent_for() > LONGEST_SILENCE:
+            if stream.each_block and stream.silent_for() > LONGEST_SILENCE:
                 for each in self._streams if stream.has_spoken else [stream]:
-                    each.drop(f"no market data for {LONGEST_SILENCE:.0f} s")
+                    if each.is_open():
+                        each.drop(f"no market data for {LONGEST_SILENCE:.0f} s")
         return True  # rel: call me again
 
 
