@@ -79,6 +79,7 @@ def _run(
     wallet = VegaWallet(token=token, wallet_url=wallet_url, pub_key=party_id)
     base_balance = _base_balance(vega_store, market_id)
     on_book = False  # whether quotes of ours may rest there
+    failures = 0  # turns in a row in which quotes() raised
     turn = 0
 
     while not life.stop.is_set():

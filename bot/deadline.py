@@ -14,8 +14,6 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-_waiting: dict[int, socket.socket] = {}  # thread id -> the socket on which that thread waits for an answer
-
 
 def shut_down(sock: Any) -> None:
     """Wake whoever reads from a socket, in any thread, with the end of the stream."""
@@ -23,25 +21,38 @@ def shut_down(sock: Any) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's own, which pulls the TLS layer from under the reader
 
 
+class _Call(threading.local):
+    """The HTTP call that a thread is in."""
+
+    sockets: Any = None  # a list; the last one is that on which the thread waits for an answer. None outside `deadline`
+
+
+_call = _Call()
+
+
 @contextlib.contextmanager
 def deadline(seconds: float) -> Iterator[None]:
-    """Cut the HTTP call of this thread that is under way after so many seconds, and any that follows."""
-    thread = threading.get_ident()
-    done = threading.Event()
+    """Cut the HTTP call that this thread makes meanwhile, and its retries, after so many seconds."""
+    sockets: list[socket.socket] = []
+    over = threading.Event()
+    lock = threading.Lock()  # once the call is over, its connection may serve the next, and must not be cut
 
     def cut() -> None:
         wait = seconds
-        while not done.wait(wait):
-            if thread in _waiting:
-                shut_down(_waiting[thread])
-            wait = 0.05  # a retry would open another connection
+        while not over.wait(wait):
+            with lock:
+                if sockets and not over.is_set():
+                    shut_down(sockets[-1])
+            wait = 0.05  # a retry may open another connection
 
     threading.Thread(target=cut, name="deadline", daemon=True).start()
+    _call.sockets = sockets
     try:
         yield
     finally:
-        done.set()
-        _waiting.pop(thread, None)
+        _call.sockets = None
+        with lock:
+            over.set()
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -52,16 +63,23 @@ class DeadlineAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-class _HttpConnection(HTTPConnection):
+class _Known:
+    """Before urllib3's connections: tells `deadline` of the socket, be the connection new or used before."""
+
+    sock: Any
+
     def getresponse(self) -> Any:
-        _waiting[threading.get_ident()] = self.sock
-        return super().getresponse()
+        if _call.sockets is not None:
+            _call.sockets.append(self.sock)
+        return super().getresponse()  # type: ignore[misc]
 
 
-class _HttpsConnection(HTTPSConnection):
-    def getresponse(self) -> Any:
-        _waiting[threading.get_ident()] = self.sock
-        return super().getresponse()
+class _HttpConnection(_Known, HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_Known, HTTPSConnection):
+    pass
 
 
 class _HttpPool(HTTPConnectionPool):

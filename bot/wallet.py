@@ -13,11 +13,16 @@ from bot.deadline import DeadlineAdapter, deadline
 from bot.parsing import root_cause, shortened
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
+_NOT_THERE = "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent"
 _HINTS = {  # what the wallet says, or the lack of an answer -> what to do
     "Authorization header": "check WALLET_TOKEN",
     "token": "check WALLET_TOKEN: is it the one of this wallet, whole, and not expired?",
     "public key": "check PARTY_ID: the key must be in the wallet that WALLET_TOKEN is for",
-    "Connection refused": "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent",
+    "Connection refused": _NOT_THERE,
+    "No route to host": _NOT_THERE,
+    "Name or service not known": _NOT_THERE,
+    "HTTP 404": _NOT_THERE,
+    "no answer": "does the wallet wait for your consent? run it with --automatic-consent",
 }
 
 
@@ -79,11 +84,11 @@ class VegaWallet:
             body = response.json()
             if "error" in body:
                 words = f"{body['error']['message']}: {body['error']['data']}"
-            elif response.ok and isinstance(body["result"]["transactionHash"], str):
+            elif response.status_code == requests.codes.ok and isinstance(body["result"]["transactionHash"], str):
                 return str(body["result"]["transactionHash"])
         raise self._error(f"HTTP {response.status_code}, {words}")
 
     def _error(self, words: str) -> WalletError:
-        words = shortened(words.replace(self._token, "<token>"))  # an answer may echo what we sent
+        words = shortened(words.replace(self._token, "…"))  # an answer may echo what we sent
         hint = next((hint for sign, hint in _HINTS.items() if sign in words), None)
         return WalletError(f"wallet: {words}" + (f" ({hint})" if hint else ""))
