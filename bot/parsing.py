@@ -4,13 +4,13 @@ Not on the page, whose parsers let a float through as a price and stop at the fi
 """
 
 import functools
-import json
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Generic, Optional, TypeVar
 
 from bot.enums import enum_name
 from bot.submission import convert_to_decimals
+from bot.words import shortened
 
 Record = TypeVar("Record")
 MOST_DIGITS = 400  # longer integers are no amounts, and take quadratic time to read
@@ -18,23 +18,6 @@ MOST_DIGITS = 400  # longer integers are no amounts, and take quadratic time to 
 
 class ParseError(ValueError):
     """A node that is not what the API promises: says which kind, what is wrong, and shows the node, shortened."""
-
-
-def shortened(evidence: object) -> str:
-    """Return at most 200 characters of what a server sent, on one line, fit for a log."""
-    try:
-        shown = evidence if isinstance(evidence, str) else json.dumps(evidence)
-    except (TypeError, ValueError, RecursionError):
-        shown = repr(type(evidence))
-    shown = " ".join(shown[:1000].split())
-    return shown if len(shown) <= 200 else shown[:200] + "…"
-
-
-def root_cause(error: BaseException) -> str:
-    """Return what was at the bottom of a chain of errors: requests wraps `Connection refused` four times."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return shortened(str(error) or type(error).__name__)
 
 
 def raises_parse_error(parse: Callable[..., Record]) -> Callable[..., Record]:

@@ -21,7 +21,7 @@ import rel.registrar
 import websocket
 
 from bot.deadline import shut_down
-from bot.parsing import shortened
+from bot.words import close_words, failure_words, stream_name
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ LONGEST_DIAL = 5.0  # seconds for connect and handshake together
 LONGEST_FRAME = 5.0  # seconds from a frame's first byte to its last
 LONGEST_WAIT = 0.05  # seconds that rel waits in its poll: how late a timer can be
 READ_SIZE = 65536  # bytes
+LARGEST_FRAME = 2**26  # bytes; the largest real ones have a few ten thousand
 MOST_REPORTS = 20  # different complaints about one stream's frames in …
 REPORT_AGAIN = 600.0  # seconds
 
@@ -51,15 +52,24 @@ class MainThread:
         self._sender.setblocking(False)
         rel.read(self._receiver, self._run)  # also makes rel choose epoll, poll, select or kqueue
         registrar = rel.rel.registrar
-        registrar.loop = lambda: registrar.check_events() | registrar.check_timers()
+        registrar.loop = partial(self._loop, registrar)
         rel.registrar.LISTEN_SELECT = rel.registrar.LISTEN_KQUEUE = LONGEST_WAIT
         in_milliseconds = type(registrar) is rel.registrar.PollRegistrar  # the others take seconds
         rel.registrar.LISTEN_POLL = LONGEST_WAIT * 1000 if in_milliseconds else LONGEST_WAIT
 
+    def _loop(self, registrar: Any) -> bool:
+        if not registrar.check_events():  # nothing to wait on
+            time.sleep(LONGEST_WAIT)
+        return registrar.check_timers() or any(registrar.events.values())
+
     def call(self, function: Callable[..., Any], *args: Any) -> None:
         self._calls.put(partial(function, *args))
-        with contextlib.suppress(BlockingIOError):  # full of wake-ups already
+        with contextlib.suppress(OSError):  # full of wake-ups already, or closed
             self._sender.send(b"!")
+
+    def close(self) -> None:
+        self._receiver.close()
+        self._sender.close()
 
     def _run(self) -> bool:
         self._receiver.recv(READ_SIZE)
@@ -138,13 +148,13 @@ class Stream:
     def drop(self, reason: str) -> None:
         """Shut the raw socket down: a read that waits on it wakes, finds the end of the stream, and a redial follows."""
         self._reason = reason
-        sock = self.app.sock and self.app.sock.sock
+        sock = self._inbox.raw if self.is_open() else self.app.sock and self.app.sock.sock
         if sock is not None:
-            shut_down(sock.raw if sock is self._inbox else sock)
+            shut_down(sock)
 
     def close(self) -> None:
         self._closed = True
-        if self._inbox is not None:
+        if self.is_open():
             self._event.delete()
             self._inbox.close()
             self._inbox = None
@@ -173,7 +183,8 @@ class Stream:
     def _open(self, sock: socket.socket, callback: Callable[[], Any]) -> None:
         self._dialling = None
         if self._closed:
-            return sock.close()
+            sock.close()
+            return
         self._inbox = self.app.sock.sock = _Inbox(sock)
         self._lose = callback
         self._heard_at = time.monotonic()
@@ -182,7 +193,6 @@ class Stream:
             self._on_open()
         self._event = rel.read(sock, self._read_all)
         self._read_all()  # the TLS layer may hold frames already, of which rel's poll knows nothing
-        return None
 
     def _read_all(self) -> bool:
         """Deliver what has come, up to READ_SIZE, so that no stream starves the others; return whether to go on watching."""
@@ -192,11 +202,10 @@ class Stream:
             try:
                 opcode, frame = self.app.sock.recv_data_frame()  # answers pings
                 if opcode == websocket.ABNF.OPCODE_CLOSE:
-                    return self._lost(_close_words(frame.data))
+                    return self._lost(close_words(frame.data))
                 message = frame.data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else frame.data
             except BlockingIOError:  # all read; half a frame stays in websocket-client's buffer until the rest comes
-                self._note_half_frame()
-                return True
+                return self._wait_for_the_rest()
             except Exception as error:  # reset, bad UTF-8, unknown opcode, …: as it comes, out of rel.dispatch() they go
                 return self._lost(error)
             self._heard_at = time.monotonic()
@@ -210,12 +219,13 @@ class Stream:
                 self._losses.clear()
         return False
 
-    def _note_half_frame(self) -> None:
+    def _wait_for_the_rest(self) -> bool:
         buffer = self.app.sock.frame_buffer
-        if buffer.header is None and not buffer.recv_buffer:
-            self._half_since = None
-        elif self._half_since is None:
-            self._half_since = time.monotonic()
+        if (buffer.length or 0) > LARGEST_FRAME:
+            return self._lost(f"a frame of {buffer.length} bytes")
+        is_half = buffer.header is not None or buffer.recv_buffer
+        self._half_since = (self._half_since or time.monotonic()) if is_half else None
+        return True
 
     def _lost(self, reason: object) -> bool:
         self._reason = self._reason or reason
@@ -232,7 +242,7 @@ class Stream:
             return
         longest = LONGEST_RECONNECT_AFTER_ERROR if self._refused else LONGEST_RECONNECT
         seconds = min(self._reconnect * 2 ** min(self._redials, 10), max(longest, self._reconnect))
-        words = f"lost, {_failure_words(reason)}"
+        words = f"lost, {failure_words(reason)}"
         if words not in self._losses:  # say it once, not at each try
             self._losses.add(words)
             self.on_error(self.app, f"{words}; dialling again in {seconds:g} s")
@@ -282,19 +292,3 @@ class _Inbox:
         data = self._data[self._position : self._position + size]
         self._position += len(data)
         return data
-
-
-def stream_name(url: str) -> str:
-    """Return a stream's name: what stands between `/stream/` and the parameters."""
-    return url.partition("/stream/")[2].partition("?")[0] or url
-
-
-def _close_words(body: bytes) -> str:
-    code, words = int.from_bytes(body[:2], "big"), body[2:].decode(errors="replace")
-    return f"closed by the node ({code or 'no code'}{': ' if words else ''}{shortened(words)})"
-
-
-def _failure_words(reason: object) -> str:
-    if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text has all headers
-        return f"handshake answered HTTP {reason.status_code}: {shortened((reason.resp_body or b'').decode(errors='replace'))}"
-    return shortened(str(reason) or repr(reason)).rstrip(".")

@@ -3,6 +3,7 @@
 Page: "Getting started". Each function is one call of the API; what comes back are the API's own nodes, not yet parsed.
 """
 
+import contextlib
 import functools
 import math
 import re
@@ -15,7 +16,8 @@ import requests
 from urllib3.util import Retry
 
 from bot.deadline import DeadlineAdapter, deadline
-from bot.parsing import ParseError, root_cause, shortened
+from bot.parsing import ParseError
+from bot.words import node_words, root_cause, shortened
 
 Found = TypeVar("Found")
 
@@ -64,14 +66,11 @@ def _session(tries: int) -> requests.Session:
 
 
 def _words(response: requests.Response) -> str:
-    """Return the node's own words: `details[0]` says more than `message`, which only repeats the code."""
-    try:
-        body = response.json()
-        detail = (body.get("details") or [body])[0]
-        words = [detail["message"], detail.get("inner", "")]
-        return f"HTTP {response.status_code}, {': '.join(word for word in words if word)}"
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return f"HTTP {response.status_code}, {shortened(response.text) or response.reason}"
+    words: list[str] = []
+    with contextlib.suppress(ValueError, RecursionError):
+        words = node_words(response.json())
+    # The first only repeats the code, where there are others.
+    return f"HTTP {response.status_code}, {': '.join(words[1:] or words) or shortened(response.text) or response.reason}"
 
 
 def execute_get_request(path: str, key: str, node_url: str, one_try: bool = False) -> Any:
@@ -144,6 +143,11 @@ def get_market_data(node_url: str, market_id: str) -> dict[str, Any]:
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-assets
 def get_assets(node_url: str, one_try: bool = False) -> list[dict[str, Any]]:
     return execute_unrollable_get_request(path="assets", key="assets", node_url=node_url, one_try=one_try)
+
+
+def get_asset(node_url: str, asset_id: str) -> dict[str, Any]:
+    """Return one asset, in one try; KeyError where the node has none of that id. Not on the page."""
+    return {node["id"]: node for node in get_assets(node_url=node_url, one_try=True)}[asset_id]
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-accounts

@@ -24,7 +24,6 @@ REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
 WITHDRAWN = ("STATUS_CANCELLED", "STATUS_EXPIRED")  # says nothing of whether the network takes new orders
 
 Record = TypeVar("Record")
-Node = dict[str, Any]
 
 
 class VegaStore:
@@ -254,10 +253,7 @@ class VegaStore:
     def _known_asset(self, asset_id: str) -> Asset:
         asset = self.get_asset_by_id(asset_id)
         if asset is None:
-            node = self._look_ups.ask(
-                asset_id, lambda: {each["id"]: each for each in api.get_assets(self._rest_api_url, one_try=True)}[asset_id]
-            )
-            asset = parsers.parse_asset(node)
+            asset = self._look_ups.ask(asset_id, lambda: parsers.parse_asset(api.get_asset(self._rest_api_url, asset_id)))
             with self._assets_lock:
                 self._assets[asset_id] = asset
         return asset
@@ -297,7 +293,7 @@ class VegaStore:
         except (api.VegaApiError, ParseError) as error:  # the stream brings them within a block
             logger.warning("no prices yet: %s", error)
 
-    def _load(self, parse: Callable[[Node], Record], nodes: list[Node]) -> list[Record]:
+    def _load(self, parse: Callable[[dict[str, Any]], Record], nodes: list[dict[str, Any]]) -> list[Record]:
         records, problem = parse_all(parse, nodes)
         if problem:
             logger.warning("%s", problem)

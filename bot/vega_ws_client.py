@@ -4,7 +4,6 @@ Page: "WebSocket connections". Callbacks run on the main thread, inside `rel.dis
 dials, which take a short-lived thread each, so that a node that does not answer holds up nothing but its own stream.
 """
 
-import contextlib
 import json
 import logging
 import signal
@@ -16,8 +15,9 @@ from typing import Any, Optional, Union
 import rel
 import websocket
 
-from bot.parsing import ParseError, shortened
-from bot.stream import MainThread, Stream, stream_name
+from bot.parsing import ParseError
+from bot.stream import MainThread, Stream
+from bot.words import node_words, shortened, stream_name
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,8 @@ class VegaWebSocketClient:
             report(f"not JSON ({shortened(str(error))}): {shortened(repr(message[:200]))}", refused=True)
             return
         if not isinstance(content, dict) or not isinstance(content.get("result"), dict):
-            report(_error_words(content) or f"a frame of unknown shape: {shortened(content)}", refused=True)
+            words = ": ".join(node_words(content))
+            report(f"the node says: {words}" if words else f"a frame of unknown shape: {shortened(content)}", refused=True)
             return
         try:
             callback(content["result"])
@@ -83,6 +84,8 @@ class VegaWebSocketClient:
         rel.abort()
         for stream in self._streams:
             stream.close()
+        if self._main_thread is not None:
+            self._main_thread.close()
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-data
     def subscribe_market_data(self, market_id: str, callback: Callable[[dict[str, Any]], Any]) -> None:
@@ -173,13 +176,3 @@ class VegaWebSocketClient:
                     if each.is_open():
                         each.drop(f"no market data for {LONGEST_SILENCE:.0f} s")
         return True  # rel: call me again
-
-
-def _error_words(content: Any) -> Optional[str]:
-    """Return the server's own words where a frame is an error; unknown paths come without the `error` around them."""
-    with contextlib.suppress(LookupError, TypeError, AttributeError):
-        error = content.get("error") or content
-        detail = (error.get("details") or [{}])[0]
-        words = [error["message"], detail.get("message"), detail.get("inner")]
-        return f"the node says: {shortened(': '.join(word for word in words if word))}"
-    return None

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from bot.deadline import DeadlineAdapter, deadline
-from bot.parsing import root_cause, shortened
+from bot.words import root_cause, shortened
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
 _NOT_THERE = "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent"

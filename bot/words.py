@@ -1,0 +1,53 @@
+"""What servers and libraries said, as one line for a log. Any thread. Not on the page, which loses most of it."""
+
+import json
+from typing import Any
+
+import websocket
+
+
+def shortened(evidence: object) -> str:
+    """Return at most 200 characters of what a server sent, on one line, fit for a log."""
+    try:
+        shown = evidence if isinstance(evidence, str) else json.dumps(evidence)
+    except (TypeError, ValueError, RecursionError):
+        shown = repr(type(evidence))
+    shown = " ".join(shown[:1000].split())
+    return shown if len(shown) <= 200 else shown[:200] + "…"
+
+
+def root_cause(error: BaseException) -> str:
+    """Return what was at the bottom of a chain of errors: requests wraps `Connection refused` four times."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return shortened(str(error) or type(error).__name__)
+
+
+def node_words(content: Any) -> list[str]:
+    """Return a node's own words where it sent an error: its message, then the details that say more. Empty if it is none.
+
+    REST errors and unknown paths come bare, the streams' errors inside of `error`.
+    """
+    try:
+        error = content.get("error") or content
+        detail = (error.get("details") or [{}])[0]
+        words = [error["message"], detail.get("message"), detail.get("inner")]
+    except (LookupError, TypeError, AttributeError):
+        return []
+    return [shortened(word) for word in words if word and isinstance(word, str)]
+
+
+def stream_name(url: str) -> str:
+    """Return a stream's name: what stands between `/stream/` and the parameters."""
+    return url.partition("/stream/")[2].partition("?")[0] or url
+
+
+def close_words(body: bytes) -> str:
+    code, words = int.from_bytes(body[:2], "big"), body[2:].decode(errors="replace")
+    return f"closed by the node ({code or 'no code'}{': ' if words else ''}{shortened(words)})"
+
+
+def failure_words(reason: object) -> str:
+    if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text has all headers
+        return f"handshake answered HTTP {reason.status_code}: {shortened((reason.resp_body or b'').decode(errors='replace'))}"
+    return shortened(str(reason) or repr(reason)).rstrip(".")
