@@ -96,11 +96,11 @@ def _run(
             position = round(_base_balance(vega_store, market_id) - base_balance, market_pos_decimals)
 
         turn += 1
-        reason, pull = _reason_not_to_quote(latest_data, age)
+        reason, pull = _reason_not_to_quote(latest_data, age, vega_store.seconds_since_position(market_id))
         if not reason and turn % TURNS_TO_TRY_AGAIN:
             reason = _reason_to_wait(*vega_store.get_refusals(market_id))
         try:
-            submissions = [] if reason else quotes(latest_data, position, max_abs_position)
+            submissions = [] if reason else list(quotes(latest_data, position, max_abs_position))
             batch_tx = sub.BatchMarketInstruction(
                 submissions=submissions,
                 cancellations=[sub.OrderCancellation(market_id=market_id)],  # also of what an unanswered call has left
@@ -112,6 +112,7 @@ def _run(
                 position_decimals=market_pos_decimals,
                 tick_size=latest_data.tick_size,
             )
+            _check(submissions, transaction)
             failures = 0
         except Exception:  # quotes() is where newcomers write
             failures += 1
@@ -131,6 +132,8 @@ def _run(
                 wallet.submit_transaction(transaction)
                 on_book = bool(submissions)
             except WalletError as error:
+                if error.may_be_carried_out:
+                    life.unanswered_at = time.monotonic()
                 outcome = f"no quote: {reason}, and its quotes stay: {error}" if reason else f"no quote: {error}"
 
         live_orders = sum(order.market_id == market_id for order in vega_store.get_orders())
@@ -147,10 +150,12 @@ def _run(
         life.stop.wait(max(0.0, began + PERIOD - time.monotonic()))
 
 
-def _reason_not_to_quote(market: Market, age: float) -> tuple[str, bool]:
+def _reason_not_to_quote(market: Market, age: float, position_age: float) -> tuple[str, bool]:
     """Return why not to quote, empty where there is no reason; and whether what rests on the book must go too."""
     if age > LONGEST_AGE:
         return f"data is older than {LONGEST_AGE:.0f} s", True
+    if position_age > LONGEST_AGE:
+        return f"position is older than {LONGEST_AGE:.0f} s", True
     if market.state in ("STATE_PROPOSED", "STATE_PENDING"):
         return f"market is not open yet ({market.state}), waiting", False
     if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
@@ -158,6 +163,13 @@ def _reason_not_to_quote(market: Market, age: float) -> tuple[str, bool]:
     if not (market.best_bid_price and market.best_offer_price):
         return "a side of the book is empty", False
     return "", False
+
+
+def _check(submissions: list[sub.OrderSubmission], transaction: dict[str, Any]) -> None:
+    """Raise ValueError for what the wallet would take in, and the network drop without a word."""
+    for submission, padded in zip(submissions, transaction["batchMarketInstructions"]["submissions"], strict=True):
+        if int(padded["size"]) <= 0 or (submission.type == "TYPE_LIMIT" and int(padded["price"]) <= 0):
+            raise ValueError(f"size and price must be at least one step of the market: {submission}")
 
 
 def _reason_to_wait(refusal: str, refusals: int) -> str:

@@ -5,6 +5,7 @@ Not on the page, whose process leaves its orders on the book. All of it runs on 
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import threading
@@ -24,6 +25,8 @@ LONGEST_START = 30.0  # seconds to reach a node
 LONGEST_TURN = 5.5  # seconds, a wallet that hangs included
 LONGEST_CHECK = 5.0  # seconds to see at the end that no order is left
 LONGEST_END = 9.0  # seconds for all of the end
+LONGEST_PENDING = 15.0  # seconds in which a wallet may still carry out a call that it did not answer
+MAY_BE_LEFT = "orders of ours may be left on the market, look and cancel them by hand"
 
 
 @dataclass
@@ -32,6 +35,7 @@ class Life:
 
     stop: threading.Event = field(default_factory=threading.Event)  # main -> loop: this turn was the last
     sent: threading.Event = field(default_factory=threading.Event)  # loop -> main: from now on, orders may be ours
+    unanswered_at: float = -math.inf  # loop -> main: time.monotonic() of the last call that the wallet did not answer
     failed: bool = False  # either -> main: end with status 1
     starting: bool = True  # main thread only, as is the next
     signalled: bool = False  # by the handler: it may interrupt anything, so it takes no lock and logs nothing
@@ -43,7 +47,8 @@ def install_signal_handlers(life: Life) -> None:
     def handle(number: int, frame: Optional[FrameType]) -> None:
         if life.signalled:
             with contextlib.suppress(OSError):
-                os.write(2, b"Second signal: ended at once; orders of ours may be left on the market\n")
+                what = b"orders of ours may be left on the market" if life.sent.is_set() else b"nothing was sent"
+                os.write(2, b"Second signal: ended at once; " + what + b"\n")
             os._exit(1)
         life.signalled = True
         if life.starting:
@@ -109,7 +114,10 @@ def clear_market(life: Life, run_thread: threading.Thread, wallet: VegaWallet, n
         except WalletError as error:
             logger.error("The market-wide cancel failed: %s", error)
             time.sleep(min(1.0, seconds / 2))
-            left = _wait_until_gone(node_rest_url, market_id, party_id, seconds=0)
+            # Even where none is there now: what the wallet was given before may still be carried out.
+            left = _wait_until_gone(node_rest_url, market_id, party_id, seconds=0) or f"{MAY_BE_LEFT}: the cancel failed"
+    if not left and time.monotonic() - life.unanswered_at < LONGEST_PENDING:
+        left = f"{MAY_BE_LEFT}: a call that the wallet did not answer may still be carried out"
     return left
 
 
@@ -122,7 +130,7 @@ def _wait_until_gone(node_rest_url: str, market_id: str, party_id: str, seconds:
             ids = [order["id"] for order in orders if order["marketId"] == market_id]
             left = f"{len(ids)} orders of ours are left on the market, cancel them by hand: {', '.join(ids)}" if ids else ""
         except (client.VegaApiError, LookupError, TypeError) as error:
-            left = f"orders of ours may be left on the market, cancel them by hand: {error}"
+            left = f"{MAY_BE_LEFT}: {error}"
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.2)

@@ -4,6 +4,9 @@ Not on the page, whose parsers let a float through as a price and stop at the fi
 """
 
 import functools
+import logging
+import math
+import time
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Generic, Optional, TypeVar
@@ -11,6 +14,8 @@ from typing import Any, Generic, Optional, TypeVar
 from bot.enums import enum_name
 from bot.submission import convert_to_decimals
 from bot.words import shortened
+
+logger = logging.getLogger(__name__)
 
 Record = TypeVar("Record")
 MOST_DIGITS = 400  # longer integers are no amounts, and take quadratic time to read
@@ -91,11 +96,36 @@ def parse_all(parse: Callable[[dict[str, Any]], Record], nodes: list[dict[str, A
     return records, "" if problem is None else f"left out {len(nodes) - len(records)} of {len(nodes)}: {problem}"
 
 
+def parse_or_warn(parse: Callable[[dict[str, Any]], Record], nodes: list[dict[str, Any]]) -> list[Record]:
+    """Parse each node; log what was wrong with the others."""
+    records, problem = parse_all(parse, nodes)
+    if problem:
+        logger.warning("%s", problem)
+    return records
+
+
 class Snapshot(Generic[Record]):
-    """The pages of one stream's snapshot, kept apart from the store until the last one is in."""
+    """The pages of one stream's snapshot, kept apart from the store until the last one is in.
+
+    It also knows for how long what the store holds of that stream has not been kept by it. Main thread, `age` any.
+    """
 
     def __init__(self) -> None:
         self._pages: Optional[dict[str, Record]] = None  # None while no snapshot is coming in
+        self._kept_until: Optional[float] = -math.inf  # time.monotonic(); None while the stream keeps it
+
+    def age(self) -> float:
+        """Return how old what the store holds may be, in seconds: 0 while the stream keeps it, infinite before any."""
+        kept_until = self._kept_until  # read once: the main thread sets it meanwhile
+        return 0.0 if kept_until is None else time.monotonic() - kept_until
+
+    def hooks(self) -> dict[str, Callable[[], None]]:
+        """Return what a stream calls when its connection opens, and when it is lost."""
+        return {"on_open": self.expect, "on_lost": self.lose}
+
+    def lose(self) -> None:
+        """Note that the stream was lost, or that REST has just said how things stand."""
+        self._kept_until = time.monotonic()
 
     def expect(self) -> None:
         """Forget the pages of a connection that was lost before its last one: a new one begins with a new snapshot."""
@@ -112,5 +142,5 @@ class Snapshot(Generic[Record]):
         pages.update(records)  # an update between two pages too: it is newer than either
         if not (is_page and message["snapshot"].get("lastPage")):
             return None
-        self._pages = None
+        self._pages = self._kept_until = None
         return pages

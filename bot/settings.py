@@ -92,13 +92,14 @@ def _key_problem(key: str, value: str) -> Optional[str]:
 def _url_problem(key: str, value: str) -> Optional[str]:
     schemes = _URL_SCHEMES[key]
     expected = " or ".join(f"{scheme}://" for scheme in schemes)
+    example = "http://127.0.0.1:1789" if key == "WALLET_URL" else f"{schemes[0]}://127.0.0.1:3008/api/v2"
     try:
         url = urlsplit(value)
         complete = bool(url.hostname) and (url.port is None or url.port > 0)
     except ValueError:  # a port or an IPv6 address that is none
         complete = False
     if not complete:
-        return f"{key} is {value!r}, which is no address: write {expected}host:port/path"
+        return f"{key} is {value!r}, which is no address: write it like {example}"
     if url.scheme not in schemes:
         return f"{key} starts with {url.scheme}://, but must start with {expected}"
     return None

@@ -87,12 +87,13 @@ class Stream:
 
     app: Any  # a WebSocketApp; any, since some of what is used here is missing from its types
     on_error: Callable[[Any, str], None]
+    on_open: Optional[Callable[[], Any]] = None
+    on_lost: Optional[Callable[[], Any]] = None
+    each_block = False  # the node sends something each block
 
-    def __init__(self, main_thread: MainThread, reconnect: float, on_open: Optional[Callable[[], Any]], each_block: bool):
+    def __init__(self, main_thread: MainThread, reconnect: float):
         self._main_thread = main_thread
         self._reconnect = reconnect
-        self._on_open = on_open
-        self.each_block = each_block
         self._inbox: Any = None  # an _Inbox; None while there is no connection
         self._event: Any = None  # rel's, for that connection
         self._lose: Callable[[], Any] = bool  # websocket-client's own reader; at the end of a stream it asks for a redial
@@ -189,8 +190,8 @@ class Stream:
         self._lose = callback
         self._heard_at = time.monotonic()
         self.has_spoken = False
-        if self._on_open is not None:
-            self._on_open()
+        if self.on_open is not None:
+            self.on_open()
         self._event = rel.read(sock, self._read_all)
         self._read_all()  # the TLS layer may hold frames already, of which rel's poll knows nothing
 
@@ -233,6 +234,8 @@ class Stream:
         self._inbox.end()
         self._inbox = None
         self._half_since = None
+        if self.on_lost is not None:
+            self.on_lost()
         self._lose()  # finds the end of the stream, closes the socket, and calls `timeout`
         return False  # rel: stop watching
 

@@ -69,8 +69,9 @@ def _words(response: requests.Response) -> str:
     words: list[str] = []
     with contextlib.suppress(ValueError, RecursionError):
         words = node_words(response.json())
-    # The first only repeats the code, where there are others.
-    return f"HTTP {response.status_code}, {': '.join(words[1:] or words) or shortened(response.text) or response.reason}"
+    # The first only repeats the code, where there are others. Where there are none, the path is unknown.
+    hint = " (check NODE_URL: it ends in /api/v2)" if response.status_code == requests.codes.not_found and len(words) < 2 else ""
+    return f"HTTP {response.status_code}, {': '.join(words[1:] or words) or shortened(response.text) or response.reason}{hint}"
 
 
 def execute_get_request(path: str, key: str, node_url: str, one_try: bool = False) -> Any:
@@ -89,7 +90,9 @@ def execute_get_request(path: str, key: str, node_url: str, one_try: bool = Fals
     except OutOfTimeError as error:
         raise VegaApiError(path, f"no answer from {node_url}: {error}") from error
     except requests.RequestException as error:
-        raise VegaApiError(path, f"no answer from {node_url}: {root_cause(error)}") from error
+        problem = VegaApiError(path, f"no answer from {node_url}: {root_cause(error)}")
+        problem.may_pass = not isinstance(error, requests.exceptions.SSLError)  # a wrong certificate, or none, stays so
+        raise problem from error
     if response.status_code != requests.codes.ok:
         raise VegaApiError(path, _words(response), response.status_code)
     try:

@@ -7,14 +7,13 @@ Page: "Storing/caching the data stream". The main thread is the only writer: it 
 import logging
 import math
 import time
-from collections.abc import Callable
 from threading import Lock
 from typing import Any, Optional, TypeVar
 
 import bot.models as parsers
 import bot.vega_api_client as api
 from bot.models import Account, Asset, Market, Order, Position
-from bot.parsing import ParseError, Snapshot, nodes_of, parse_all
+from bot.parsing import ParseError, Snapshot, nodes_of, parse_all, parse_or_warn
 from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 
 logger = logging.getLogger(__name__)
@@ -67,8 +66,8 @@ class VegaStore:
             ParseError: the market's product is unknown to this version.
         """
         self.load_data(party_id=party_id)
-        if self.get_market_by_id(market_id) is None:  # skipped, or none: ask for it alone, for the reason
-            parsers.parse_market(api.get_market(node_url=self._rest_api_url, market_id=market_id))
+        if self.get_market_by_id(market_id) is None:
+            parsers.parse_market(api.get_market(self._rest_api_url, market_id))  # says why: there is none, or it was skipped
         self._load_market_data(market_id=market_id)
 
         self._ws_client.subscribe_market_data(market_id=market_id, callback=self._update_market_data)
@@ -76,15 +75,13 @@ class VegaStore:
         # Differs from the page, which names the market here too: the general account is on none, so its balance would
         # stand still, and orders and positions on other markets would stay as they were at the start.
         self._ws_client.subscribe_accounts(
-            party_id=party_id, market_id=None, callback=self._update_accounts, on_open=self._account_snapshot.expect
+            party_id=party_id, market_id=None, callback=self._update_accounts, **self._account_snapshot.hooks()
         )
 
-        self._ws_client.subscribe_orders(
-            market_id=None, party_id=party_id, callback=self._update_order, on_open=self._order_snapshot.expect
-        )
+        self._ws_client.subscribe_orders(market_id=None, party_id=party_id, callback=self._update_order, **self._order_snapshot.hooks())
 
         self._ws_client.subscribe_positions(
-            market_id=None, party_id=party_id, callback=self._update_position, on_open=self._position_snapshot.expect
+            market_id=None, party_id=party_id, callback=self._update_position, **self._position_snapshot.hooks()
         )
 
     def stop(self) -> None:
@@ -146,6 +143,11 @@ class VegaStore:
         with self._markets_lock:
             updated_at = self._updated_at.get(market_id, -math.inf)
         return time.monotonic() - updated_at  # not time.time(): a clock that is set must not make data young or old
+
+    def seconds_since_position(self, market_id: str) -> float:
+        """Return how old our position on a market may be: 0 while its stream keeps it, infinite before any."""
+        market = self.get_market_by_id(market_id)
+        return (self._account_snapshot if market and market.base_asset_id else self._position_snapshot).age()
 
     ###########################################################
     #                     Update functions                    #
@@ -264,26 +266,28 @@ class VegaStore:
         Raises:
             VegaApiError: the node could not be asked, or refused.
         """
-        assets = self._load(parsers.parse_asset, api.get_assets(node_url=self._rest_api_url))
+        assets = parse_or_warn(parsers.parse_asset, api.get_assets(node_url=self._rest_api_url))
         with self._assets_lock:
             self._assets = {asset.asset_id: asset for asset in assets}
 
-        markets = self._load(parsers.parse_market, api.get_markets(node_url=self._rest_api_url))
+        markets = parse_or_warn(parsers.parse_market, api.get_markets(node_url=self._rest_api_url))
         with self._markets_lock:
             self._markets = {market.market_id: market for market in markets}
 
-        accounts = self._load(self._parse_account, api.get_accounts(node_url=self._rest_api_url, party_id=party_id))
+        accounts = parse_or_warn(self._parse_account, api.get_accounts(node_url=self._rest_api_url, party_id=party_id))
         with self._accounts_lock:
             self._accounts = {account.get_id(): account for account in accounts}
+        self._account_snapshot.lose()
 
         # Differs from the page, which swaps the two numbers of decimals here.
-        orders = self._load(self._parse_order, api.get_open_orders(party_id=party_id, node_url=self._rest_api_url))
+        orders = parse_or_warn(self._parse_order, api.get_open_orders(party_id=party_id, node_url=self._rest_api_url))
         with self._orders_lock:
             self._orders = {order.order_id: order for order in orders}
 
-        positions = self._load(self._parse_position, api.get_positions(party_id=party_id, node_url=self._rest_api_url))
+        positions = parse_or_warn(self._parse_position, api.get_positions(party_id=party_id, node_url=self._rest_api_url))
         with self._positions_lock:
             self._positions = {position.market_id: position for position in positions}
+        self._position_snapshot.lose()
 
     def _load_market_data(self, market_id: str) -> None:
         """Seed one market's prices, so that the first quote need not wait for a frame. Not on the page."""
@@ -292,9 +296,3 @@ class VegaStore:
             self._update_market_data({"marketData": [node]})
         except (api.VegaApiError, ParseError) as error:  # the stream brings them within a block
             logger.warning("no prices yet: %s", error)
-
-    def _load(self, parse: Callable[[dict[str, Any]], Record], nodes: list[dict[str, Any]]) -> list[Record]:
-        records, problem = parse_all(parse, nodes)
-        if problem:
-            logger.warning("%s", problem)
-        return records

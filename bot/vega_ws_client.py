@@ -98,10 +98,11 @@ class VegaWebSocketClient:
         party_id: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[], Any]] = None,
     ) -> None:
         """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two."""
         market = f"marketIds={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}", callback, on_open)
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}", callback, on_open, on_lost)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-positions
     def subscribe_positions(
@@ -110,9 +111,10 @@ class VegaWebSocketClient:
         party_id: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[], Any]] = None,
     ) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/positions?{market}partyId={party_id}", callback, on_open)
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/positions?{market}partyId={party_id}", callback, on_open, on_lost)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-accounts
     def subscribe_accounts(
@@ -121,15 +123,17 @@ class VegaWebSocketClient:
         party_id: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[], Any]] = None,
     ) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}", callback, on_open)
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}", callback, on_open, on_lost)
 
     def subscribe_endpoint(
         self,
         url: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[], Any]] = None,
         each_block: bool = False,
     ) -> None:
         """Dial a stream, and again whenever it is lost. Main thread.
@@ -139,6 +143,7 @@ class VegaWebSocketClient:
             callback: takes the `result` of each frame, on the main thread, inside `rel.dispatch()`. ParseError is
                 reported; any other exception ends `rel.dispatch()`.
             on_open: called there too, before the first frame of each new connection.
+            on_lost: called there too, when a connection was lost.
             each_block: the node sends something each block, so that silence means trouble.
         """
         if self._dispatcher is not None:
@@ -156,13 +161,13 @@ class VegaWebSocketClient:
             logging.getLogger("websocket").setLevel(logging.CRITICAL)  # says at each try what is reported here once
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else wants Ctrl+C
                 rel.signal(signal.SIGINT, self.stop)
-        stream = Stream(self._main_thread, self._reconnect, on_open, each_block)
+        stream = Stream(self._main_thread, self._reconnect)
         # Differs from the page: no on_error. With `reconnect`, the app calls it for a failed first dial only.
         stream.app = websocket.WebSocketApp(
             url,
             on_message=lambda _, msg: self._on_message(message=msg, callback=callback, report=stream.report),
         )
-        stream.on_error = self._on_error
+        stream.on_error, stream.on_open, stream.on_lost, stream.each_block = self._on_error, on_open, on_lost, each_block
         self._streams.append(stream)
         stream.dial(partial(stream.app.run_forever, dispatcher=stream, reconnect=self._reconnect, skip_utf8_validation=True))
 
@@ -174,5 +179,5 @@ class VegaWebSocketClient:
             if stream.each_block and stream.silent_for() > LONGEST_SILENCE:
                 for each in self._streams if stream.has_spoken else [stream]:
                     if each.is_open():
-                        each.drop(f"no market data for {LONGEST_SILENCE:.0f} s")
+                        each.drop(f"the node is silent: no market data for {LONGEST_SILENCE:.0f} s")
         return True  # rel: call me again

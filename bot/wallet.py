@@ -22,12 +22,15 @@ _HINTS = {  # what the wallet says, or the lack of an answer -> what to do
     "No route to host": _NOT_THERE,
     "Name or service not known": _NOT_THERE,
     "HTTP 404": _NOT_THERE,
+    "no connection": _NOT_THERE,
     "no answer": "does the wallet wait for your consent? run it with --automatic-consent",
 }
 
 
 class WalletError(Exception):
     """A transaction that the wallet did not take, or may not have taken: the wallet's own words, and a hint."""
+
+    may_be_carried_out = False  # no answer came, so the wallet may have the transaction all the same
 
 
 class VegaWallet:
@@ -67,10 +70,16 @@ class VegaWallet:
                 response = self._session.post(
                     self._url, json=request, headers={"Origin": "streaming-data-bot"}, timeout=timeouts, allow_redirects=False
                 )
-        except requests.Timeout as error:
-            raise self._error(f"no answer within {sum(timeouts):.1f} s; the transaction may still be carried out") from error
+        except requests.ConnectTimeout as error:
+            raise self._error(f"no connection within {timeouts[0]:g} s") from error
+        except requests.ReadTimeout as error:
+            problem = self._error(f"no answer within {timeouts[1]:g} s; the transaction may still be carried out")
+            problem.may_be_carried_out = True
+            raise problem from error
         except requests.RequestException as error:
-            raise self._error(root_cause(error)) from error
+            problem = self._error(root_cause(error))
+            problem.may_be_carried_out = "refused" not in str(problem)
+            raise problem from error
         return self._transaction_hash(response)
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:

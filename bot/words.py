@@ -49,5 +49,6 @@ def close_words(body: bytes) -> str:
 
 def failure_words(reason: object) -> str:
     if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text has all headers
-        return f"handshake answered HTTP {reason.status_code}: {shortened((reason.resp_body or b'').decode(errors='replace'))}"
+        hint = " (check WS_URL: it ends in /api/v2)" if reason.status_code == 404 else ""
+        return f"handshake answered HTTP {reason.status_code}: {shortened((reason.resp_body or b'').decode(errors='replace'))}{hint}"
     return shortened(str(reason) or repr(reason)).rstrip(".")

@@ -216,6 +216,28 @@ def test_a_wrong_token_gets_the_wallets_words_and_a_hint(sandbox: Sandbox, futur
     assert "Traceback" not in bot.output
 
 
+def test_no_quote_goes_out_on_a_position_that_no_stream_keeps(bot: BotProcess, sandbox: Sandbox, future: str) -> None:
+    bot.wait_for(r"\| quoted$")
+    sandbox.fail_handshakes(503)
+    sandbox.drop_streams("reset", "positions")
+    line = bot.wait_for(r"data [0-4]\.[0-9] s old \| no quote: position is older than 5 s$", seconds=20)
+    bot.wait_for(r"\| 0 live orders \| .* no quote: position is older than 5 s$", after=line - 1)
+    assert live_on(sandbox, future) == []
+    sandbox.fail_handshakes()
+    bot.wait_for(r"\| quoted$", seconds=30, after=line)
+
+
+@pytest.mark.parametrize("change", ["price=-5.0", "price=0.0", "size=1e-9"])
+def test_quotes_that_the_network_would_drop_without_a_word_are_an_error(sandbox: Sandbox, future: str, change: str) -> None:
+    sabotage = f"rule = main.quotes\nmain.quotes = lambda *given: [main.dataclasses.replace(order, {change}) for order in rule(*given)]"
+    with BotProcess(
+        sandbox, future, command=("-c", CRASH.format(sabotage="import dataclasses; main.dataclasses = dataclasses\n" + sabotage))
+    ) as bot:
+        bot.wait_for("ValueError: size and price must be at least one step of the market")
+        bot.wait_for(r"\| no quote: quotes\(\) failed$")
+        assert bot.stop() == 0
+
+
 ###########################################################
 #                      Settings, start                    #
 ###########################################################
@@ -273,6 +295,20 @@ def test_orders_that_cannot_be_cancelled_are_named_with_status_1(sandbox: Sandbo
     assert all(order_id in bot.lines[-1] for order_id in left)
     assert sum("The market-wide cancel failed: wallet: HTTP 500" in line for line in bot.lines) == 3
     sandbox.fail_wallet()
+
+
+def test_a_cancel_that_was_never_taken_in_leaves_doubt_even_where_nothing_is_seen(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future) as bot:
+        bot.wait_for(r"\| quoted$")
+        sandbox.fail_wallet(500)
+        bot.wait_for("no quote: wallet: HTTP 500")
+        sandbox.set_state(future, "STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION")
+        sandbox.empty_side(future, "SIDE_BUY")
+        sandbox.empty_side(future, "SIDE_SELL")
+        sandbox.block(2)
+        assert live_on(sandbox, future) == []
+        assert bot.stop() == 1
+    assert "orders of ours may be left on the market" in bot.lines[-1]
 
 
 def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox, future: str) -> None:

@@ -165,7 +165,7 @@ def test_a_list_of_another_shape_is_an_error_that_shows_it(page: Any) -> None:
         ("bad-market", "HTTP 404, failed to get market for ID: no resource corresponding to this id"),
         ("bad-page", "HTTP 400, invalid pagination: pagination limit must be in range 0-5000"),
         ("bad-party", "HTTP 400, invalid party id: one or more party id is invalid"),
-        ("bad-path", "HTTP 404, Not Found"),
+        ("bad-path", "HTTP 404, Not Found (check NODE_URL: it ends in /api/v2)"),
     ],
 )
 def test_a_recorded_error_is_raised_in_the_words_of_the_node(name: str, words: str) -> None:
@@ -188,7 +188,7 @@ def test_a_long_error_page_is_shortened() -> None:
 
 
 def test_an_error_without_words_has_the_reason_of_its_status() -> None:
-    assert problem_with(Answer("", status=404)) == "GET markets: HTTP 404, Not Found"
+    assert problem_with(Answer("", status=404)) == "GET markets: HTTP 404, Not Found (check NODE_URL: it ends in /api/v2)"
 
 
 @pytest.mark.parametrize("details", [None, {}, "text", [None], [{}], [{"message": 7}], [[]]], ids=repr)
