@@ -108,6 +108,39 @@ def test_an_amendment_that_fails_leaves_the_order_as_it_was(network: Network, ch
     assert network.market.best_bid == (999_000, 6)
 
 
+def short_of_margin(network: Network) -> Order:
+    """Return an offer of a's that reduces a's long position, for which a's money is not enough any more since the price fell."""
+    network.place("b", "SELL", 12_000_000, 1_000_000)
+    network.place("a", "BUY", 12_000_000, 1_000_000)
+    network.place("b", "SELL", 1, 930_000)
+    network.place("c", "BUY", 1, 930_000)
+    network.chain.block()
+    assert network.market.current_mark_price == 930_000
+    order = network.place("a", "SELL", 600, 1_000_000)
+    assert order.status == "STATUS_ACTIVE"
+    return order
+
+
+@pytest.mark.parametrize("changes", [{"sizeDelta": "-1"}, {"sizeDelta": "1"}, {"price": "1000500"}])
+def test_an_amended_order_needs_margin_even_where_it_reduces_the_position(network: Network, changes: dict[str, str]) -> None:
+    order = short_of_margin(network)
+    network.amend("a", order, **changes)
+    assert (outcome(order), order.price, order.version) == (("ACTIVE", None, 600), 1_000_000, 1)
+
+
+def test_an_amendment_that_changes_nothing_needs_no_margin(network: Network) -> None:
+    order = short_of_margin(network)
+    network.amend("a", order, price="1000000")
+    assert (outcome(order), order.price, order.version) == (("ACTIVE", None, 600), 1_000_000, 2)
+
+
+@pytest.mark.parametrize("changes", [{"price": str(2**256 + 4)}, {"price": "5" * 5000}, {"sizeDelta": str(2**63 - 6)}, {"size": str(2**63)}])
+def test_an_amendment_beyond_the_networks_numbers_leaves_the_order_as_it_was(network: Network, changes: dict[str, str]) -> None:
+    order = network.place("a", "BUY", 6, 999_000)
+    network.amend("a", order, **changes)
+    assert (outcome(order), order.price, order.size, order.version) == (("ACTIVE", None, 6), 999_000, 6, 1)
+
+
 def test_in_a_suspended_market_orders_rest_and_best_prices_move_but_nothing_trades(network: Network) -> None:
     network.chain.suspend(network.market.id)
     network.place("a", "SELL", 4, 1_000_000)

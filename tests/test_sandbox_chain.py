@@ -54,8 +54,9 @@ def test_every_party_has_ten_million_of_every_asset_and_the_traders_a_thousandfo
         ({"settlement_asset": "tXYZ"}, "market Future: 'tXYZ' is missing or unknown"),
         ({"tick_size": None}, "market Future: 'tick_size' is missing or unknown"),
         ({"product": "option"}, "market Future: unknown product 'option'"),
-        ({"first_price": "100.0003"}, "market Future: first_price 100.0003 is not a multiple of tick_size, which is padded"),
-        ({"first_price": "0"}, "market Future: first_price 0 is not a multiple of tick_size, which is padded"),
+        ({"tick_size": 0}, "market Future: tick_size must be at least 1, not 0"),
+        ({"first_price": "100.00005"}, "market Future: first_price 100.00005 is not a price above zero of at most 4 decimals"),
+        ({"first_price": "0"}, "market Future: first_price 0 is not a price above zero of at most 4 decimals"),
         ({"name": "Spot"}, "market Spot: there are two of that name"),
     ],
 )
@@ -63,6 +64,14 @@ def test_a_market_that_cannot_be_is_refused_in_one_line(change: dict[str, Any], 
     market = {key: value for key, value in (CONFIG["markets"][0] | change).items() if value is not None}
     with pytest.raises(ValueError, match=f"^{re.escape(complaint)}$"):
         Chain(CONFIG | {"markets": [market, CONFIG["markets"][1]]})
+
+
+def test_a_first_price_may_lie_between_two_ticks_but_orders_may_not() -> None:
+    """A mark price comes from trades, or from elsewhere: `first_price` 100.0003 is three padded units above a tick of 5."""
+    network = Network(CONFIG | {"markets": [CONFIG["markets"][0] | {"first_price": "100.0003"}]})
+    assert (network.market.mark_price, network.market.last_traded_price) == (1_000_003, 1_000_003)
+    assert network.place("a", "BUY", 6, 1_000_003).reason == "ORDER_ERROR_PRICE_NOT_IN_TICK_SIZE"
+    assert network.place("a", "BUY", 6, 1_000_005).status == "STATUS_ACTIVE"
 
 
 Actions = st.SearchStrategy[dict[str, Any]]

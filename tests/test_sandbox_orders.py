@@ -132,6 +132,9 @@ def test_new_orders_are_rejected_with_an_error_of_ones_choice(network: Network) 
         {"price": "99.9"},
         {"price": ""},
         {"price": "9" * 5000},
+        {"price": str(2**256)},
+        {"size": str(2**63)},
+        {"size": str(2**64 - 1), "type": "TYPE_MARKET", "price": "", "timeInForce": "TIME_IN_FORCE_IOC"},
         {"size": "0"},
         {"marketId": "xyz"},
         {"marketId": "0" * 64},
@@ -155,6 +158,28 @@ def test_an_instruction_that_fails_the_networks_checks_leaves_no_trace_but_the_r
     submissions = [network.order("BUY", 6, 999_000) | wrong, network.order("BUY", 8, 998_000)]
     network.send("a", batchMarketInstructions={"submissions": submissions})
     assert [order.size for order in network.chain.orders.values()] == [8]
+
+
+def test_numbers_just_below_the_networks_bounds_get_an_outcome(network: Network) -> None:
+    dear = 2**256 - 2**256 % 5
+    assert outcome(network.place("a", "SELL", 5, dear)) == ("ACTIVE", None, 5)
+    assert outcome(network.place("a", "BUY", 2**63 - 1, 999_000)) == ("REJECTED", "MARGIN_CHECK_FAILED", 2**63 - 1)
+
+
+def test_an_order_that_would_take_its_side_beyond_63_bits_leaves_no_trace(network: Network) -> None:
+    network.place("a", "SELL", 5, 1_000_000)
+    for size, orders in ((2**63 - 5, 1), (2**63 - 6, 2)):
+        network.send("a", orderSubmission=network.order("SELL", size, 1_000_000))
+        assert len(network.chain.orders) == orders
+
+
+def test_a_closed_market_or_a_wrong_price_is_named_before_a_size_that_is_too_big(network: Network) -> None:
+    assert network.place("a", "SELL", 2**63, 1_000_001).reason == "ORDER_ERROR_PRICE_NOT_IN_TICK_SIZE"
+
+
+def test_spot_takes_sizes_of_64_bits(network: Network) -> None:
+    order = network.trade_on("Spot").place("a", "SELL", 2**64 - 1, 20_000)
+    assert outcome(order) == ("REJECTED", "INSUFFICIENT_ASSET_BALANCE", 2**64 - 1)
 
 
 def test_a_batch_of_31_has_no_effect_and_one_of_30_has(network: Network) -> None:

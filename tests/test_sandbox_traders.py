@@ -145,5 +145,18 @@ def test_a_market_of_one_tick_is_quoted_too() -> None:
         assert 0 < penny.best_bid[0] < penny.best_offer[0]
 
 
+def test_the_maker_quotes_whole_ticks_where_the_first_price_is_none() -> None:
+    market = {"name": "Odd", "product": "future", "price_decimals": 2, "size_decimals": 1, "tick_size": 25, "settlement_asset": "tX"}
+    chain = Chain({"assets": {"tX": 6}, "markets": [{**market, "first_price": "100.07"}]})
+    traders = Traders(chain, seed=10)
+    for _ in range(20):
+        for party_id, transaction in traders.transactions():
+            chain.submit(party_id, transaction)
+        chain.block()
+        (odd,) = chain.markets.values()
+        assert 0 < odd.best_bid[0] < odd.best_offer[0]
+        assert (odd.best_bid[0] % 25, odd.best_offer[0] % 25) == (0, 0)
+
+
 def live_orders(chain: Chain, market: Market) -> list[Order]:
     return [order for order in chain.orders.values() if order.market_id == market.id and order.status == "STATUS_ACTIVE"]

@@ -130,8 +130,11 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
         raise ValueError(f"market {name}: {error} is missing or unknown") from None
     if market.product not in ("future", "perpetual", SPOT):
         raise ValueError(f"market {name}: unknown product {market.product!r}")
-    if market.tick_size < 1 or price < 1 or price % market.tick_size:
-        raise ValueError(f"market {name}: first_price {entry['first_price']} is not a multiple of tick_size, which is padded")
+    if market.tick_size < 1:
+        raise ValueError(f"market {name}: tick_size must be at least 1, not {market.tick_size}")
+    if price < 1:  # it need not lie on a tick: a mark price is no order's price
+        decimals = market.price_decimals
+        raise ValueError(f"market {name}: first_price {entry['first_price']} is not a price above zero of at most {decimals} decimals")
     return market
 
 
