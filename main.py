@@ -17,6 +17,7 @@ import rel
 import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
+from bot.guards import ENDED, TURNS_TO_TRY_AGAIN, check, reason_not_to_quote, reason_to_wait
 from bot.lifecycle import Life, clear_market, install_signal_handlers, start
 from bot.models import Market
 from bot.parsing import ParseError
@@ -26,13 +27,10 @@ from bot.wallet import VegaWallet, WalletError
 logger = logging.getLogger(__name__)
 
 PERIOD = 1.0  # seconds from turn to turn
-LONGEST_AGE = 5.0  # seconds: no quote on older data
 MOST_FAILURES = 10  # of quotes(), in a row
-MOST_REFUSALS = 10  # orders in a row for one reason; after that, only …
-TURNS_TO_TRY_AGAIN = 10  # … each tenth turn, until one is taken
-ENDED = ("STATE_REJECTED", "STATE_CANCELLED", "STATE_CLOSED", "STATE_TRADING_TERMINATED", "STATE_SETTLED")  # for good
 
 
+# Differs from the page, where this is in the middle of the loop.
 def quotes(market: Market, open_volume: float, max_abs_position: float) -> list[sub.OrderSubmission]:
     """Choose the orders to have on the book until the next turn; they replace all earlier ones. Edit this one.
 
@@ -86,19 +84,22 @@ def _run(
         began = time.monotonic()
         age = vega_store.seconds_since_update(market_id=market_id)  # first: what is read after it is no older
         latest_data = vega_store.get_market_by_id(market_id=market_id)
-        if latest_data is None or latest_data.state in ENDED:
+        if latest_data is None or latest_data.state in ENDED:  # Differs from the page, which goes on for ever.
             logger.info("Market %s is %s: nothing is left to quote", market_id, latest_data and latest_data.state)
             return
 
         held = vega_store.get_position_by_market_id(market_id=market_id)
         position = held.open_volume if held is not None else 0
         if latest_data.base_asset_id:  # Differs from the page, which knows no spot markets: those have no positions.
-            position = round(_base_balance(vega_store, market_id) - base_balance, market_pos_decimals)
+            position = round(_base_balance(vega_store, market_id) - base_balance, market_pos_decimals) + 0.0  # no -0.0
 
         turn += 1
-        reason, pull = _reason_not_to_quote(latest_data, age, vega_store.seconds_since_position(market_id))
+        # The first quote may go by REST's word for the position; from then on a stream must keep it.
+        position_age = vega_store.seconds_since_position(market_id) if life.sent.is_set() else 0.0
+        # Differs from the page, which quotes whatever it holds, and sends again each turn what the network refuses.
+        reason, pull = reason_not_to_quote(latest_data, age, position_age)
         if not reason and turn % TURNS_TO_TRY_AGAIN:
-            reason = _reason_to_wait(*vega_store.get_refusals(market_id))
+            reason = reason_to_wait(*vega_store.get_refusals(market_id))
         try:
             submissions = [] if reason else list(quotes(latest_data, position, max_abs_position))
             batch_tx = sub.BatchMarketInstruction(
@@ -112,7 +113,7 @@ def _run(
                 position_decimals=market_pos_decimals,
                 tick_size=latest_data.tick_size,
             )
-            _check(submissions, transaction)
+            check(submissions, transaction)
             failures = 0
         except Exception:  # quotes() is where newcomers write
             failures += 1
@@ -126,16 +127,18 @@ def _run(
             reason, pull = (reason, pull) if reason else ("quotes() wants no orders", True)
             outcome = f"no quote: {reason}"
         if submissions or (pull and on_book):
-            on_book = True
-            life.sent.set()
+            sent_before = life.sent.is_set()
+            life.sent.set()  # before: main may have to end while the wallet hangs
             try:
                 wallet.submit_transaction(transaction)
                 on_book = bool(submissions)
             except WalletError as error:
-                if error.may_be_carried_out:
-                    life.unanswered_at = time.monotonic()
+                on_book = on_book or error.may_be_carried_out
+                if not sent_before and not error.may_be_carried_out:
+                    life.sent.clear()
                 outcome = f"no quote: {reason}, and its quotes stay: {error}" if reason else f"no quote: {error}"
 
+        # Differs from the page, which prints five lines and does not know what came of them.
         live_orders = sum(order.market_id == market_id for order in vega_store.get_orders())
         logger.info(
             "Latest prices are %s - %s | Position is %s | %d live orders | data %.1f s old | %s",
@@ -148,35 +151,6 @@ def _run(
         )
         # Differs from the page, which sleeps a whole second on top of what the wallet took.
         life.stop.wait(max(0.0, began + PERIOD - time.monotonic()))
-
-
-def _reason_not_to_quote(market: Market, age: float, position_age: float) -> tuple[str, bool]:
-    """Return why not to quote, empty where there is no reason; and whether what rests on the book must go too."""
-    if age > LONGEST_AGE:
-        return f"data is older than {LONGEST_AGE:.0f} s", True
-    if position_age > LONGEST_AGE:
-        return f"position is older than {LONGEST_AGE:.0f} s", True
-    if market.state in ("STATE_PROPOSED", "STATE_PENDING"):
-        return f"market is not open yet ({market.state}), waiting", False
-    if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
-        return f"market is {market.state}, {market.trading_mode}", True
-    if not (market.best_bid_price and market.best_offer_price):
-        return "a side of the book is empty", False
-    return "", False
-
-
-def _check(submissions: list[sub.OrderSubmission], transaction: dict[str, Any]) -> None:
-    """Raise ValueError for what the wallet would take in, and the network drop without a word."""
-    for submission, padded in zip(submissions, transaction["batchMarketInstructions"]["submissions"], strict=True):
-        if int(padded["size"]) <= 0 or (submission.type == "TYPE_LIMIT" and int(padded["price"]) <= 0):
-            raise ValueError(f"size and price must be at least one step of the market: {submission}")
-
-
-def _reason_to_wait(refusal: str, refusals: int) -> str:
-    """Return why to try only each tenth turn: the network has refused so many orders in a row for that reason."""
-    if refusals < MOST_REFUSALS:
-        return ""
-    return f"{refusals} orders in a row were refused ({refusal or 'no reason given'}), trying each {TURNS_TO_TRY_AGAIN}th turn"
 
 
 def _base_balance(vega_store: store.VegaStore, market_id: str) -> float:
@@ -200,9 +174,14 @@ def main(
     token: str,
     wallet_url: str,
     max_abs_position: float = 1,
+    life: Optional[Life] = None,
 ) -> int:
-    """Run the bot until it is told to stop, its market ends or something breaks; return the process's exit status."""
-    life = Life()
+    """Run the bot until it is told to stop, its market ends or something breaks.
+
+    Returns:
+        The process's exit status (the page has none): 0, or 1 where something broke or orders of ours are left.
+    """
+    life = life or Life()
     install_signal_handlers(life)
     vega_store = store.VegaStore(websocket_url=node_ws_url, rest_api_url=node_rest_url)
     try:
@@ -231,8 +210,19 @@ def main(
     )
     run_thread.start()
 
-    # Now run the event loop, until Ctrl+C or SIGTERM, or until the loop thread has ended. Differs from the page, where
-    # the process lives on without it: a rel timer looks, since rel.abort() must not come from another thread.
+    _dispatch(life, run_thread)
+    left, words = clear_market(life, run_thread, VegaWallet(token, wallet_url, party_id), node_rest_url, market_id, party_id)
+    vega_store.stop()
+    logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s", words)
+    return 1 if left or life.failed else 0
+
+
+def _dispatch(life: Life, run_thread: threading.Thread) -> None:
+    """Run the event loop until Ctrl+C or SIGTERM, or until the loop thread has ended.
+
+    Differs from the page, where the process lives on without its loop thread. A rel timer looks, since rel.abort() must
+    not come from another thread, nor from a signal handler in the middle of rel's loop.
+    """
     rel.timeout(0.05, lambda: rel.abort() if life.signalled or not run_thread.is_alive() else True)
     try:
         rel.dispatch()
@@ -240,10 +230,6 @@ def main(
         life.failed = True
         logger.exception("A stream's callback failed")
         rel.abort()
-    left = clear_market(life, run_thread, VegaWallet(token, wallet_url, party_id), node_rest_url, market_id, party_id)
-    vega_store.stop()
-    logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s", left or "no order of ours is left on the market")
-    return 1 if left or life.failed else 0
 
 
 def _run_guarded(life: Life, **kwargs: Any) -> None:
@@ -259,11 +245,15 @@ def _run_guarded(life: Life, **kwargs: Any) -> None:
 
 
 if __name__ == "__main__":
+    beginning = Life()
+    install_signal_handlers(beginning)
     try:
         settings = load_settings()
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit("Stopped while starting; nothing was sent")
     logging.basicConfig(
         level=settings.log_level,
         format="%(asctime)s %(message)s",
@@ -280,5 +270,6 @@ if __name__ == "__main__":
             party_id=settings.party_id,
             wallet_url=settings.wallet_url,
             max_abs_position=1,
+            life=beginning,
         )
     )

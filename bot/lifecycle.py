@@ -5,7 +5,6 @@ Not on the page, whose process leaves its orders on the book. All of it runs on 
 
 import contextlib
 import logging
-import math
 import os
 import signal
 import threading
@@ -25,7 +24,6 @@ LONGEST_START = 30.0  # seconds to reach a node
 LONGEST_TURN = 5.5  # seconds, a wallet that hangs included
 LONGEST_CHECK = 5.0  # seconds to see at the end that no order is left
 LONGEST_END = 9.0  # seconds for all of the end
-LONGEST_PENDING = 15.0  # seconds in which a wallet may still carry out a call that it did not answer
 MAY_BE_LEFT = "orders of ours may be left on the market, look and cancel them by hand"
 
 
@@ -35,7 +33,6 @@ class Life:
 
     stop: threading.Event = field(default_factory=threading.Event)  # main -> loop: this turn was the last
     sent: threading.Event = field(default_factory=threading.Event)  # loop -> main: from now on, orders may be ours
-    unanswered_at: float = -math.inf  # loop -> main: time.monotonic() of the last call that the wallet did not answer
     failed: bool = False  # either -> main: end with status 1
     starting: bool = True  # main thread only, as is the next
     signalled: bool = False  # by the handler: it may interrupt anything, so it takes no lock and logs nothing
@@ -87,20 +84,26 @@ def start(vega_store: store.VegaStore, market_id: str, party_id: str) -> None:
                 problem = error
             time.sleep(1)
     except client.OutOfTimeError as error:
-        raise problem or client.VegaApiError("", str(error)) from None
+        raise problem or client.VegaApiError("…", str(error)) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     if not vega_store.get_accounts():
         raise client.VegaApiError(f"accounts?filter.partyIds={party_id}", "party has no accounts: check PARTY_ID, or deposit first")
 
 
-def clear_market(life: Life, run_thread: threading.Thread, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str) -> str:
-    """Stop the loop, cancel what it has left on the market, and look; say what is left all the same, or nothing."""
+def clear_market(
+    life: Life, run_thread: threading.Thread, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str
+) -> tuple[str, str]:
+    """Stop the loop, cancel what it has left on the market, and look.
+
+    Returns:
+        What is left all the same, empty if nothing; and the closing words.
+    """
     deadline = time.monotonic() + LONGEST_END
     life.stop.set()
     run_thread.join(LONGEST_TURN)
     if not life.sent.is_set():
-        return ""
+        return "", "nothing was sent"
     cancel_all = sub.BatchMarketInstruction(submissions=[], cancellations=[sub.OrderCancellation(market_id=market_id)], amendments=[])
     transaction = sub.instruction_to_json(instruction=cancel_all, price_decimals=0, position_decimals=0)
     left = ""
@@ -116,17 +119,16 @@ def clear_market(life: Life, run_thread: threading.Thread, wallet: VegaWallet, n
             time.sleep(min(1.0, seconds / 2))
             # Even where none is there now: what the wallet was given before may still be carried out.
             left = _wait_until_gone(node_rest_url, market_id, party_id, seconds=0) or f"{MAY_BE_LEFT}: the cancel failed"
-    if not left and time.monotonic() - life.unanswered_at < LONGEST_PENDING:
-        left = f"{MAY_BE_LEFT}: a call that the wallet did not answer may still be carried out"
-    return left
+    return left, left or "no order of ours is left on the market"
 
 
 def _wait_until_gone(node_rest_url: str, market_id: str, party_id: str, seconds: float) -> str:
     """Ask REST until no live order of ours is on the market; say what is left after that time."""
     deadline = time.monotonic() + seconds
     while True:
+        within = max(1.0, deadline - time.monotonic())
         try:
-            orders = client.get_open_orders(party_id=party_id, node_url=node_rest_url, one_try=True)
+            orders = client.get_open_orders(party_id=party_id, node_url=node_rest_url, within=within)
             ids = [order["id"] for order in orders if order["marketId"] == market_id]
             left = f"{len(ids)} orders of ours are left on the market, cancel them by hand: {', '.join(ids)}" if ids else ""
         except (client.VegaApiError, LookupError, TypeError) as error:

@@ -74,12 +74,19 @@ def amount(decimal_places: int, value: Any) -> float:
     return convert_to_decimals(decimal_places, integer(value))
 
 
-def nodes_of(message: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the list in a stream's message, be it a page of the snapshot or updates; streams leave empty ones out."""
+def body_of(message: dict[str, Any]) -> dict[str, Any]:
+    """Return what a stream's message holds, be it a page of the snapshot or updates."""
     body = message.get("snapshot", message.get("updates"))
-    nodes = body.get(key, []) if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        raise ParseError(f"neither a snapshot nor updates: {shortened(message)}")
+    return body
+
+
+def nodes_of(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return a list of nodes; streams leave empty ones out."""
+    nodes = body.get(key, [])
     if not isinstance(nodes, list):
-        raise ParseError(f"neither a snapshot nor updates of {key}: {shortened(message)}")
+        raise ParseError(f"{key} is no list: {shortened(body)}")
     return nodes
 
 
@@ -112,6 +119,7 @@ class Snapshot(Generic[Record]):
 
     def __init__(self) -> None:
         self._pages: Optional[dict[str, Record]] = None  # None while no snapshot is coming in
+        self._newer: set[str] = set()  # ids of which an update came between the pages
         self._kept_until: Optional[float] = -math.inf  # time.monotonic(); None while the stream keeps it
 
     def age(self) -> float:
@@ -124,12 +132,13 @@ class Snapshot(Generic[Record]):
         return {"on_open": self.expect, "on_lost": self.lose}
 
     def lose(self) -> None:
-        """Note that the stream was lost, or that REST has just said how things stand."""
-        self._kept_until = time.monotonic()
+        """Note that the stream was lost."""
+        if self._kept_until is None:
+            self._kept_until = time.monotonic()
 
     def expect(self) -> None:
         """Forget the pages of a connection that was lost before its last one: a new one begins with a new snapshot."""
-        self._pages = {}
+        self._pages, self._newer = {}, set()
 
     def add(self, message: dict[str, Any], records: dict[str, Record]) -> Optional[dict[str, Record]]:
         """Add what a message brought; return the whole snapshot once its last page is in, until then None."""
@@ -137,9 +146,13 @@ class Snapshot(Generic[Record]):
         if self._pages is None:
             if not is_page:
                 return None
-            self._pages = {}
-        pages = self._pages
-        pages.update(records)  # an update between two pages too: it is newer than either
+            self.expect()
+        pages = self._pages = self._pages or {}
+        if is_page:
+            pages.update({key: record for key, record in records.items() if key not in self._newer})
+        else:
+            pages.update(records)
+            self._newer.update(records)
         if not (is_page and message["snapshot"].get("lastPage")):
             return None
         self._pages = self._kept_until = None

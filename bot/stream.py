@@ -179,7 +179,8 @@ class Stream:
         self._reports = {words: then for words, then in self._reports.items() if now - then < REPORT_AGAIN}
         if complaint not in self._reports and len(self._reports) < MOST_REPORTS:
             self._reports[complaint] = now
-            logger.warning("stream %s: %s", stream_name(self.app.url), complaint)
+            last = f" (others are not shown for {REPORT_AGAIN:.0f} s)" if len(self._reports) == MOST_REPORTS else ""
+            logger.warning("stream %s: %s%s", stream_name(self.app.url), complaint, last)
 
     def _open(self, sock: socket.socket, callback: Callable[[], Any]) -> None:
         self._dialling = None

@@ -23,8 +23,7 @@ Found = TypeVar("Found")
 
 TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer comes
 LONGEST_CALL = 30.0  # seconds, all tries together
-ONE_TRY_TIMEOUTS = (0.5, 0.5)  # for look-ups between two frames, …
-LONGEST_TRY = 0.9  # … which take a second at most
+LONGEST_LOOK_UP = 0.9  # seconds, between two frames
 ASK_AGAIN = 60.0  # seconds until an id that was looked up in vain is looked up again
 PAUSE_AFTER_FAILURE = 2.0  # seconds without look-ups after one in vain: a list can hold many unknown ids
 LONGEST_RETRY_AFTER = 10.0  # seconds that we wait where a node asks us to
@@ -36,7 +35,7 @@ class VegaApiError(Exception):
     def __init__(self, path: str, problem: str, status: Optional[int] = None):
         super().__init__(f"GET {path}: {problem}")
         # Worth another try: no answer, or a node that is busy or broken; not one that understood and said no.
-        self.may_pass = status is None or status == requests.codes.ok or status == requests.codes.too_many or status >= 500
+        self.may_pass = status is None or status == requests.codes.too_many or status >= 500
 
 
 class OutOfTimeError(Exception):
@@ -55,7 +54,7 @@ class _Retry(Retry):
 def _session(tries: int) -> requests.Session:
     retry = _Retry(
         total=tries - 1,
-        backoff_factor=0.5,  # seconds, doubled each time
+        backoff_factor=0.5,  # seconds before the second try again, doubled for the third
         status_forcelist=(429, 502, 503, 504),
         raise_on_status=False,  # the last answer has the node's words
     )
@@ -66,26 +65,27 @@ def _session(tries: int) -> requests.Session:
 
 
 def _words(response: requests.Response) -> str:
-    words: list[str] = []
+    message, details = "", ""
     with contextlib.suppress(ValueError, RecursionError):
-        words = node_words(response.json())
-    # The first only repeats the code, where there are others. Where there are none, the path is unknown.
-    hint = " (check NODE_URL: it ends in /api/v2)" if response.status_code == requests.codes.not_found and len(words) < 2 else ""
-    return f"HTTP {response.status_code}, {': '.join(words[1:] or words) or shortened(response.text) or response.reason}{hint}"
+        message, details = node_words(response.json())
+    hint = ""
+    if response.status_code == requests.codes.not_found and not details:  # the path is unknown, not what was asked for
+        hint = " (check NODE_URL: it ends in /api/v2)"
+    return f"HTTP {response.status_code}, {details or message or shortened(response.text) or response.reason}{hint}"
 
 
-def execute_get_request(path: str, key: str, node_url: str, one_try: bool = False) -> Any:
+def execute_get_request(path: str, key: str, node_url: str, within: Optional[float] = None) -> Any:
     """Ask once and return what the answer holds under `key`.
 
-    What may pass (429, 502, 503, 504, a lost connection) is tried again, four times in all; with `one_try` nothing is,
-    and the call takes a second at most.
+    Differs from the page, whose calls wait for ever and fail with `KeyError`: what may pass (429, 502, 503, 504, a lost
+    connection) is tried again, four times in all; with `within`, there is one try, of so many seconds at most.
 
     Raises:
         VegaApiError: with the node's own words.
     """
-    session, timeouts = (_session(1), ONE_TRY_TIMEOUTS) if one_try else (_session(4), TIMEOUTS)
+    session, timeouts = (_session(4), TIMEOUTS) if within is None else (_session(1), (within, within))
     try:
-        with deadline(LONGEST_TRY if one_try else LONGEST_CALL):
+        with deadline(LONGEST_CALL if within is None else within):
             response = session.get(f"{node_url}/{path}", timeout=timeouts)
     except OutOfTimeError as error:
         raise VegaApiError(path, f"no answer from {node_url}: {error}") from error
@@ -101,17 +101,19 @@ def execute_get_request(path: str, key: str, node_url: str, one_try: bool = Fals
         raise VegaApiError(path, f"not the JSON we know, but {shortened(response.text)}") from error
 
 
-def execute_unrollable_get_request(path: str, key: str, node_url: str, one_try: bool = False) -> list[dict[str, Any]]:
-    """Ask page after page and return all nodes.
+def execute_unrollable_get_request(path: str, key: str, node_url: str, within: Optional[float] = None) -> list[dict[str, Any]]:
+    """Ask page after page and return all nodes; `within` is for all pages together.
 
     Raises:
         VegaApiError: with the node's own words, or where the pages go round in circles.
     """
+    ends_at = None if within is None else time.monotonic() + within
     nodes: list[dict[str, Any]] = []
     cursors: set[str] = set()
     next_page = path
     while True:
-        page = execute_get_request(next_page, key, node_url, one_try)
+        left = None if ends_at is None else max(0.01, ends_at - time.monotonic())
+        page = execute_get_request(next_page, key, node_url, left)
         try:
             nodes.extend(edge["node"] for edge in page["edges"])
             if not page["pageInfo"]["hasNextPage"]:
@@ -132,8 +134,8 @@ def get_markets(node_url: str) -> list[dict[str, Any]]:
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-get-market
-def get_market(node_url: str, market_id: str, one_try: bool = False) -> dict[str, Any]:
-    market: dict[str, Any] = execute_get_request(path=f"market/{market_id}", key="market", node_url=node_url, one_try=one_try)
+def get_market(node_url: str, market_id: str, within: Optional[float] = None) -> dict[str, Any]:
+    market: dict[str, Any] = execute_get_request(path=f"market/{market_id}", key="market", node_url=node_url, within=within)
     return market
 
 
@@ -144,13 +146,13 @@ def get_market_data(node_url: str, market_id: str) -> dict[str, Any]:
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-assets
-def get_assets(node_url: str, one_try: bool = False) -> list[dict[str, Any]]:
-    return execute_unrollable_get_request(path="assets", key="assets", node_url=node_url, one_try=one_try)
+def get_assets(node_url: str, within: Optional[float] = None) -> list[dict[str, Any]]:
+    return execute_unrollable_get_request(path="assets", key="assets", node_url=node_url, within=within)
 
 
 def get_asset(node_url: str, asset_id: str) -> dict[str, Any]:
-    """Return one asset, in one try; KeyError where the node has none of that id. Not on the page."""
-    return {node["id"]: node for node in get_assets(node_url=node_url, one_try=True)}[asset_id]
+    """Return one asset, looked up; KeyError where the node has none of that id. Not on the page."""
+    return {node["id"]: node for node in get_assets(node_url=node_url, within=LONGEST_LOOK_UP)}[asset_id]
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-accounts
@@ -159,9 +161,9 @@ def get_accounts(party_id: str, node_url: str) -> list[dict[str, Any]]:
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-orders
-def get_open_orders(party_id: str, node_url: str, one_try: bool = False) -> list[dict[str, Any]]:
+def get_open_orders(party_id: str, node_url: str, within: Optional[float] = None) -> list[dict[str, Any]]:
     return execute_unrollable_get_request(
-        path=f"orders?filter.partyIds={party_id}&filter.liveOnly=true", key="orders", node_url=node_url, one_try=one_try
+        path=f"orders?filter.partyIds={party_id}&filter.liveOnly=true", key="orders", node_url=node_url, within=within
     )
 
 

@@ -13,12 +13,12 @@ from typing import Any, Optional, TypeVar
 import bot.models as parsers
 import bot.vega_api_client as api
 from bot.models import Account, Asset, Market, Order, Position
-from bot.parsing import ParseError, Snapshot, nodes_of, parse_all, parse_or_warn
+from bot.parsing import ParseError, Snapshot, body_of, nodes_of, parse_all, parse_or_warn
 from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 
 logger = logging.getLogger(__name__)
 
-LIVE = ("STATUS_ACTIVE", "STATUS_PARKED")  # what REST calls live: resting, or pegged and waiting
+LIVE = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: pegged orders that wait are live, as for REST.
 REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
 WITHDRAWN = ("STATUS_CANCELLED", "STATUS_EXPIRED")  # says nothing of whether the network takes new orders
 
@@ -30,7 +30,7 @@ class VegaStore:
 
     Each lock guards the dict of its name and is held for one dict operation only: nothing is parsed, logged, asked or
     sent under a lock, and no code takes two. Records are frozen and replaced whole, so what a getter returns is of one
-    block and never changes afterwards.
+    block and never changes afterwards. Differs from the page: every getter takes its lock, and assets have one.
     """
 
     def __init__(self, websocket_url: str, rest_api_url: str, reconnect: int = RECONNECT):
@@ -66,8 +66,10 @@ class VegaStore:
             ParseError: the market's product is unknown to this version.
         """
         self.load_data(party_id=party_id)
-        if self.get_market_by_id(market_id) is None:
-            parsers.parse_market(api.get_market(self._rest_api_url, market_id))  # says why: there is none, or it was skipped
+        if self.get_market_by_id(market_id) is None:  # none, or skipped: asked for alone, the node says why
+            market = parsers.parse_market(api.get_market(self._rest_api_url, market_id))
+            with self._markets_lock:
+                self._markets[market_id] = market
         self._load_market_data(market_id=market_id)
 
         self._ws_client.subscribe_market_data(market_id=market_id, callback=self._update_market_data)
@@ -153,10 +155,11 @@ class VegaStore:
     #                     Update functions                    #
     ###########################################################
     # Main thread, inside rel.dispatch(). Each takes the `result` of one frame. An entry that cannot be parsed is left
-    # out and the rest of its list kept; ParseError then tells the stream's client what to report.
+    # out and the rest of its list kept; ParseError then tells the stream's client what to report. Differs from the page:
+    # all entries of a list count, not only the first, and a snapshot replaces what was held once its last page is in.
 
     def _update_market_data(self, market_dict: dict[str, Any]) -> None:
-        markets, problem = parse_all(self._parse_market_data, nodes_of({"updates": market_dict}, "marketData"))
+        markets, problem = parse_all(self._parse_market_data, nodes_of(market_dict, "marketData"))
         now = time.monotonic()
         with self._markets_lock:
             for market in markets:
@@ -166,7 +169,7 @@ class VegaStore:
             raise ParseError(problem)
 
     def _update_order(self, order_dict: dict[str, Any]) -> None:
-        orders, problem = parse_all(self._parse_order, nodes_of(order_dict, "orders"))
+        orders, problem = parse_all(self._parse_order, nodes_of(body_of(order_dict), "orders"))
         snapshot = self._order_snapshot.add(order_dict, {order.order_id: order for order in orders})
         if snapshot is not None:
             live = {order_id: order for order_id, order in snapshot.items() if order.status in LIVE}
@@ -181,7 +184,7 @@ class VegaStore:
                         self._orders.pop(order.order_id, None)
                     self._count_refusals(order)
             for order in orders:
-                if order.status in REFUSED:
+                if order.status in REFUSED:  # Differs from the page, which never says so.
                     logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
         if problem:
             raise ParseError(problem)
@@ -195,7 +198,7 @@ class VegaStore:
             self._refusals.pop(order.market_id, None)
 
     def _update_position(self, position_dict: dict[str, Any]) -> None:
-        positions, problem = parse_all(self._parse_position, nodes_of(position_dict, "positions"))
+        positions, problem = parse_all(self._parse_position, nodes_of(body_of(position_dict), "positions"))
         by_market = {position.market_id: position for position in positions}
         snapshot = self._position_snapshot.add(position_dict, by_market)
         with self._positions_lock:
@@ -207,7 +210,7 @@ class VegaStore:
             raise ParseError(problem)
 
     def _update_accounts(self, account_dict: dict[str, Any]) -> None:
-        accounts, problem = parse_all(self._parse_account, nodes_of(account_dict, "accounts"))
+        accounts, problem = parse_all(self._parse_account, nodes_of(body_of(account_dict), "accounts"))
         by_id = {account.get_id(): account for account in accounts}
         snapshot = self._account_snapshot.add(account_dict, by_id)
         with self._accounts_lock:
@@ -218,7 +221,7 @@ class VegaStore:
         if problem:
             raise ParseError(problem)
 
-    # Parsing, with the decimals that we hold.
+    # Parsing, with the decimals that we hold. Differs from the page: an id that we have not met is looked up.
 
     def _parse_market_data(self, node: dict[str, Any]) -> Market:
         market = self._known_market(node["market"])
@@ -246,7 +249,7 @@ class VegaStore:
         market = self.get_market_by_id(market_id)
         if market is None:  # made after we started
             market = self._look_ups.ask(
-                market_id, lambda: parsers.parse_market(api.get_market(self._rest_api_url, market_id, one_try=True))
+                market_id, lambda: parsers.parse_market(api.get_market(self._rest_api_url, market_id, api.LONGEST_LOOK_UP))
             )
             with self._markets_lock:
                 self._markets[market_id] = market
@@ -261,7 +264,7 @@ class VegaStore:
         return asset
 
     def load_data(self, party_id: str) -> None:
-        """Replace everything by what REST knows now, prices excepted.
+        """Replace everything by what REST knows now; prices are gone until market data comes.
 
         Raises:
             VegaApiError: the node could not be asked, or refused.
@@ -273,11 +276,11 @@ class VegaStore:
         markets = parse_or_warn(parsers.parse_market, api.get_markets(node_url=self._rest_api_url))
         with self._markets_lock:
             self._markets = {market.market_id: market for market in markets}
+            self._updated_at = {}
 
         accounts = parse_or_warn(self._parse_account, api.get_accounts(node_url=self._rest_api_url, party_id=party_id))
         with self._accounts_lock:
             self._accounts = {account.get_id(): account for account in accounts}
-        self._account_snapshot.lose()
 
         # Differs from the page, which swaps the two numbers of decimals here.
         orders = parse_or_warn(self._parse_order, api.get_open_orders(party_id=party_id, node_url=self._rest_api_url))
@@ -287,7 +290,6 @@ class VegaStore:
         positions = parse_or_warn(self._parse_position, api.get_positions(party_id=party_id, node_url=self._rest_api_url))
         with self._positions_lock:
             self._positions = {position.market_id: position for position in positions}
-        self._position_snapshot.lose()
 
     def _load_market_data(self, market_id: str) -> None:
         """Seed one market's prices, so that the first quote need not wait for a frame. Not on the page."""

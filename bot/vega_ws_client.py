@@ -51,7 +51,7 @@ class VegaWebSocketClient:
         callback: Callable[[dict[str, Any]], Any],
         report: Optional[Callable[..., None]] = None,
     ) -> None:
-        """Pass a frame's result on; report what is none, in the server's words."""
+        """Pass a frame's result on. Differs from the page: report what is none, in the server's words."""
         report = report or self._report
         try:
             if isinstance(message, bytes):
@@ -61,7 +61,7 @@ class VegaWebSocketClient:
             report(f"not JSON ({shortened(str(error))}): {shortened(repr(message[:200]))}", refused=True)
             return
         if not isinstance(content, dict) or not isinstance(content.get("result"), dict):
-            words = ": ".join(node_words(content))
+            words = ": ".join(filter(None, node_words(content)))
             report(f"the node says: {words}" if words else f"a frame of unknown shape: {shortened(content)}", refused=True)
             return
         try:
@@ -172,8 +172,11 @@ class VegaWebSocketClient:
         stream.dial(partial(stream.app.run_forever, dispatcher=stream, reconnect=self._reconnect, skip_utf8_validation=True))
 
     def _check_streams(self) -> bool:
-        """Drop what is stuck. Streams other than market data are silent when nothing happens, and cannot be told from dead
-        ones; so where market data stops that was there, all of them go."""
+        """Drop what is stuck. Differs from the page, which waits for ever.
+
+        Streams other than market data are silent when nothing happens, and cannot be told from dead ones; so where market
+        data stops that was there, all of them go.
+        """
         for stream in self._streams:
             stream.drop_if_stuck()
             if stream.each_block and stream.silent_for() > LONGEST_SILENCE:

@@ -8,6 +8,7 @@ import contextlib
 from typing import Any
 
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from bot.deadline import DeadlineAdapter, deadline
 from bot.words import root_cause, shortened
@@ -30,7 +31,7 @@ _HINTS = {  # what the wallet says, or the lack of an answer -> what to do
 class WalletError(Exception):
     """A transaction that the wallet did not take, or may not have taken: the wallet's own words, and a hint."""
 
-    may_be_carried_out = False  # no answer came, so the wallet may have the transaction all the same
+    may_be_carried_out = False  # no answer that says otherwise came from a wallet that may have the transaction
 
 
 class VegaWallet:
@@ -73,13 +74,11 @@ class VegaWallet:
         except requests.ConnectTimeout as error:
             raise self._error(f"no connection within {timeouts[0]:g} s") from error
         except requests.ReadTimeout as error:
-            problem = self._error(f"no answer within {timeouts[1]:g} s; the transaction may still be carried out")
-            problem.may_be_carried_out = True
-            raise problem from error
+            words = f"no answer within {timeouts[1]:g} s; the transaction may still be carried out"
+            raise self._error(words, may_be_carried_out=True) from error
         except requests.RequestException as error:
-            problem = self._error(root_cause(error))
-            problem.may_be_carried_out = "refused" not in str(problem)
-            raise problem from error
+            never_connected = isinstance(getattr(error.args[0], "reason", None) if error.args else None, NewConnectionError)
+            raise self._error(root_cause(error), may_be_carried_out=not never_connected) from error
         return self._transaction_hash(response)
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -89,15 +88,17 @@ class VegaWallet:
     def _transaction_hash(self, response: requests.Response) -> str:
         # Differs from the page, which never looks at the answer.
         words = response.text or response.reason
-        with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
             body = response.json()
-            if "error" in body:
+            if body.get("error"):
                 words = f"{body['error']['message']}: {body['error']['data']}"
             elif response.status_code == requests.codes.ok and isinstance(body["result"]["transactionHash"], str):
                 return str(body["result"]["transactionHash"])
-        raise self._error(f"HTTP {response.status_code}, {words}")
+        raise self._error(f"HTTP {response.status_code}, {words}", may_be_carried_out=response.status_code >= 500)
 
-    def _error(self, words: str) -> WalletError:
+    def _error(self, words: str, may_be_carried_out: bool = False) -> WalletError:
         words = shortened(words.replace(self._token, "…"))  # an answer may echo what we sent
         hint = next((hint for sign, hint in _HINTS.items() if sign in words), None)
-        return WalletError(f"wallet: {words}" + (f" ({hint})" if hint else ""))
+        problem = WalletError(f"wallet: {words}" + (f" ({hint})" if hint else ""))
+        problem.may_be_carried_out = may_be_carried_out
+        return problem

@@ -23,8 +23,8 @@ def root_cause(error: BaseException) -> str:
     return shortened(str(error) or type(error).__name__)
 
 
-def node_words(content: Any) -> list[str]:
-    """Return a node's own words where it sent an error: its message, then the details that say more. Empty if it is none.
+def node_words(content: Any) -> tuple[str, str]:
+    """Return a node's own words where it sent an error: its message, and the details that say more. Empty if it is none.
 
     REST errors and unknown paths come bare, the streams' errors inside of `error`.
     """
@@ -33,8 +33,9 @@ def node_words(content: Any) -> list[str]:
         detail = (error.get("details") or [{}])[0]
         words = [error["message"], detail.get("message"), detail.get("inner")]
     except (LookupError, TypeError, AttributeError):
-        return []
-    return [shortened(word) for word in words if word and isinstance(word, str)]
+        return "", ""
+    message, *details = [shortened(word) if isinstance(word, str) else "" for word in words]
+    return message, ": ".join(filter(None, details))
 
 
 def stream_name(url: str) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 import socket
-from typing import Any
+from typing import Any, Optional
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -26,10 +26,10 @@ def a_page(*ids: str, cursor: str = "", more: bool = False, key: str = "markets"
     return Answer({key: {"edges": edges, "pageInfo": page_info}})
 
 
-def problem_with(*answers: Answer, path: str = "markets", one_try: bool = False) -> str:
+def problem_with(*answers: Answer, path: str = "markets", within: Optional[float] = None) -> str:
     """Ask a node that answers so, and return what the error says."""
     with Replay(*answers) as node, pytest.raises(client.VegaApiError) as caught:
-        client.execute_get_request(path, "markets", node.url, one_try)
+        client.execute_get_request(path, "markets", node.url, within)
     return str(caught.value).replace(node.url, "http://node")
 
 
@@ -224,7 +224,7 @@ def test_a_connection_refused_is_an_error_that_names_the_address() -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(client.VegaApiError, match=f"^GET markets: no answer from {url}: .*refused"):
-            client.execute_get_request("markets", "markets", url, one_try=True)
+            client.execute_get_request("markets", "markets", url, within=0.9)
 
 
 def test_an_address_that_is_none_is_an_error() -> None:

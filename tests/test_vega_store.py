@@ -156,6 +156,37 @@ def test_a_snapshot_replaces_only_after_its_last_page(store: VegaStore) -> None:
     assert {order.order_id for order in store.get_orders()} == {"2" * 64, "3" * 64}
 
 
+def test_a_snapshot_of_positions_or_accounts_replaces_too(store: VegaStore) -> None:
+    gone = {
+        "marketId": MARKETS["spot"],
+        "partyId": BOT,
+        "openVolume": "5",
+        "realisedPnl": "1",
+        "unrealisedPnl": "2",
+        "averageEntryPrice": "3",
+    }
+    held = {**gone, "marketId": MARKETS["perp"], "openVolume": "7"}
+    store._update_position({"updates": {"positions": [gone]}})
+    store._update_position({"snapshot": {"positions": [held], "lastPage": True}})
+    assert {each.market_id: each.open_volume for each in store.get_positions()} == {MARKETS["perp"]: 0.007}
+    general = {"owner": BOT, "balance": "7", "asset": DAI, "type": 4}
+    store._update_accounts({"updates": {"accounts": [{**general, "type": 3, "marketId": MARKETS["future"]}]}})
+    store._update_accounts({"snapshot": {"accounts": [general], "lastPage": True}})
+    assert [account.account_type for account in store.get_accounts()] == ["ACCOUNT_TYPE_GENERAL"]
+
+
+def test_a_dead_order_in_a_snapshot_is_not_held(store: VegaStore) -> None:
+    store._update_order({"snapshot": {"orders": [order_node(status=8), order_node(id="b" * 64, status=5)], "lastPage": True}})
+    assert [order.status for order in store.get_orders()] == ["STATUS_PARKED"]
+
+
+def test_an_update_between_two_pages_wins_over_both(store: VegaStore) -> None:
+    store._update_order({"snapshot": {"orders": [order_node(id="1" * 64, size="413")]}})
+    store._update_order({"updates": {"orders": [order_node(id="1" * 64, size="414"), order_node(id="2" * 64, status=3)]}})
+    store._update_order({"snapshot": {"orders": [order_node(id="2" * 64)], "lastPage": True}})
+    assert [(order.order_id, order.size) for order in store.get_orders()] == [("1" * 64, 0.414)]
+
+
 def test_an_empty_snapshot_empties(store: VegaStore) -> None:
     store._update_order({"updates": {"orders": [order_node()]}})
     store._update_order({"snapshot": {"lastPage": True}})
@@ -188,6 +219,44 @@ def test_every_item_of_a_list_counts(store: VegaStore) -> None:
     assert balances == {"ACCOUNT_TYPE_GENERAL": 7.000000000000000001, "ACCOUNT_TYPE_MARGIN": 3.000000000000000002}
 
 
+def test_every_position_and_every_market_of_a_list_counts(store: VegaStore) -> None:
+    position = {"partyId": BOT, "realisedPnl": "11", "unrealisedPnl": "12", "averageEntryPrice": "13"}
+    both = [{**position, "marketId": MARKETS["future"], "openVolume": "14"}, {**position, "marketId": MARKETS["perp"], "openVolume": "15"}]
+    store._update_position({"updates": {"positions": both}})
+    assert {each.open_volume for each in store.get_positions()} == {0.014, 0.015}
+    store._update_market_data(
+        {"marketData": [results("future-market-data")[0]["marketData"][0], results("perp-market-data")[0]["marketData"][0]]}
+    )
+    assert {market.market_id for market in store.get_markets() if market.mark_price} == {MARKETS["future"], MARKETS["perp"]}
+
+
+def test_each_position_has_the_decimals_of_its_own_market_and_asset(store: VegaStore) -> None:
+    store._assets["f" * 64] = models.Asset(asset_id="f" * 64, status="STATUS_ENABLED", name="six", symbol="SIX", decimal_places=6)
+    market = store.get_market_by_id(MARKETS["future"])
+    assert market is not None
+    other = dataclasses.replace(market, market_id="e" * 64, settlement_asset_id="f" * 64, decimal_places=2, position_decimal_places=1)
+    store._markets["e" * 64] = other
+    position = {"partyId": BOT, "marketId": "e" * 64, "openVolume": "-21", "averageEntryPrice": "12345", "realisedPnl": "1500000"}
+    store._update_position({"updates": {"positions": [{**position, "unrealisedPnl": "-2500000"}]}})
+    (held,) = store.get_positions()
+    assert (held.open_volume, held.average_entry_price, held.realised_pnl, held.unrealised_pnl) == (-2.1, 123.45, 1.5, -2.5)
+
+
+def test_a_position_is_infinitely_old_until_its_stream_has_given_a_snapshot(store: VegaStore) -> None:
+    assert store.seconds_since_position(MARKETS["perp"]) == float("inf")
+    store._update_position({"snapshot": {"lastPage": True}})
+    assert store.seconds_since_position(MARKETS["perp"]) == 0
+    assert store.seconds_since_position(MARKETS["spot"]) == float("inf")  # there the balance is the position
+    store._position_snapshot.lose()
+    assert 0 < store.seconds_since_position(MARKETS["perp"]) < 5
+
+
+def test_seeding_again_forgets_prices_and_their_age(store: VegaStore) -> None:
+    store._load_market_data(MARKETS["perp"])
+    store.load_data(party_id=BOT)
+    assert store.seconds_since_update(MARKETS["perp"]) == float("inf")
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "words"),
     [(6, 14, "STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED"), (4, 49, "STATUS_STOPPED, ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE")],
@@ -209,7 +278,7 @@ def test_a_bad_entry_is_left_out_and_the_rest_kept(store: VegaStore) -> None:
 @pytest.mark.parametrize("message", [{}, {"updates": None}, {"updates": {"orders": {}}}, {"snapshot": [1]}])
 def test_a_message_of_another_shape_changes_nothing(store: VegaStore, message: dict[str, Any]) -> None:
     store._update_order({"updates": {"orders": [order_node()]}})
-    with pytest.raises(ParseError, match="neither a snapshot nor updates of orders"):
+    with pytest.raises(ParseError, match=r"neither a snapshot nor updates|orders is no list"):
         store._update_order(message)
     assert len(store.get_orders()) == 1
 
