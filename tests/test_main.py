@@ -1,68 +1,18 @@
-"""`python -m main` in a process of its own, on the sandbox: what a user sees, and what is left on the node afterwards."""
+"""`python -m main` in a process of its own, on the sandbox: the page's promise, and when not to quote."""
 
 import itertools
-import re
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
-from tests.processes import BotProcess, Process
+from tests.live_sandbox import CRASH, TURN, fills, live_on, turns
+from tests.processes import BotProcess
 from tests.sandbox import Sandbox
 
-TURN = re.compile(
-    r"^\S+ \S+ Latest prices are (?P<bid>[0-9.]+) - (?P<offer>[0-9.]+) \| Position is (?P<position>-?[0-9.]+)"
-    r" \| (?P<live>\d+) live orders \| data (?P<age>[0-9.]+|inf) s old \| (?P<outcome>.+)$"
-)
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(block_time=0.25, seed=11) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def healthy(sandbox: Sandbox) -> Iterator[None]:
-    yield
-    sandbox.reset()
-    sandbox.block(1)
-
-
-@pytest.fixture
-def future(sandbox: Sandbox) -> str:
-    return sandbox.markets["future"]
-
-
-@pytest.fixture
-def bot(sandbox: Sandbox, future: str) -> Iterator[BotProcess]:
-    with BotProcess(sandbox, future) as running:
-        running.wait_for(r"\| quoted$")
-        yield running
-        assert running.stop() == 0
-
-
-def live_on(sandbox: Sandbox, market_id: str, party: str = "bot") -> list[dict[str, Any]]:
-    """Return a party's live orders on a market, as the node's REST gives them."""
-    path = f"{sandbox.node_url}/orders?filter.partyIds={sandbox.parties[party]}&filter.liveOnly=true"
-    edges = requests.get(path, timeout=5).json()["orders"]["edges"]
-    return [edge["node"] for edge in edges if edge["node"]["marketId"] == market_id]
-
-
-def fills(sandbox: Sandbox, market_id: str) -> int:
-    count: int = sandbox.call(lambda box: box.fills[box.parties["bot"], market_id])
-    return count
-
-
-def turns(bot: Process) -> list[dict[str, str]]:
-    return [match.groupdict() for match in map(TURN.match, bot.lines) if match]
-
+pytestmark = pytest.mark.usefixtures("healthy")
 
 ###########################################################
 #                   The page's promise                    #
@@ -236,134 +186,3 @@ def test_quotes_that_the_network_would_drop_without_a_word_are_an_error(sandbox:
         bot.wait_for("ValueError: size and price must be at least one step of the market")
         bot.wait_for(r"\| no quote: quotes\(\) failed$")
         assert bot.stop() == 0
-
-
-###########################################################
-#                      Settings, start                    #
-###########################################################
-
-
-def test_a_market_that_the_node_does_not_know_is_one_clear_line(sandbox: Sandbox) -> None:
-    with BotProcess(sandbox, "0" * 64) as bot:
-        assert bot.finish() == 1
-    assert bot.lines[-1].endswith("HTTP 404, failed to get market for ID: no resource corresponding to this id")
-    assert len(bot.lines) == 1
-
-
-def test_a_party_without_accounts_is_one_clear_line(sandbox: Sandbox, future: str) -> None:
-    with BotProcess(sandbox, future, PARTY_ID="ab" * 32) as bot:
-        assert bot.finish() == 1
-    assert "has no accounts" in bot.lines[-1]
-    assert len(bot.lines) == 1
-
-
-def test_a_node_that_cannot_be_reached_for_thirty_seconds_is_one_clear_line(sandbox: Sandbox, future: str) -> None:
-    began = time.monotonic()
-    with BotProcess(sandbox, future, NODE_URL="http://127.0.0.1:9/api/v2") as bot:
-        assert bot.finish(seconds=60) == 1
-    assert time.monotonic() - began >= 30
-    assert re.search("Cannot start: GET assets: no answer from http://127.0.0.1:9/api/v2: .*Connection refused", bot.lines[-1])
-    assert "Traceback" not in bot.output
-
-
-def test_ctrl_c_while_starting_ends_at_once_with_nothing_sent(sandbox: Sandbox, future: str) -> None:
-    sandbox.delay_rest(20)
-    with BotProcess(sandbox, future, LOG_LEVEL="DEBUG") as bot:
-        bot.wait_for("Starting new HTTP connection")
-        began = time.monotonic()
-        assert bot.stop() == 0
-        assert time.monotonic() - began < 10
-    assert bot.lines[-1].endswith("Stopped while starting; nothing was sent")
-
-
-###########################################################
-#                          The end                        #
-###########################################################
-
-
-def test_orders_that_cannot_be_cancelled_are_named_with_status_1(sandbox: Sandbox, future: str) -> None:
-    with BotProcess(sandbox, future) as bot:
-        bot.wait_for(r"[12] live orders .* quoted$")
-        sandbox.hold_blocks()  # so that nobody fills them meanwhile
-        while not live_on(sandbox, future):
-            bot.wait_for(r"\| quoted$", after=len(bot.lines))
-            sandbox.block(1)
-        sandbox.fail_wallet(500)
-        assert bot.stop() == 1
-    left = [order["id"] for order in live_on(sandbox, future)]
-    assert f"{len(left)} orders of ours are left on the market" in bot.lines[-1]
-    assert all(order_id in bot.lines[-1] for order_id in left)
-    assert sum("The market-wide cancel failed: wallet: HTTP 500" in line for line in bot.lines) == 3
-    sandbox.fail_wallet()
-
-
-def test_a_cancel_that_was_never_taken_in_leaves_doubt_even_where_nothing_is_seen(sandbox: Sandbox, future: str) -> None:
-    with BotProcess(sandbox, future) as bot:
-        bot.wait_for(r"\| quoted$")
-        sandbox.fail_wallet(500)
-        bot.wait_for("no quote: wallet: HTTP 500")
-        sandbox.set_state(future, "STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION")
-        sandbox.empty_side(future, "SIDE_BUY")
-        sandbox.empty_side(future, "SIDE_SELL")
-        sandbox.block(2)
-        assert live_on(sandbox, future) == []
-        assert bot.stop() == 1
-    assert "orders of ours may be left on the market" in bot.lines[-1]
-
-
-def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox, future: str) -> None:
-    with BotProcess(sandbox, future) as bot:
-        bot.wait_for(r"\| quoted$")
-        sandbox.delay_wallet(20)
-        bot.wait_for("no answer within", seconds=20)
-        bot.signal(signal.SIGINT)
-        bot.signal(signal.SIGTERM)
-        assert bot.finish(seconds=5) == 1
-    assert bot.lines[-1] == "Second signal: ended at once; orders of ours may be left on the market"
-
-
-CRASH = """
-import sys
-import main
-{sabotage}
-settings = main.load_settings()
-main.logging.basicConfig(level=settings.log_level)
-urls = settings.node_rest_url, settings.node_ws_url
-sys.exit(main.main(*urls, settings.market_id, settings.party_id, settings.token, settings.wallet_url))
-"""
-
-
-def test_an_exception_in_the_loop_ends_the_process_orderly_with_status_1(sandbox: Sandbox, future: str) -> None:
-    sabotage = "main._plain = lambda number: 1 / 0"
-    with BotProcess(sandbox, future, command=("-c", CRASH.format(sabotage=sabotage))) as bot:
-        assert bot.finish() == 1
-    assert "ZeroDivisionError" in bot.output
-    assert bot.lines[-1].endswith("Stopped: no order of ours is left on the market")
-    assert live_on(sandbox, future) == []
-
-
-def test_an_exception_in_a_callback_ends_the_process_orderly_with_status_1(sandbox: Sandbox, future: str) -> None:
-    sabotage = "main.store.VegaStore._update_accounts = lambda self, account_dict: 1 / 0"
-    with BotProcess(sandbox, future, command=("-c", CRASH.format(sabotage=sabotage))) as bot:
-        assert bot.finish() == 1
-    assert "ZeroDivisionError" in bot.output
-    assert live_on(sandbox, future) == []
-
-
-def test_the_token_is_in_no_output_at_any_level(sandbox: Sandbox, future: str) -> None:
-    with BotProcess(sandbox, future, LOG_LEVEL="DEBUG") as bot:
-        bot.wait_for(r"\| quoted$")
-        sandbox.fail_wallet(401)
-        bot.wait_for("no quote: wallet")
-        sandbox.fail_wallet()
-        bot.stop()
-    assert sandbox.token not in bot.output
-
-
-def test_the_first_command_of_the_readme_runs_the_bot_in_the_sandbox() -> None:
-    command = [sys.executable, "-m", "tests.sandbox", "--block-time", "0.25", "-m", "main"]
-    with Process(command, {}, cwd=Path(__file__).parent.parent) as launcher:
-        launcher.wait_for(r"[12] live orders .* quoted$", seconds=20)
-        launcher.signal(signal.SIGINT)
-        assert launcher.finish() == 0
-    assert re.search("0 live orders left", launcher.output)

@@ -1,0 +1,34 @@
+"""Fixtures of more than one file: a sandbox that trades by itself, and a bot that quotes on it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.processes import BotProcess
+from tests.sandbox import Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=0.25, seed=11) as running:
+        yield running
+
+
+@pytest.fixture
+def healthy(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    sandbox.reset()
+    sandbox.block(1)
+
+
+@pytest.fixture
+def future(sandbox: Sandbox) -> str:
+    return sandbox.markets["future"]
+
+
+@pytest.fixture
+def bot(sandbox: Sandbox, future: str) -> Iterator[BotProcess]:
+    with BotProcess(sandbox, future) as running:
+        running.wait_for(r"\| quoted$")
+        yield running
+        assert running.stop() == 0
