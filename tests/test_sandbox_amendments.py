@@ -110,8 +110,8 @@ def test_an_amendment_that_fails_leaves_the_order_as_it_was(network: Network, ch
 
 def short_of_margin(network: Network) -> Order:
     """Return an offer of a's that reduces a's long position, for which a's money is not enough any more since the price fell."""
-    network.place("b", "SELL", 12_000_000, 1_000_000)
-    network.place("a", "BUY", 12_000_000, 1_000_000)
+    network.place("b", "SELL", 120_000_000, 1_000_000)
+    network.place("a", "BUY", 120_000_000, 1_000_000)
     network.place("b", "SELL", 1, 930_000)
     network.place("c", "BUY", 1, 930_000)
     network.chain.block()
@@ -134,7 +134,9 @@ def test_an_amendment_that_changes_nothing_needs_no_margin(network: Network) -> 
     assert (outcome(order), order.price, order.version) == (("ACTIVE", None, 600), 1_000_000, 2)
 
 
-@pytest.mark.parametrize("changes", [{"price": str(2**256 + 4)}, {"price": "5" * 5000}, {"sizeDelta": str(2**63 - 6)}, {"size": str(2**63)}])
+@pytest.mark.parametrize(
+    "changes", [{"price": str(2**256 + 4)}, {"price": "5" * 5000}, {"sizeDelta": str(2**63 - 6)}, {"size": str(2**63)}]
+)
 def test_an_amendment_beyond_the_networks_numbers_leaves_the_order_as_it_was(network: Network, changes: dict[str, str]) -> None:
     order = network.place("a", "BUY", 6, 999_000)
     network.amend("a", order, **changes)
@@ -213,9 +215,19 @@ def test_a_pending_market_is_in_its_opening_auction(network: Network) -> None:
     assert network.market.trigger == "AUCTION_TRIGGER_OPENING"
 
 
-def test_a_side_of_the_book_can_be_emptied(network: Network) -> None:
+def test_a_side_of_the_book_stays_empty_until_it_is_refilled(network: Network) -> None:
     orders = [network.place("a", "BUY", 6, 999_000), network.place("b", "BUY", 8, 998_000), network.place("b", "SELL", 3, 1_000_000)]
-    network.chain.empty_side(network.market.id, BUY)
-    network.chain.block()
+    network.chain.emptied_sides.add((network.market.id, BUY))
+    block = network.send("a", orderSubmission=network.order("BUY", 7, 999_000))
     assert [order.status for order in orders] == ["STATUS_CANCELLED", "STATUS_CANCELLED", "STATUS_ACTIVE"]
-    assert network.market.depth(SELL) == [(1_000_000, 3)]
+    assert [(order.size, order.status) for order in block.orders[2:]] == [(7, "STATUS_CANCELLED")]
+    assert (network.market.depth(BUY), network.market.depth(SELL)) == ([], [(1_000_000, 3)])
+    assert network.balance("a", "MARGIN", "tUSD", network.market) == 0
+    network.chain.emptied_sides.clear()
+    assert network.place("a", "BUY", 7, 999_000).status == "STATUS_ACTIVE"
+
+
+def test_what_is_quoted_on_an_emptied_side_trades_while_its_block_is_made(network: Network) -> None:
+    network.chain.emptied_sides.add((network.market.id, BUY))
+    network.place("b", "SELL", 3, 1_000_000)
+    assert outcome(network.place("a", "BUY", 4, 1_000_000)) == ("CANCELLED", None, 1)

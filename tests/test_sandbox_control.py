@@ -98,6 +98,14 @@ def test_wrong_names_are_answered_with_one_line(sandbox: Sandbox) -> None:
     )
 
 
+def test_a_control_that_is_only_looked_at_answers_that_it_takes_post(sandbox: Sandbox) -> None:
+    answer = requests.get(f"{sandbox.control_url}/block", params={"count": 2}, timeout=5)
+
+    assert (answer.status_code, answer.headers["Allow"], answer.text) == (405, "POST", "block: use POST, as in curl -X POST\n")
+    assert overview(sandbox)["height"] == 0
+    assert requests.get(f"{sandbox.control_url}/nope", timeout=5).status_code == 404
+
+
 def test_python_gets_the_same_complaint(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="there is no market 'xyz'"):
         sandbox.suspend("xyz")
@@ -131,6 +139,26 @@ def test_an_emptied_side_stays_empty_until_it_is_refilled(sandbox: Sandbox) -> N
     sandbox.refill_side("future", SELL)
     sandbox.block()
     assert market_data(sandbox)["bestOfferPrice"] != "0"
+
+
+@pytest.mark.parametrize("traders", [True, False], ids=["with traders", "without"])
+def test_an_emptied_side_stays_empty_for_a_bot_that_quotes_again_in_every_block(traders: bool) -> None:
+    with Sandbox(block_time=0, seed=25, traders=traders) as sandbox:
+        bids = {"marketId": sandbox.markets["spot"], "price": "80000", "size": "5", "side": BUY, "reference": "again"}
+        orders = [{**bids, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}, {**bids, "side": SELL, "price": "300000000"}]
+        orders[1] |= {"type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}
+        batch = {"batchMarketInstructions": {"cancellations": [{"marketId": sandbox.markets["spot"]}], "submissions": orders}}
+
+        def quote_again() -> tuple[str, bool]:
+            sandbox.call(lambda running: running.chain.submit(running.parties["bot"], batch))
+            sandbox.block()
+            return market_data(sandbox, "spot")["bestBidPrice"], market_data(sandbox, "spot")["bestOfferPrice"] != "0"
+
+        sandbox.empty_side("spot", BUY)
+        assert [quote_again() for _ in range(3)] == [("0", True)] * 3
+        assert overview(sandbox)["emptied_sides"] == [[sandbox.markets["spot"], BUY]]
+        sandbox.reset()
+        assert quote_again()[0] != "0"
 
 
 def test_orders_are_rejected_for_the_reason_given(sandbox: Sandbox) -> None:

@@ -152,6 +152,13 @@ def test_a_taken_port_is_one_clear_line(start: Any, option: str) -> None:
     assert "in use" in errors
 
 
+@pytest.mark.parametrize("option", ["--port", "--wallet-port"])
+@pytest.mark.parametrize("port", ["99999", "-1", "many"])
+def test_a_port_that_cannot_be_is_one_clear_line(start: Any, option: str, port: str) -> None:
+    line = f"python -m tests.sandbox: error: argument {option}: must be a port from 0 to 65535, not {port}\n"
+    assert start(option, port).end() == (2, "", line)
+
+
 def test_a_bad_markets_file_is_one_clear_line(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text('{"assets": {"tDAI": "18"}, "markets": []}', encoding="utf-8")
@@ -257,8 +264,28 @@ def test_with_json_the_modules_output_goes_to_standard_error(start: Any, module:
     assert (facts["NODE_URL"], status, output) == (told["node_url"], 7, "")
 
 
-def test_an_unknown_module_ends_as_python_does(start: Any) -> None:
-    status, _, errors = start("-m", "no_such_module").end()
+@pytest.mark.parametrize("name", ["no_such_module", "no_such.module", "", ".main"])
+def test_a_module_that_does_not_exist_is_one_clear_line(start: Any, name: str) -> None:
+    assert start("-m", name).end() == (2, "", f"python -m tests.sandbox: error: No module named {name!r}\n")
 
-    assert status == 1
-    assert "No module named no_such_module" in errors
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bound is Linux's")
+def test_a_module_that_cannot_be_started_is_one_clear_line(start: Any, module: str) -> None:
+    longest = "x" * 131_060  # Linux takes 131,072 bytes for a variable, and the module's gets ",127.0.0.1" as well
+    line = "python -m tests.sandbox: error: standin could not be started: Argument list too long\n"
+    assert start("-m", "standin", module_path=module, NO_PROXY=longest).end() == (2, "", line)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--block-time", "0"], "sandbox: with --block-time 0 nothing moves until somebody asks for a block by POST /control/block"),
+        (["--no-traders"], "sandbox: with --no-traders the book is empty until somebody quotes"),
+    ],
+)
+def test_a_market_in_which_the_module_will_find_nothing_is_announced(start: Any, module: str, option: list[str], words: str) -> None:
+    running = start(*option, "-m", "standin", module_path=module)
+    running.line()
+    errors = running.end(signal.SIGINT)[2].splitlines()
+    assert errors[0].startswith("sandbox: standin trades SOL/DAI future")
+    assert errors[1:-1] == [words]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.chain_network import MONEY, SECOND, Network, outcome
+from tests.chain_network import CONFIG, MONEY, SECOND, Network, outcome
+from tests.sandbox.records import Position, Trade
+from tests.sandbox.views import position_node
 
 
 @pytest.fixture
@@ -70,6 +72,40 @@ def test_who_cannot_pay_a_loss_pays_what_he_can_and_the_winner_gets_that(network
     assert worth(network, "b") == 2 * MONEY * 10**9
 
 
+def cross_in_an_auction(network: Network, bid: int, offer: int) -> Trade:
+    """Let a sell 20 to b at the end of an auction, between two prices, and return the trade."""
+    network.chain.suspend(network.market.id)
+    network.place("a", "SELL", 20, offer)
+    network.place("b", "BUY", 20, bid)
+    network.chain.resume(network.market.id)
+    (trade,) = network.chain.block().trades
+    return trade
+
+
+def test_an_auction_may_end_between_two_padded_prices_which_money_follows_and_shown_prices_do_not(network: Network) -> None:
+    trade = cross_in_an_auction(network, bid=1_000_005, offer=1_000_000)
+    assert (trade.price, trade.exact_price) == (1_000_002, Fraction("1000002.5"))
+    network.chain.block()
+    assert (network.market.last_traded_price, network.market.mark_price) == (1_000_002, 1_000_002)
+    position = network.chain.positions[network.chain.parties["b"], network.market.id]
+    assert (position.average_entry_price, position.unrealised_pnl) == (1_000_002, 0)
+    before = worth(network, "b")
+    network.place("c", "BUY", 20, 1_000_010)
+    network.place("b", "SELL", 20, 1_000_010)
+    for _ in range(5):
+        network.chain.block()
+    assert (position.open_volume, position.realised_pnl, worth(network, "b") - before) == (0, 20 * 7_500, 20 * 7_500)
+
+
+def test_an_auction_on_spot_is_paid_between_two_padded_prices_as_far_as_the_quote_goes() -> None:
+    for decimals, price in ((12, Fraction("20002.5")), (3, Fraction(20_002))):
+        spot = CONFIG["markets"][1] | {"tick_size": 5}
+        network = Network(CONFIG | {"assets": CONFIG["assets"] | {"tEUR": decimals}, "markets": [spot]})
+        assert cross_in_an_auction(network, bid=20_005, offer=20_000).exact_price == price
+        assert network.balance("a", "GENERAL", "tEUR") - MONEY * 10**decimals == 2 * price * 10 ** (decimals - 3)
+        assert network.balance("b", "HOLDING", "tEUR") == 0
+
+
 def test_a_spot_trade_swaps_base_for_quote_and_a_resting_order_is_paid_into_holding(network: Network) -> None:
     """Sizes are tenths, prices thousandths, quote 10^-12 and base 10^-8."""
     network.trade_on("Spot").place("a", "BUY", 30, 20_000)
@@ -115,6 +151,29 @@ def test_a_liquidity_commitment_moves_to_the_bond_account_of_its_market(network:
     network.send("a", liquidityProvisionSubmission={"marketId": network.market.id, "commitmentAmount": "2500000000000", "fee": "0.001"})
     assert network.balance("a", "BOND", "tUSD", network.market) == 2_500 * 10**9
     assert network.balance("a", "GENERAL", "tUSD") == (MONEY - 2_500) * 10**9
+
+
+@pytest.mark.parametrize("amount", ["2500000000000", "+2500000000000"])
+def test_a_party_commits_once_on_a_market(network: Network, amount: str) -> None:
+    commitment = {"marketId": network.market.id, "commitmentAmount": amount, "fee": "0.001"}
+    for _ in range(2):
+        network.send("a", liquidityProvisionSubmission=commitment)
+        assert network.balance("a", "BOND", "tUSD", network.market) == 2_500 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("fee", "committed"), [("0", True), ("1", True), ("5e-3", True), ("1.0001", False), ("-0.1", False), ("much", False), ("", False)]
+)
+def test_the_fee_of_a_commitment_is_a_decimal_from_0_to_1(network: Network, fee: str, committed: bool) -> None:
+    network.send("a", liquidityProvisionSubmission={"marketId": network.market.id, "commitmentAmount": "7", "fee": fee})
+    assert network.balance("a", "BOND", "tUSD", network.market) == (7 if committed else 0)
+
+
+@pytest.mark.parametrize(("exact", "shown"), [("0.5", "1"), ("1.5", "2"), ("2.5", "3"), ("-0.5", "-1"), ("-2.5", "-3"), ("2.4999", "2")])
+def test_halves_are_shown_rounded_away_from_zero(exact: str, shown: str) -> None:
+    number = Fraction(exact)
+    node = position_node(Position("M", "P", average_entry_price=abs(number), realised_pnl=number, unrealised_pnl=number))
+    assert (node["averageEntryPrice"], node["realisedPnl"], node["unrealisedPnl"]) == (shown.lstrip("-"), shown, shown)
 
 
 def test_a_block_names_the_accounts_it_changed(network: Network) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.chain_network import Network
 from tests.sandbox.records import Order
+from tests.sandbox.views import rounded
 
 RECORDINGS = Path(__file__).with_name("recordings")
 
@@ -71,11 +71,6 @@ def waits_a_block(transaction: dict[str, Any]) -> bool:
     batch = transaction.get("batchMarketInstructions", transaction)
     orders = [*batch.get("submissions", []), *filter(None, [batch.get("orderSubmission")])]
     return "orderAmendment" in transaction or not all(order.get("postOnly") for order in orders)
-
-
-def rounded(number: Fraction) -> int:
-    """Half away from zero, as the data node shows it."""
-    return int(number + Fraction(1 if number >= 0 else -1, 2))
 
 
 def differences(product: str, network_timing: bool, blocks_before: int) -> Iterator[str]:

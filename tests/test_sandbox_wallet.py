@@ -116,6 +116,16 @@ def test_a_transaction_reaches_the_chain_with_the_next_block(sandbox: Sandbox) -
     assert [order["price"] for order in orders_of_bot(sandbox) if order["reference"] == "first"] == ["8765400"]
 
 
+@pytest.mark.parametrize("number", ["+5", str(2**256), "5" * 5000])
+def test_the_wallet_takes_numbers_with_a_sign_and_such_as_the_network_will_drop(sandbox: Sandbox, number: str) -> None:
+    market_id = sandbox.markets["future"]
+    assert send(sandbox, {"orderSubmission": limit_order(sandbox, price=number)}).status_code == 200
+    assert send(sandbox, {"orderAmendment": {"orderId": "ab" * 32, "marketId": market_id, "price": number}}).status_code == 200
+    commitment = {"marketId": "cd" * 32, "commitmentAmount": number, "fee": "2"}
+    assert send(sandbox, {"liquidityProvisionSubmission": commitment}).status_code == 200
+    sandbox.block()
+
+
 def test_keys_may_be_snake_case_numbers_may_be_numbers_and_enums_may_be_integers(sandbox: Sandbox) -> None:
     order = {"market_id": sandbox.markets["future"], "price": "8654300", "size": 300, "side": 1, "time_in_force": 1, "type": 1}
     send(sandbox, {"order_submission": {**order, "reference": "snake"}})
@@ -167,6 +177,14 @@ def test_a_command_that_the_chain_does_not_carry_out_is_taken_in(sandbox: Sandbo
         (
             {"liquidityProvisionSubmission": {"marketId": "cd" * 32, "commitmentAmount": "much", "fee": "0.001"}},
             "liquidity_provision_submission.commitment_amount (not a valid integer)",
+        ),
+        (
+            {"liquidityProvisionSubmission": {"marketId": "cd" * 32, "commitmentAmount": "+5", "fee": "-0.1"}},
+            "liquidity_provision_submission.fee (must be positive)",
+        ),
+        (
+            {"liquidityProvisionSubmission": {"marketId": "cd" * 32, "commitmentAmount": "5", "fee": "0,1"}},
+            "liquidity_provision_submission.fee (is not a valid value)",
         ),
         ({"orderCancellation": {"marketId": "xyz"}}, "order_cancellation.market_id (should be a valid Vega ID)"),
         (

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import sys
 from typing import Any, NoReturn
@@ -14,15 +15,28 @@ PORT, WALLET_PORT = 3008, 1789  # those of .env.example
 DEFAULT_SEED = 0
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, without argparse's usage."""
+        give_up(message)
+
+
+def port(text: str) -> int:
+    """Read a port as argparse has it: what it raises here becomes the message."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, not {text}")
+    return int(text)
+
+
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tests.sandbox",
         usage="%(prog)s [options] [-m MODULE [argument …]]",
         description="A local Vega: chain, traders, data node and wallet.",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON once everything listens, nothing else")
-    parser.add_argument("--port", type=int, help=f"of the data node and the controls; 0 for any free one (default {PORT}, with -m 0)")
-    parser.add_argument("--wallet-port", type=int, help=f"of the wallet (default {WALLET_PORT}, with -m 0)")
+    parser.add_argument("--port", type=port, help=f"of the data node and the controls; 0 for any free one (default {PORT}, with -m 0)")
+    parser.add_argument("--wallet-port", type=port, help=f"of the wallet (default {WALLET_PORT}, with -m 0)")
     parser.add_argument("--block-time", type=float, default=1.0, metavar="S", help="seconds from block to block; 0: on demand (default 1)")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="for ids, keys, token and traders (default 0)")
     parser.add_argument("--no-traders", action="store_true", help="leave the markets to others")
@@ -34,6 +48,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.module == []:
         parser.error("-m needs the name of a module")
+    package = options.module[0].partition(".")[0] if options.module else ""
+    if options.module and not (package and importlib.util.find_spec(package)):
+        parser.error(f"No module named {options.module[0]!r}")
     if not 0 <= options.block_time < float("inf"):
         parser.error("--block-time must be zero or more seconds")
     for name, default in (("port", PORT), ("wallet_port", WALLET_PORT)):
@@ -81,17 +98,34 @@ def announcement(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def announce(sandbox: Sandbox, options: argparse.Namespace, market_id: str) -> None:
-    """Say where everything is: to a program as JSON, to a person who runs a module in a line, otherwise as lines for `.env`."""
-    name = sandbox.chain.markets[market_id].name
+    """Say where everything is: to a program as JSON, to a person as lines for `.env`, unless there is a module to run."""
     if options.json:
         print(json.dumps(announcement(sandbox)), flush=True)
-    elif options.module:
-        print(f"sandbox: {' '.join(options.module)} trades {name}; controls at {sandbox.control_url}; Ctrl+C ends both", file=sys.stderr)
-    else:
-        print(f"# A local Vega is running. The settings for a bot on its market {name}:")
+    elif not options.module:
+        print(f"# A local Vega is running. The settings for a bot on its market {sandbox.chain.markets[market_id].name}:")
         print(*(f"{key}={value}" for key, value in settings(sandbox, market_id).items()), sep="\n")
         print(f"# What can be done to it: curl {sandbox.control_url}")
         print("# Ctrl+C stops it.", flush=True)
+
+
+async def run_module(sandbox: Sandbox, options: argparse.Namespace, market_id: str, child: Child) -> int:
+    """Run a module in the sandbox, say so as soon as it has been started, and return its exit status."""
+    output = sys.stderr if options.json else None  # standard output holds nothing but the line of JSON
+    try:
+        await child.start(options.module, settings(sandbox, market_id), output)
+    except OSError as error:
+        await sandbox.stop()
+        give_up(f"{options.module[0]} could not be started: {error.strerror or error}")
+    if not options.json:
+        name = sandbox.chain.markets[market_id].name
+        print(f"sandbox: {' '.join(options.module)} trades {name}; controls at {sandbox.control_url}; Ctrl+C ends both", file=sys.stderr)
+    if not options.block_time:
+        print("sandbox: with --block-time 0 nothing moves until somebody asks for a block by POST /control/block", file=sys.stderr)
+    if options.no_traders:
+        print("sandbox: with --no-traders the book is empty until somebody quotes", file=sys.stderr)
+    status = await child.wait()
+    print(f"sandbox: {options.module[0]} ended with status {status} | {account(sandbox, market_id)}", file=sys.stderr)
+    return status
 
 
 async def serve(options: argparse.Namespace) -> int:
@@ -109,9 +143,7 @@ async def serve(options: argparse.Namespace) -> int:
     announce(sandbox, options, market_id)
     status = 0
     if options.module:
-        output = sys.stderr if options.json else None  # standard output holds nothing but the line of JSON
-        status = await child.run(options.module, settings(sandbox, market_id), output)
-        print(f"sandbox: {options.module[0]} ended with status {status} | {account(sandbox, market_id)}", file=sys.stderr)
+        status = await run_module(sandbox, options, market_id, child)
     else:
         await stopped.wait()
     await sandbox.stop()

@@ -1,8 +1,9 @@
 """What an amendment makes of an order, and when Vega refuses it."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Optional
 
+from .bounds import fits, read_uint
 from .market import Market
 from .records import Order
 
@@ -11,13 +12,16 @@ GFA, GFN = "TIME_IN_FORCE_GFA", "TIME_IN_FORCE_GFN"
 UNSPECIFIED = "TIME_IN_FORCE_UNSPECIFIED"
 
 
-def amended_copy(order: Order, terms: dict[str, Any], now: int) -> Order:
-    """Return the order as the amendment would have it; `terms` are the decoded amendment."""
+def amended_copy(order: Order, terms: dict[str, Any], now: int) -> Optional[Order]:
+    """Return the order as the amendment would have it; `terms` are the decoded amendment. None for a price beyond the network's."""
+    price = read_uint(terms["price"]) if "price" in terms else order.price
+    if price is None:
+        return None
     amended = replace(order, version=order.version + 1, updated_at=now)
     change = terms["size"] - order.size if "size" in terms else terms.get("sizeDelta", 0)
     amended.size += change
     amended.remaining += change
-    amended.price = int(terms.get("price", order.price))
+    amended.price = price
     if terms.get("timeInForce", UNSPECIFIED) != UNSPECIFIED:
         amended.time_in_force = terms["timeInForce"]
         amended.expires_at = 0
@@ -37,7 +41,14 @@ def is_allowed(market: Market, order: Order, amended: Order, terms: dict[str, An
         return False
     if amended.expires_at and amended.expires_at < order.created_at and amended.remaining > 0:
         return False
+    if not fits(market, amended, amended.remaining - order.remaining):
+        return False
     return not terms.keys() & {"peggedOffset", "peggedReference"} and amended.price % market.tick_size == 0
+
+
+def changes_nothing(order: Order, amended: Order) -> bool:
+    """Say whether only the version is new; Vega then asks for no margin."""
+    return all(getattr(order, name) == getattr(amended, name) for name in ("price", "size", "time_in_force", "expires_at"))
 
 
 def apply(amended: Order, order: Order) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import itertools
 import json
 import re
 import string
@@ -51,22 +52,18 @@ def check_ids(markets: Iterable[str], parties: Iterable[str]) -> None:
             raise ApiError(400, 10000, "invalid party id", f"one or more {kind} id is invalid")
 
 
-def page(
-    records: Iterable[Any], chosen: Callable[[Any], bool], node: Callable[[Any], Node], query: Query, newest_first: bool = False
-) -> dict[str, Any]:
-    """Return one page of the records that are `chosen`, as the query's `pagination.*` asks for it.
+def page(rows: Iterable[tuple[int, Any]], node: Callable[[Any], Node], query: Query, newest_first: bool = False) -> dict[str, Any]:
+    """Return one page of records as the query's `pagination.*` asks for it. No more of them are read than that takes.
 
-    Records are only ever added at the end, so a record's place among all of them, chosen or not, is a cursor that stays good.
+    Each comes with its place among all of its kind, chosen or not: records are only ever added at the end, so a place is a cursor that
+    stays good.
     """
     first, after = _page_size(query), _place(query)
-    rows = [(place, record) for place, record in enumerate(records) if chosen(record)]
-    if newest_first:
-        rows.reverse()
-    if after is not None:
-        rows = [row for row in rows if (row[0] < after if newest_first else row[0] > after)]
-    edges = [{"node": node(record), "cursor": _cursor(place)} for place, record in rows[:first]]
+    left = rows if after is None else (row for row in rows if (row[0] < after if newest_first else row[0] > after))
+    some = list(itertools.islice(left, first + 1))  # one more, to know whether there is a next page
+    edges = [{"node": node(record), "cursor": _cursor(place)} for place, record in some[:first]]
     page_info = {
-        "hasNextPage": len(rows) > first,
+        "hasNextPage": len(some) > first,
         "hasPreviousPage": after is not None,
         "startCursor": edges[0]["cursor"] if edges else "",
         "endCursor": edges[-1]["cursor"] if edges else "",

@@ -5,6 +5,7 @@ Prices are padded integers. Best price first, and at one price the order that ca
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from fractions import Fraction
 
 from .records import BUY, SELL, Order
 
@@ -49,6 +50,10 @@ class Book:
         """Oldest first; a copy, so that the caller may cancel them."""
         return list(self.by_party.get(party_id, {}).values())
 
+    def resting(self, party_id: str, side: str) -> int:
+        """What a party's orders on a side would still buy or sell."""
+        return sum(order.remaining for order in self.by_party.get(party_id, {}).values() if order.side == side)
+
     def depth(self, side: str) -> list[tuple[int, int]]:
         """Price and volume of each level, best first."""
         return [(price, self._volume(side, price)) for price in self._prices(side)]
@@ -80,14 +85,14 @@ class Book:
             missing -= fills[-1][1]
         return fills, missing, False
 
-    def uncrossing(self) -> tuple[int, int]:
+    def uncrossing(self) -> tuple[Fraction, int]:
         """Return the price and volume at which an auction would end now; zeros where bids and offers do not cross.
 
         The price is the middle of those at which the most can trade, as in Vega.
         """
         bids, offers = self.depth(BUY), self.depth(SELL)
         if not bids or not offers or bids[0][0] < offers[0][0]:
-            return 0, 0
+            return Fraction(0), 0
         candidates = {}
         for price in {price for price, _ in bids + offers if offers[0][0] <= price <= bids[0][0]}:
             bought = sum(volume for bid, volume in bids if bid >= price)
@@ -95,7 +100,7 @@ class Book:
             candidates[price] = min(bought, sold)
         volume = max(candidates.values())
         prices = [price for price, tradable in candidates.items() if tradable == volume]
-        return (min(prices) + max(prices)) // 2, volume
+        return Fraction(min(prices) + max(prices), 2), volume
 
     def _prices(self, side: str) -> Iterator[int]:
         return (abs(rank) for rank in reversed(self._ranks[side]))

@@ -10,11 +10,13 @@ margin rule and `execution` what else is left out.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Optional
 
 from . import commands
+from .bounds import read_uint
 from .execution import Execution
 from .ledger import Ledger
 from .market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, build_market
@@ -40,6 +42,7 @@ class Chain:
         self.height = 0
         self.time = start_time  # ns
         self.reject_orders: Optional[str] = None  # an OrderError with which new orders are rejected while it is set
+        self.emptied_sides: set[tuple[str, str]] = set()  # (market id, side) on which no order outlives the block it came in
         self._seed, self._counter = seed, itertools.count(1)
         by_symbol = {symbol: Asset(self._id(f"asset {symbol}"), symbol, decimals) for symbol, decimals in config["assets"].items()}
         self.assets: dict[str, Asset] = {asset.id: asset for asset in by_symbol.values()}
@@ -56,7 +59,15 @@ class Chain:
     @property
     def orders(self) -> dict[str, Order]:
         """By id, oldest first; dead ones too."""
-        return self._execution.orders
+        return self._execution.archive.by_id
+
+    def newest_orders(self, parties: Sequence[str] = (), live_only: bool = False) -> Iterator[Order]:
+        """Yield the orders of some parties, or of all, newest first; it must be read to its end before the next block."""
+        if not live_only:
+            return self._execution.archive.newest_first(parties)
+        books = [market.book.by_party for market in self.markets.values()]  # all that live are in them, and nothing else
+        live = [order for book in books for party_id in dict.fromkeys(parties) or book for order in book.get(party_id, {}).values()]
+        return iter(sorted(live, key=lambda order: order.number, reverse=True))
 
     @property
     def positions(self) -> dict[tuple[str, str], Position]:
@@ -86,9 +97,11 @@ class Chain:
         execution.begin_block(self.time)
         for change in self._governance:
             change()
+        execution.empty_sides(self.emptied_sides)
         execution.expire()
         for party_id, transaction in self._queue:
             self._carry_out(party_id, transaction)
+        execution.empty_sides(self.emptied_sides)
         execution.end_block()
         self._governance, self._queue = [], []
         return Block(
@@ -112,11 +125,6 @@ class Chain:
         """At the next block, put a market into any state and mode, by name. Final states end its orders and positions."""
         market = self.markets[market_id]
         self._governance.append(lambda: self._execution.set_state(market, state, trading_mode))
-
-    def empty_side(self, market_id: str, side: str) -> None:
-        """At the next block, cancel every order on one side."""
-        market = self.markets[market_id]
-        self._governance.append(lambda: self._execution.empty_side(market, side))
 
     def _carry_out(self, party_id: str, transaction: dict[str, Any]) -> None:
         for kind, command in transaction.items():
@@ -148,9 +156,12 @@ class Chain:
                 self._execution.submit(party_id, submission)
 
     def _commit(self, party_id: str, command: dict[str, Any]) -> None:
-        market, amount = self.markets.get(command.get("marketId", "")), command.get("commitmentAmount", "")
-        if market is not None and amount.isdecimal():
-            self._ledger.commit(party_id, market, int(amount))
+        market = self.markets.get(command.get("marketId", ""))
+        if market is None or commands.problems("liquidityProvisionSubmission", command):
+            return
+        amount = read_uint(command["commitmentAmount"])
+        if amount is not None and Decimal(command["fee"]) <= 1:  # the wallet takes any that is not below zero
+            self._ledger.commit(party_id, market, amount)
 
     def _build_markets(self, entries: list[dict[str, Any]], by_symbol: dict[str, Asset]) -> dict[str, Market]:
         markets = {}

@@ -8,6 +8,7 @@ import functools
 import json
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Union
 
@@ -239,13 +240,10 @@ def _amendment_problems(amendment: dict[str, Any]) -> Problems:
     found = _id_problems(amendment, "orderId") + _id_problems(amendment, "marketId")
     if "price" in amendment:
         found += _number_problems("price", amendment["price"], "not a valid integer", "is required")
+    two_sizes = "size" in amendment and amendment.get("sizeDelta")
     changes = amendment.keys() & {"price", "size", "peggedOffset", "peggedReference"} or amendment.get("sizeDelta")
     return found + _only_wrong(
-        (
-            "size" in amendment and amendment.get("sizeDelta"),
-            "size_delta",
-            'must be set to 0 if the property "order_amendment.size" is set',
-        ),
+        (two_sizes, "size_delta", 'must be set to 0 if the property "order_amendment.size" is set'),
         (isinstance(time_in_force, int), "time_in_force", "is not a valid value"),
         (time_in_force == "TIME_IN_FORCE_GFA", "time_in_force", "cannot amend to time in force GFA"),
         (time_in_force == "TIME_IN_FORCE_GFN", "time_in_force", "cannot amend to time in force GFN"),
@@ -260,11 +258,13 @@ def _batch_problems(batch: dict[str, Any]) -> Problems:
 
 
 def _liquidity_problems(submission: dict[str, Any]) -> Problems:
-    amount = submission.get("commitmentAmount", "")
-    return (
-        _id_problems(submission, "marketId")
-        + _number_problems("commitment_amount", amount, "is required", "is not a valid number")
-        + _only_wrong((not submission.get("fee"), "fee", "is required"))
+    amount, fee = submission.get("commitmentAmount", ""), submission.get("fee", "")
+    number = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?", fee, re.IGNORECASE)
+    found = _id_problems(submission, "marketId") + _number_problems("commitment_amount", amount, "is required", "is not a valid number")
+    return found + _only_wrong(
+        (not fee, "fee", "is required"),
+        (fee and not number, "fee", "is not a valid value"),
+        (number and Decimal(fee) < 0, "fee", "must be positive"),
     )
 
 
@@ -287,9 +287,9 @@ def _enum_problems(command: dict[str, Any], field: str) -> Problems:
 def _number_problems(field: str, text: str, if_empty: str, if_not_positive: str) -> Problems:
     if not text:
         return [(field, if_empty)]
-    if not re.fullmatch("[+-]?[0-9]{1,1000}", text):
+    if not re.fullmatch("[+-]?[0-9]+", text):
         return [(field, "not a valid integer")]
-    return [] if int(text) > 0 else [(field, if_not_positive)]
+    return [] if text.strip("+-0") and text[0] != "-" else [(field, if_not_positive)]
 
 
 def _only_wrong(*checks: tuple[Any, str, str]) -> Problems:

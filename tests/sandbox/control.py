@@ -19,7 +19,6 @@ from .commands import ENUMS
 from .data_node import DataNode
 from .records import BUY, SELL
 from .switches import Switches
-from .traders import Traders
 
 MOST_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
 STREAMS = ("markets/data", "orders", "positions", "accounts")
@@ -50,7 +49,6 @@ class Controls:
     chain: Chain
     node: DataNode
     switches: Switches
-    traders: Optional[Traders]
 
     def make_block(self) -> None:
         raise NotImplementedError
@@ -90,18 +88,15 @@ class Controls:
 
     @control
     def empty_side(self, market: str, side: str) -> None:
-        """Cancel every order on a side (SIDE_BUY, SIDE_SELL), at the next block; the maker leaves it empty until refill_side."""
+        """Empty a side (SIDE_BUY, SIDE_SELL) from the next block on: until refill_side, whoever quotes there is cancelled in that block."""
         _require_name(side, (BUY, SELL), "side")
-        self.chain.empty_side(self.market_id(market), side)
-        if self.traders:
-            self.traders.emptied.add((self.market_id(market), side))
+        self.chain.emptied_sides.add((self.market_id(market), side))
 
     @control
     def refill_side(self, market: str, side: str) -> None:
-        """Let the maker quote a side again."""
+        """Let everyone quote a side again."""
         _require_name(side, (BUY, SELL), "side")
-        if self.traders:
-            self.traders.emptied.discard((self.market_id(market), side))
+        self.chain.emptied_sides.discard((self.market_id(market), side))
 
     @control
     def reject_orders(self, reason: Optional[str] = None) -> None:
@@ -154,8 +149,7 @@ class Controls:
         for field in dataclasses.fields(Switches):
             setattr(self.switches, field.name, getattr(Switches(), field.name))
         self.chain.reject_orders = None
-        if self.traders:
-            self.traders.emptied.clear()
+        self.chain.emptied_sides.clear()
         for market in self.chain.markets.values():
             if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
                 self.chain.resume(market.id)
@@ -173,7 +167,7 @@ def add_routes(sandbox: Controls, app: web.Application) -> None:
 
     async def overview(_request: web.Request) -> web.Response:
         switches = {**vars(sandbox.switches), "silent_streams": sorted(sandbox.switches.silent_streams)}
-        emptied = sorted(sandbox.traders.emptied) if sandbox.traders else []
+        emptied = sorted(sandbox.chain.emptied_sides)
         state = {"height": sandbox.chain.height, **switches, "reject_orders": sandbox.chain.reject_orders, "emptied_sides": emptied}
         listing = {f"POST /control/{name}{_usage(method)}": inspect.getdoc(method) for name, method in CONTROLS.items()}
         return web.json_response({**state, "controls": listing}, dumps=functools.partial(json.dumps, indent=2))
@@ -182,6 +176,8 @@ def add_routes(sandbox: Controls, app: web.Application) -> None:
         name = request.match_info["name"]
         if name not in CONTROLS:
             return web.Response(status=404, text=f"there is no control {name!r}; GET /control lists them\n")
+        if request.method != "POST":
+            return web.Response(status=405, headers={"Allow": "POST"}, text=f"{name}: use POST, as in curl -X POST\n")
         try:
             result = CONTROLS[name](sandbox, **_arguments(CONTROLS[name], request))
             result = await result if inspect.isawaitable(result) else result
@@ -190,7 +186,7 @@ def add_routes(sandbox: Controls, app: web.Application) -> None:
         return web.json_response({"height": sandbox.chain.height, **({} if result is None else {"result": result})})
 
     app.router.add_get("/control", overview)
-    app.router.add_post("/control/{name}", run)
+    app.router.add_route("*", "/control/{name}", run)
 
 
 def _usage(method: Callable[..., Any]) -> str:

@@ -1,6 +1,10 @@
 """The data node: REST and streams under `/api/v2`, as a Vega v0.77.6 node answers them.
 
 The chain is only read here. What its records look like is in `views`, pages and errors are in `answers`, the streams in `streams`.
+
+Of a real node's query parameters, these are ignored here, as unknown ones are everywhere: `pagination.last` and `.before`; of orders
+`filter.statuses`, `.types`, `.timeInForces`, `.reference`, `.dateRange` and `.excludeLiquidity`; of accounts `filter.assetId` and
+`.accountTypes`; of accounts and positions `includeDerivedParties`; of markets `includeSettled`, of assets `assetId`.
 """
 
 import asyncio
@@ -11,7 +15,7 @@ from aiohttp import web
 
 from .answers import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error
 from .chain import Chain
-from .records import ACTIVE, PARKED, Block
+from .records import Block
 from .streams import Streams
 from .switches import Switches
 from .views import account_node, asset_node, market_data_node, market_node, order_node, position_node
@@ -88,30 +92,28 @@ class DataNode:
         return _zipped(request, web.Response(status=404, body=body, headers=headers))
 
     def _assets(self, request: web.Request) -> Answer:
-        return {"assets": page(self._chain.assets.values(), lambda _: True, asset_node, request.query)}
+        return {"assets": page(enumerate(self._chain.assets.values()), asset_node, request.query)}
 
     def _markets(self, request: web.Request) -> Answer:
-        markets = self._chain.markets.values()
-        return {"markets": page(markets, lambda _: True, lambda market: market_node(market, self._opened), request.query)}
+        markets = enumerate(self._chain.markets.values())
+        return {"markets": page(markets, lambda market: market_node(market, self._opened), request.query)}
 
     def _accounts(self, request: web.Request) -> Answer:
         wanted = _filter(request.query)
-        accounts = self._chain.accounts.values()
-        return {"accounts": page(accounts, lambda account: wanted(account.market_id, account.owner), account_node, request.query)}
+        accounts = enumerate(self._chain.accounts.values())
+        return {"accounts": page((row for row in accounts if wanted(row[1].market_id, row[1].owner)), account_node, request.query)}
 
     def _orders(self, request: web.Request) -> Answer:
         wanted = _filter(request.query)
         live_only = request.query.get("filter.liveOnly", "").lower() in ("true", "t", "1")
-
-        def chosen(order: Any) -> bool:
-            return wanted(order.market_id, order.party_id) and (not live_only or order.status in (ACTIVE, PARKED))
-
-        return {"orders": page(self._chain.orders.values(), chosen, order_node, request.query, newest_first=True)}
+        orders = self._chain.newest_orders(request.query.getall("filter.partyIds", []), live_only)
+        rows = ((order.number, order) for order in orders if wanted(order.market_id, order.party_id))
+        return {"orders": page(rows, order_node, request.query, newest_first=True)}
 
     def _positions(self, request: web.Request) -> Answer:
         wanted = _filter(request.query)
-        positions = self._chain.positions.values()
-        return {"positions": page(positions, lambda position: wanted(position.market_id, position.party_id), position_node, request.query)}
+        positions = enumerate(self._chain.positions.values())
+        return {"positions": page((row for row in positions if wanted(row[1].market_id, row[1].party_id)), position_node, request.query)}
 
     def _market(self, request: web.Request) -> Answer:
         market = self._chain.markets.get(_market_id(request))

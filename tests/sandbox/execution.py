@@ -8,12 +8,15 @@ nothing; transaction reordering, which lets the real network hold most orders ba
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import Any, Optional
 
 from . import amendments
 from .admission import refusal
 from .amendments import FOK, GFA, GFN, GTT, IOC
+from .archive import Archive
+from .bounds import fits, read_uint
 from .ledger import Ledger
 from .market import FINAL_STATES, MARK_INTERVAL, UNOPENED_STATES, Market
 from .positions import Positions
@@ -30,7 +33,7 @@ class Execution:
         self.markets = markets
         self.ledger = ledger
         self.positions = Positions(ledger)
-        self.orders: dict[str, Order] = {}  # order id -> order, oldest first, dead ones too
+        self.archive = Archive()
         self.changed: dict[str, Order] = {}
         self.trades: list[Trade] = []
         self.reject_orders: Optional[str] = None  # an OrderError for every new order
@@ -48,21 +51,21 @@ class Execution:
     def expire(self) -> None:
         while self._expiries and self._expiries[0][0] <= self._now:
             expires_at, order_id = heapq.heappop(self._expiries)
-            order = self.orders[order_id]
+            order = self.archive.by_id[order_id]
             if order.status == ACTIVE and order.expires_at == expires_at:
                 self._withdraw(order, EXPIRED)
 
     def submit(self, party_id: str, terms: dict[str, Any]) -> None:
         """Carry out a decoded order submission."""
-        market = self.markets.get(terms["marketId"])
-        if market is None or terms.keys() & {"peggedOrder", "icebergOpts"}:
+        market, price = self.markets.get(terms["marketId"]), read_uint(terms.get("price", ""))
+        if market is None or price is None or terms.keys() & {"peggedOrder", "icebergOpts"}:
             return
         order = Order(
             id=self._new_id("order"),
             market_id=market.id,
             party_id=party_id,
             side=terms["side"],
-            price=int(terms.get("price") or 0),
+            price=price,
             size=terms["size"],
             remaining=terms["size"],
             time_in_force=terms["timeInForce"],
@@ -75,8 +78,11 @@ class Execution:
             post_only=terms.get("postOnly", False),
             reduce_only=terms.get("reduceOnly", False),
         )
-        self.orders[order.id] = self.changed[order.id] = order
         order.reason = self.reject_orders or refusal(market, order, self.ledger)
+        if not order.reason and not fits(market, order, order.size):
+            return
+        self.archive.add(order)
+        self.changed[order.id] = order
         if order.reason:
             order.status = REJECTED
         elif market.is_spot:
@@ -91,7 +97,7 @@ class Execution:
         if market is None or order is None:
             return False
         amended = amendments.amended_copy(order, terms, self._now)
-        if not amendments.is_allowed(market, order, amended, terms):
+        if amended is None or not amendments.is_allowed(market, order, amended, terms):
             return False
         if amended.remaining <= 0:
             self._withdraw(order, CANCELLED)
@@ -133,9 +139,11 @@ class Execution:
             if not market.is_spot:
                 self.positions.close(market, self._now)
 
-    def empty_side(self, market: Market, side: str) -> None:
-        for order in list(market.book.orders(side)):
-            self._withdraw(order, CANCELLED)
+    def empty_sides(self, sides: Iterable[tuple[str, str]]) -> None:
+        """Cancel every order on some sides, given by market id and side."""
+        for market_id, side in sorted(sides):
+            for order in list(self.markets[market_id].book.orders(side)):
+                self._withdraw(order, CANCELLED)
 
     def end_block(self) -> None:
         """Mark to market where it is time to, and give margin back to those who need none any more."""
@@ -177,7 +185,7 @@ class Execution:
             order.remaining -= size
             self._fill(market, resting, size)
             parties = (order.party_id, resting.party_id) if order.side == BUY else (resting.party_id, order.party_id)
-            self._trade(market, Trade(market.id, resting.price, size, *parties, aggressor=order.side))
+            self._trade(market, Trade(market.id, Fraction(resting.price), size, *parties, aggressor=order.side))
         order.status = _status(order, meets_itself)
         if meets_itself:
             order.reason = "ORDER_ERROR_SELF_TRADING"
@@ -197,11 +205,11 @@ class Execution:
 
     def _trade(self, market: Market, trade: Trade) -> None:
         self.trades.append(trade)
-        market.last_traded_price, market.traded = trade.price, True
+        market.last_exact_price, market.traded = trade.exact_price, True
         if market.is_spot:
-            self.ledger.pay_spot_trade(market, trade.buyer, trade.seller, trade.price, trade.size)
+            self.ledger.pay_spot_trade(market, trade)
         else:
-            self.positions.trade(market, trade.buyer, trade.seller, trade.price, trade.size, self._now)
+            self.positions.trade(market, trade, self._now)
 
     def _turn_down(self, order: Order, status: str, reason: str) -> None:
         order.status, order.reason, order.updated_at = status, reason, self._now
@@ -228,6 +236,8 @@ class Execution:
             heapq.heappush(self._expiries, (order.expires_at, order.id))
 
     def _can_back(self, market: Market, order: Order, amended: Order) -> bool:
+        if amendments.changes_nothing(order, amended):
+            return True
         if market.is_spot:
             return self.ledger.can_pay(market, amended, amended.price, amended.remaining)
         return self.positions.ensure_margin(market, amended, replaced=order.remaining)
@@ -251,7 +261,7 @@ class Execution:
 
     def _leave_auction(self, market: Market) -> None:
         """Trade what crosses, all at one price; here, as in Vega, a party may trade with itself."""
-        price, volume = market.book.uncrossing()
+        price, volume = market.uncrossing()
         market.auctions_left += 1
         while volume:
             buy, sell = next(market.book.orders(BUY)), next(market.book.orders(SELL))
@@ -266,8 +276,8 @@ class Execution:
     def _mark(self, market: Market) -> None:
         """Let the mark price follow the last trade; with anything new, profits and losses are paid."""
         market.mark_due = self._now + MARK_INTERVAL
-        if market.current_mark_price != market.last_traded_price or market.traded:
-            market.current_mark_price, market.traded = market.last_traded_price, False
+        if market.current_mark_price != market.last_exact_price or market.traded:
+            market.current_mark_price, market.traded = market.last_exact_price, False
             if not market.is_spot:
                 self.positions.mark_to_market(market, self._now)
 

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Optional
 
 from . import HOST, Sandbox
-from .records import ACTIVE, PARKED
 
 
 def signals() -> list[signal.Signals]:
@@ -39,14 +38,18 @@ class Child:
         self._process: Optional[asyncio.subprocess.Process] = None
         self._early: Optional[int] = None  # a signal that came before there was a process
 
-    async def run(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> int:
-        """Run `python -m *arguments`, wait for its end, and return its exit status as a shell would say it."""
+    async def start(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> None:
+        """Start `python -m *arguments`. Raises OSError where there can be no such process."""
         environment = with_local_host({**os.environ, **environment})
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *arguments, env=environment, stdout=output, start_new_session=True
         )
         if self._early is not None:
             self.pass_on(self._early)
+
+    async def wait(self) -> int:
+        """Wait for the module's end, and return its exit status as a shell would say it."""
+        assert self._process is not None
         status = await self._process.wait()
         return status if status >= 0 else 128 - status
 
@@ -71,5 +74,5 @@ def account(sandbox: Sandbox, market_id: str) -> str:
     market = chain.markets[market_id]
     bought = sandbox.bought[bot, market_id]
     position = Decimal(bought).scaleb(-market.size_decimals).normalize() if bought else Decimal(0)
-    left = sum(order.party_id == bot and order.status in (ACTIVE, PARKED) for order in chain.orders.values())
+    left = sum(1 for _ in chain.newest_orders([bot], live_only=True))
     return f"{sandbox.fills[bot, market_id]} fills | position {position:f} on {market.name} | {left} live orders left"

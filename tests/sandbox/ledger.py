@@ -5,9 +5,10 @@ what it gives to another, and what rounding leaves over stays in the network's s
 """
 
 from fractions import Fraction
+from typing import Union
 
 from .market import Market
-from .records import BUY, SELL, Account, Order
+from .records import BUY, SELL, Account, Order, Trade
 
 GENERAL, MARGIN, BOND = "ACCOUNT_TYPE_GENERAL", "ACCOUNT_TYPE_MARGIN", "ACCOUNT_TYPE_BOND"
 HOLDING, SETTLEMENT = "ACCOUNT_TYPE_HOLDING", "ACCOUNT_TYPE_SETTLEMENT"
@@ -41,9 +42,10 @@ class Ledger:
                 self.changed[account.owner, account.market_id, account.type, account.asset_id] = account
 
     def commit(self, party_id: str, market: Market, amount: int) -> None:
-        """Move a liquidity commitment to the party's bond account; one beyond its balance has no effect."""
+        """Move a liquidity commitment to the party's bond account; a second one, or one beyond its balance, has no effect."""
         general = self.account(party_id, GENERAL, market.settlement_asset.id)
-        if 0 < amount <= general.balance:
+        bond = self.accounts.get((party_id, market.id, BOND, market.settlement_asset.id))
+        if amount <= general.balance and not (bond and bond.balance):
             self.move(general, self.account(party_id, BOND, market.settlement_asset.id, market.id), amount)
 
     def can_pay(self, market: Market, order: Order, price: int, size: int) -> bool:
@@ -60,11 +62,11 @@ class Ledger:
         if needed:
             self._held[order.id] = needed
 
-    def pay_spot_trade(self, market: Market, buyer: str, seller: str, price: int, size: int) -> None:
-        for side, payer, payee in ((BUY, buyer, seller), (SELL, seller, buyer)):
+    def pay_spot_trade(self, market: Market, trade: Trade) -> None:
+        for side, payer, payee in ((BUY, trade.buyer, trade.seller), (SELL, trade.seller, trade.buyer)):
             asset_id = _asset_id(market, side)
             general = [self.account(party_id, GENERAL, asset_id) for party_id in (payer, payee)]
-            self.move(general[0], general[1], _amount(market, side, price, size))
+            self.move(general[0], general[1], _amount(market, side, trade.exact_price, trade.size))
 
 
 def _asset_id(market: Market, side: str) -> str:
@@ -73,7 +75,7 @@ def _asset_id(market: Market, side: str) -> str:
     return asset.id
 
 
-def _amount(market: Market, side: str, price: int, size: int) -> int:
+def _amount(market: Market, side: str, price: Union[int, Fraction], size: int) -> int:
     """What a spot buyer (quote) or seller (base) gives for a size; rounded down, as Vega does."""
     if side == BUY:
         return int(price * size * market.scale)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import floor
 from typing import Any, Optional
 
 from .book import Book
@@ -37,9 +38,9 @@ class Market:
     tick_size: int
     settlement_asset: Asset  # spot: the quote asset
     base_asset: Optional[Asset]  # spot only
-    last_traded_price: int
+    last_exact_price: Fraction  # of the last trade
     mark_price: int  # as the market data of this block shows it: the network marks after it has sent them
-    current_mark_price: int  # what margins go by; the next block's market data show it
+    current_mark_price: Fraction  # what margins go by; the next block's market data show it
     next_mark_to_market: int  # as the market data of this block shows it
     mark_due: int  # the block's end at which the mark follows the last traded price again
     state: str = ACTIVE_STATE
@@ -74,9 +75,21 @@ class Market:
         return self.book.best(SELL)
 
     @property
+    def last_traded_price(self) -> int:
+        """As market data show it."""
+        return floor(self.last_exact_price)
+
+    @property
     def indicative(self) -> tuple[int, int]:
-        """Price and volume at which the auction would end now; zeros outside auctions."""
-        return self.book.uncrossing() if self.in_auction else (0, 0)
+        """Price, as market data show it, and volume at which the auction would end now; zeros outside auctions."""
+        price, volume = self.book.uncrossing() if self.in_auction else (0, 0)
+        return floor(price), volume
+
+    def uncrossing(self) -> tuple[Fraction, int]:
+        """Price and volume at which the auction ends. A middle between two padded prices is paid as far as the asset's decimals go."""
+        price, volume = self.book.uncrossing()
+        units = 10 ** max(0, self.settlement_asset.decimals - self.price_decimals)
+        return Fraction(floor(price * units), units), volume
 
     def depth(self, side: str) -> list[tuple[int, int]]:
         """Price and volume of each level of a side, best first."""
@@ -89,7 +102,7 @@ class Market:
 
     def begin_block(self) -> None:
         """Let the market data of the new block show what the last mark to market decided."""
-        self.mark_price, self.next_mark_to_market = self.current_mark_price, self.mark_due
+        self.mark_price, self.next_mark_to_market = floor(self.current_mark_price), self.mark_due
 
     def set_state(self, state: str, trading_mode: str, now: int) -> None:
         was_in_auction = self.in_auction
@@ -120,9 +133,9 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
             tick_size=entry["tick_size"],
             settlement_asset=assets[entry["quote_asset" if spot else "settlement_asset"]],
             base_asset=assets[entry["base_asset"]] if spot else None,
-            last_traded_price=price,
+            last_exact_price=Fraction(price),
             mark_price=price,
-            current_mark_price=price,
+            current_mark_price=Fraction(price),
             next_mark_to_market=now + MARK_INTERVAL,
             mark_due=now + MARK_INTERVAL,
         )

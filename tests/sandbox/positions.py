@@ -3,8 +3,8 @@
 Profit and loss follow the data node of Vega: a trade that closes realises (price - entry price) * closed size, one that opens
 moves the volume-weighted entry price, and unrealised is against the last trade's price, or the mark price once marked.
 Margin is simple: initial margin = 1.5 * mark price * (risk factor * (position + resting orders) + slippage * position) on the
-riskier side, checked for orders that could increase exposure. Vega's close-out of parties below maintenance is left out: they
-keep their position, and who won from them gets what they could pay.
+riskier side, checked for new orders that could increase exposure, and for amendments. Vega's close-out of parties below
+maintenance is left out: they keep their position, and who won from them gets what they could pay.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from math import ceil, floor
 from .book import MARKET
 from .ledger import GENERAL, MARGIN, NETWORK, SETTLEMENT, Ledger
 from .market import Market
-from .records import BUY, Account, Order, Position
+from .records import BUY, SELL, Account, Order, Position, Trade
 
 # The log-normal model of the recorded markets (tau one hour, sigma 1, risk aversion 1e-6), and their scaling and slippage factors.
 LONG_RISK, SHORT_RISK = Fraction("0.051531420845347675"), Fraction("0.054215188478479999")
@@ -30,15 +30,15 @@ class Positions:
         self.positions: dict[tuple[str, str], Position] = {}  # (party, market id)
         self.changed: dict[tuple[str, str], Position] = {}
         self._ledger = ledger
-        self._paid: dict[tuple[str, str], int] = {}  # padded price * size that the position would cost at its last settlement
+        self._paid: dict[tuple[str, str], Fraction] = {}  # padded price * size that the position would cost at its last settlement
 
-    def trade(self, market: Market, buyer: str, seller: str, price: int, size: int, now: int) -> None:
-        for party_id, volume in ((buyer, size), (seller, -size)):
+    def trade(self, market: Market, trade: Trade, now: int) -> None:
+        for party_id, volume in ((trade.buyer, trade.size), (trade.seller, -trade.size)):
             position = self._position(party_id, market, now)
             market.open_interest -= max(0, position.open_volume)
-            _take(position, volume, price, market.scale)
+            _take(position, volume, trade, market.scale)
             market.open_interest += max(0, position.open_volume)
-            self._paid[party_id, market.id] += volume * price
+            self._paid[party_id, market.id] += volume * trade.exact_price
 
     def mark_to_market(self, market: Market, now: int) -> None:
         """Settle every position of a market at its mark price: losers pay, winners are paid, margins follow."""
@@ -55,21 +55,21 @@ class Positions:
         for position in [p for p in self.positions.values() if p.market_id == market.id]:
             position.realised_pnl += position.unrealised_pnl
             position.unrealised_pnl, position.open_volume = Fraction(0), 0
-            self._paid[position.party_id, market.id] = 0
+            self._paid[position.party_id, market.id] = Fraction(0)
             self.release_margin(market, position.party_id)
         market.open_interest = 0
 
     def ensure_margin(self, market: Market, order: Order, replaced: int = 0) -> bool:
         """Move to the margin account what a new order needs; False where its party has not got it.
 
-        ``replaced`` is the size of the resting order that this one, an amended copy, would replace. An order that cannot increase
-        exposure is always good.
+        ``replaced`` is the size of the resting order that this one, an amended copy, would replace. A new order that cannot increase
+        exposure is always good; an amended one, as in Vega, is looked at whatever it does.
         """
         margin, general = self._accounts(market, order.party_id)
         extra = order.remaining - replaced
         buys, sells = (extra, 0) if order.side == BUY else (0, extra)
         needed = ceil(INITIAL * self._maintenance(market, order.party_id, buys, sells))
-        if self._reduces(market, order, buys + sells):
+        if not replaced and self._reduces(market, order):
             return True
         if margin.balance + general.balance < needed:
             return False
@@ -90,7 +90,7 @@ class Positions:
         key = (party_id, market.id)
         if key not in self.positions:
             self.positions[key] = Position(market_id=market.id, party_id=party_id)
-            self._paid[key] = 0
+            self._paid[key] = Fraction(0)
         position = self.changed[key] = self.positions[key]
         position.updated_at = now
         return position
@@ -135,48 +135,38 @@ class Positions:
 
     def _maintenance(self, market: Market, party_id: str, more_buys: int = 0, more_sells: int = 0) -> Fraction:
         held = self.open_volume(market, party_id)
-        buys, sells = _resting(market, party_id)
+        buys, sells = (market.book.resting(party_id, side) for side in (BUY, SELL))
         long = LONG_RISK * max(0, held + buys + more_buys) + SLIPPAGE * max(0, held)
         short = SHORT_RISK * max(0, sells + more_sells - held) + SLIPPAGE * max(0, -held)
         return market.current_mark_price * market.scale * max(long, short)
 
-    def _reduces(self, market: Market, order: Order, extra: int) -> bool:
+    def _reduces(self, market: Market, order: Order) -> bool:
         """Say whether the position could not change sides even if all orders of the order's side were filled."""
         held = self.open_volume(market, order.party_id)
         against = -held if order.side == BUY else held
-        resting = 0 if order.type == MARKET else _resting(market, order.party_id)[0 if order.side == BUY else 1]
-        return against > 0 and resting + extra <= against
+        resting = 0 if order.type == MARKET else market.book.resting(order.party_id, order.side)
+        return against > 0 and resting + order.remaining <= against
 
     def _accounts(self, market: Market, party_id: str) -> tuple[Account, Account]:
         asset_id = market.settlement_asset.id
         return self._ledger.account(party_id, MARGIN, asset_id, market.id), self._ledger.account(party_id, GENERAL, asset_id)
 
 
-def _resting(market: Market, party_id: str) -> tuple[int, int]:
-    """What a party's resting orders would buy and sell."""
-    buys = sells = 0
-    for order in market.book.by_party.get(party_id, {}).values():
-        if order.side == BUY:
-            buys += order.remaining
-        else:
-            sells += order.remaining
-    return buys, sells
-
-
-def _take(position: Position, volume: int, price: int, scale: Fraction) -> None:
+def _take(position: Position, volume: int, trade: Trade, scale: Fraction) -> None:
     """Add a trade to a position; ``volume`` is below zero for a sale."""
     held = position.open_volume
     closed = 0
     if held * volume < 0:  # opposite signs
         closed = held if abs(volume) > abs(held) else -volume
-    position.realised_pnl += (price - position.average_entry_price) * closed * scale
+    position.realised_pnl += (trade.exact_price - position.exact_entry_price) * closed * scale
     kept, opened = held - closed, volume + closed
     position.open_volume = kept + opened
-    position.average_entry_price = _entry_price(position.average_entry_price, kept, price, opened)
-    position.unrealised_pnl = _profit(position, price, scale)
+    position.average_entry_price = _entry_price(position.average_entry_price, kept, Fraction(trade.price), opened)
+    position.exact_entry_price = _entry_price(position.exact_entry_price, kept, trade.exact_price, opened)
+    position.unrealised_pnl = _profit(position, trade.exact_price, scale)
 
 
-def _entry_price(entry: Fraction, kept: int, price: int, opened: int) -> Fraction:
+def _entry_price(entry: Fraction, kept: int, price: Fraction, opened: int) -> Fraction:
     if not kept + opened:
         return Fraction(0)
     if not opened:
@@ -184,5 +174,5 @@ def _entry_price(entry: Fraction, kept: int, price: int, opened: int) -> Fractio
     return Fraction(round((entry * kept + price * opened) / (kept + opened) * DECIMALS), DECIMALS)
 
 
-def _profit(position: Position, price: int, scale: Fraction) -> Fraction:
-    return (price - position.average_entry_price) * position.open_volume * scale
+def _profit(position: Position, price: Fraction, scale: Fraction) -> Fraction:
+    return (price - position.exact_entry_price) * position.open_volume * scale

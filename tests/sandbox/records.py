@@ -5,6 +5,7 @@ Everything else in the sandbox reads these; only `chain` and the modules behind 
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import floor
 from typing import Optional
 
 ACTIVE, PARKED = "STATUS_ACTIVE", "STATUS_PARKED"
@@ -43,6 +44,7 @@ class Order:
     expires_at: int = 0  # 0 unless GTT
     post_only: bool = False
     reduce_only: bool = False
+    number: int = 0  # its place among all orders there ever were
 
 
 @dataclass
@@ -52,7 +54,8 @@ class Position:
     market_id: str
     party_id: str
     open_volume: int = 0  # padded, below zero is short
-    average_entry_price: Fraction = Fraction(0)  # padded price
+    average_entry_price: Fraction = Fraction(0)  # padded price, of the prices that trades show
+    exact_entry_price: Fraction = Fraction(0)  # padded price, of those that were paid: profit and loss go by it
     realised_pnl: Fraction = Fraction(0)  # padded settlement asset
     unrealised_pnl: Fraction = Fraction(0)  # padded settlement asset
     updated_at: int = 0
@@ -74,11 +77,16 @@ class Trade:
     """One match; the aggressor is the side that came second."""
 
     market_id: str
-    price: int
+    exact_price: Fraction  # padded; what is paid. An auction may end between two padded prices
     size: int
     buyer: str
     seller: str
     aggressor: str  # a Side
+
+    @property
+    def price(self) -> int:
+        """The price that the API shows, padded."""
+        return floor(self.exact_price)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from .answers import ApiError, check_ids, compact, is_id, not_found, plain_error
 from .chain import Chain
-from .records import ACTIVE, PARKED, Block
+from .records import Block
 from .switches import Switches
 from .views import Node, account_node, market_data_node, order_node, position_node, stream_node
 
@@ -168,8 +168,7 @@ class Streams:
 
     def _present(self, stream: str) -> list[Entry]:
         if stream == "orders":
-            live = (order for order in reversed(self._chain.orders.values()) if order.status in (ACTIVE, PARKED))
-            return [_entry(order_node(order)) for order in live]
+            return [_entry(order_node(order)) for order in self._chain.newest_orders(live_only=True)]
         if stream == "positions":
             return [_entry(position_node(position)) for position in self._chain.positions.values()]
         return [_entry(account_node(account)) for account in self._chain.accounts.values()]

@@ -38,7 +38,6 @@ class Traders:
         self._chain = chain
         self._generator = random.Random(seed)
         self._walks = {market.id: _walk(market) for market in chain.markets.values()}
-        self.emptied: set[tuple[str, str]] = set()  # (market id, side) that the maker leaves empty, set by `control`
 
     def transactions(self) -> Transactions:
         """Return what the traders send for the next block."""
@@ -60,7 +59,7 @@ class Traders:
             for level in range(1, LEVELS + 1):
                 ticks += sign * draw(walk.step // 2 + 1, walk.step)
                 size = draw(contract // 2 + 1, 2 * contract) if level < LEVELS else DEEP * contract
-                if (market.id, side) not in self.emptied:
+                if (market.id, side) not in self._chain.emptied_sides:
                     submissions.append(_order(market, side, size, price=str(ticks * market.tick_size)))
         return {"batchMarketInstructions": {"cancellations": [{"marketId": market.id}], "submissions": submissions}}
 

@@ -4,6 +4,7 @@ A stream sends the same nodes in protobuf's short form: numbers for enums, and n
 """
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,19 @@ def order_node(order: Order) -> Node:
     }
 
 
+def rounded(number: Fraction) -> int:
+    """Return the nearest whole number, halves away from zero, as a Vega node shows fractions; Python's `round` takes the even one."""
+    return int(number + Fraction(1 if number > 0 else -1, 2))
+
+
 def position_node(position: Position) -> Node:
     return {
         "marketId": position.market_id,
         "partyId": position.party_id,
         "openVolume": str(position.open_volume),
-        "realisedPnl": str(round(position.realised_pnl)),
-        "unrealisedPnl": str(round(position.unrealised_pnl)),
-        "averageEntryPrice": str(round(position.average_entry_price)),
+        "realisedPnl": str(rounded(position.realised_pnl)),
+        "unrealisedPnl": str(rounded(position.unrealised_pnl)),
+        "averageEntryPrice": str(rounded(position.average_entry_price)),
         "updatedAt": str(position.updated_at),
         "lossSocialisationAmount": "0",
         "positionStatus": "POSITION_STATUS_UNSPECIFIED",
