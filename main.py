@@ -17,12 +17,13 @@ import rel
 import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
-from bot.guards import ENDED, TURNS_TO_TRY_AGAIN, check, reason_not_to_quote, reason_to_wait
+from bot.guards import ENDED, LONGEST_AGE, TURNS_TO_TRY_AGAIN, check, reason_not_to_quote, reason_to_wait
 from bot.lifecycle import Life, clear_market, install_signal_handlers, start
 from bot.models import Market
 from bot.parsing import ParseError
 from bot.settings import SettingsError, load_settings
 from bot.wallet import VegaWallet, WalletError
+from bot.words import Redacted
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,8 @@ def _run(
             )
             check(submissions, transaction)
             failures = 0
+            if submissions and age + time.monotonic() - began > LONGEST_AGE:
+                submissions, reason = [], f"data grew older than {LONGEST_AGE:.0f} s while quotes() worked"
         except Exception:  # quotes() is where newcomers write
             failures += 1
             if failures == MOST_FAILURES:
@@ -239,7 +242,7 @@ def _run_guarded(life: Life, **kwargs: Any) -> None:
     except client.VegaApiError as error:
         life.failed = True
         logger.error("Cannot quote: %s", error)
-    except Exception:
+    except BaseException:  # quotes() may even have called sys.exit
         life.failed = True
         logger.exception("The loop failed")
 
@@ -254,10 +257,9 @@ if __name__ == "__main__":
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit("Stopped while starting; nothing was sent")
-    logging.basicConfig(
-        level=settings.log_level,
-        format="%(asctime)s %(message)s",
-    )
+    logging.basicConfig(level=settings.log_level)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Redacted(settings.token))
     logging.raiseExceptions = False  # a full disk or a closed terminal must not cost a traceback a line
     if settings.log_level > logging.DEBUG:
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each try; the call says it once, at the end

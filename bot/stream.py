@@ -6,9 +6,9 @@ everything. All of this runs on rel's thread, but for the dials.
 
 import contextlib
 import logging
+import math
 import queue
 import socket
-import ssl
 import sys
 import threading
 import time
@@ -21,6 +21,7 @@ import rel.registrar
 import websocket
 
 from bot.deadline import shut_down
+from bot.inbox import Inbox
 from bot.words import close_words, failure_words, stream_name
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,7 @@ LONGEST_RECONNECT = 10  # seconds between two dials, where the node cannot be re
 LONGEST_RECONNECT_AFTER_ERROR = 60  # seconds, where it can, and refuses the subscription
 LONGEST_DIAL = 5.0  # seconds for connect and handshake together
 LONGEST_FRAME = 5.0  # seconds from a frame's first byte to its last
-LONGEST_WAIT = 0.05  # seconds that rel waits in its poll: how late a timer can be
-READ_SIZE = 65536  # bytes
+LONGEST_WAIT = 0.04  # seconds that rel waits in its poll: how late it sees that it was aborted, or given an earlier timer
 LARGEST_FRAME = 2**26  # bytes; the largest real ones have a few ten thousand
 MOST_REPORTS = 20  # different complaints about one stream's frames in …
 REPORT_AGAIN = 600.0  # seconds
@@ -53,13 +53,15 @@ class MainThread:
         rel.read(self._receiver, self._run)  # also makes rel choose epoll, poll, select or kqueue
         registrar = rel.rel.registrar
         registrar.loop = partial(self._loop, registrar)
-        rel.registrar.LISTEN_SELECT = rel.registrar.LISTEN_KQUEUE = LONGEST_WAIT
-        in_milliseconds = type(registrar) is rel.registrar.PollRegistrar  # the others take seconds
-        rel.registrar.LISTEN_POLL = LONGEST_WAIT * 1000 if in_milliseconds else LONGEST_WAIT
 
     def _loop(self, registrar: Any) -> bool:
+        due = min((timer.expiration for timer in tuple(registrar.timers)), default=math.inf)
+        wait = min(max(0.0, due - time.monotonic()), LONGEST_WAIT)
+        rel.registrar.LISTEN_SELECT = rel.registrar.LISTEN_KQUEUE = wait
+        in_milliseconds = type(registrar) is rel.registrar.PollRegistrar  # the others take seconds
+        rel.registrar.LISTEN_POLL = wait * 1000 if in_milliseconds else wait
         if not registrar.check_events():  # nothing to wait on
-            time.sleep(LONGEST_WAIT)
+            time.sleep(wait)
         return registrar.check_timers() or any(registrar.events.values())
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
@@ -72,7 +74,7 @@ class MainThread:
         self._sender.close()
 
     def _run(self) -> bool:
-        self._receiver.recv(READ_SIZE)
+        self._receiver.recv(4096)
         while not self._calls.empty():  # nobody else takes out
             self._calls.get()()
         return True  # rel: go on watching
@@ -94,7 +96,7 @@ class Stream:
     def __init__(self, main_thread: MainThread, reconnect: float):
         self._main_thread = main_thread
         self._reconnect = reconnect
-        self._inbox: Any = None  # an _Inbox; None while there is no connection
+        self._inbox: Any = None  # an Inbox; None while there is no connection
         self._event: Any = None  # rel's, for that connection
         self._lose: Callable[[], Any] = bool  # websocket-client's own reader; at the end of a stream it asks for a redial
         self._reason: object = None  # why the connection was lost, where websocket-client cannot know
@@ -116,7 +118,7 @@ class Stream:
     def abort(self) -> None:
         """Do nothing, as above."""
 
-    def buffwrite(self, sock: "_Inbox", data: bytes, send: object, on_error: object) -> None:
+    def buffwrite(self, sock: socket.socket, data: bytes, send: object, on_error: object) -> None:
         """Send a pong or a close frame, at once: rel's write buffer would keep watching a socket that is gone."""
         with contextlib.suppress(OSError):  # the next read finds out
             sock.send(data)
@@ -157,7 +159,7 @@ class Stream:
         self._closed = True
         if self.is_open():
             self._event.delete()
-            self._inbox.close()
+            self._inbox.raw.close()
             self._inbox = None
 
     def is_open(self) -> bool:
@@ -187,7 +189,8 @@ class Stream:
         if self._closed:
             sock.close()
             return
-        self._inbox = self.app.sock.sock = _Inbox(sock)
+        self._inbox = Inbox(sock)
+        self.app.sock.frame_buffer.recv_strict = self._inbox.take
         self._lose = callback
         self._heard_at = time.monotonic()
         self.has_spoken = False
@@ -197,7 +200,7 @@ class Stream:
         self._read_all()  # the TLS layer may hold frames already, of which rel's poll knows nothing
 
     def _read_all(self) -> bool:
-        """Deliver what has come, up to READ_SIZE, so that no stream starves the others; return whether to go on watching."""
+        """Deliver what has come, up to one receive, so that no stream starves the others; return whether to go on watching."""
         inbox = self._inbox
         inbox.may_receive = True
         while self._inbox is inbox:  # a callback may close it
@@ -225,7 +228,7 @@ class Stream:
         buffer = self.app.sock.frame_buffer
         if (buffer.length or 0) > LARGEST_FRAME:
             return self._lost(f"a frame of {buffer.length} bytes")
-        is_half = buffer.header is not None or buffer.recv_buffer
+        is_half = buffer.header is not None or self._inbox.has_rest()
         self._half_since = (self._half_since or time.monotonic()) if is_half else None
         return True
 
@@ -233,11 +236,12 @@ class Stream:
         self._reason = self._reason or reason
         self._event.delete()
         self._inbox.end()
-        self._inbox = None
+        raw, self._inbox = self._inbox.raw, None
         self._half_since = None
         if self.on_lost is not None:
             self.on_lost()
-        self._lose()  # finds the end of the stream, closes the socket, and calls `timeout`
+        self._lose()  # finds the end of the stream, and calls `timeout`
+        raw.close()
         return False  # rel: stop watching
 
     def _dial_later(self, reason: object, connect: Callable[[], Any]) -> None:
@@ -247,52 +251,10 @@ class Stream:
         longest = LONGEST_RECONNECT_AFTER_ERROR if self._refused else LONGEST_RECONNECT
         seconds = min(self._reconnect * 2 ** min(self._redials, 10), max(longest, self._reconnect))
         words = f"lost, {failure_words(reason)}"
-        if words not in self._losses:  # say it once, not at each try
-            self._losses.add(words)
+        kind = words.partition(": ")[0]  # what follows may differ from try to try
+        if kind not in self._losses:  # say it once, not at each try
+            self._losses.add(kind)
             self.on_error(self.app, f"{words}; dialling again in {seconds:g} s")
         self._redials += 1
         self._refused = False
         rel.timeout(seconds, self.dial, connect)
-
-
-class _Inbox:
-    """Stands where websocket-client keeps its socket: never blocks, and asks the kernel once for many frames.
-
-    The client reads a frame in two or three pieces, a system call each, and waits for pieces that have not come.
-    Here it gets them from memory; where they are not there yet, BlockingIOError takes it back out, and it resumes in the
-    middle of the frame at the next wake-up. One receive a wake-up, and no more than READ_SIZE, is what keeps it fair.
-    """
-
-    def __init__(self, sock: socket.socket):
-        sock.setblocking(False)
-        self.raw = sock
-        self._data = b""
-        self._position = 0
-        self._ended = False
-        self.may_receive = False  # set by whoever knows that the socket is readable
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.raw, name)
-
-    def gettimeout(self) -> float:
-        return 0.0  # websocket-client: do not wait for what is not there
-
-    def end(self) -> None:
-        """Let the next read find the end of the stream."""
-        self._ended = True
-
-    def recv(self, size: int) -> bytes:
-        if self._ended:
-            return b""
-        if self._position == len(self._data):
-            if not self.may_receive:
-                raise BlockingIOError
-            self.may_receive = False
-            try:
-                self._data = self.raw.recv(READ_SIZE)  # with TLS a whole record, so none is left in its buffer
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
-                raise BlockingIOError from error  # as itself, websocket-client takes it for a loss
-            self._position = 0
-        data = self._data[self._position : self._position + size]
-        self._position += len(data)
-        return data

@@ -78,20 +78,21 @@ def execute_get_request(path: str, key: str, node_url: str, within: Optional[flo
     """Ask once and return what the answer holds under `key`.
 
     Differs from the page, whose calls wait for ever and fail with `KeyError`: what may pass (429, 502, 503, 504, a lost
-    connection) is tried again, four times in all; with `within`, there is one try, of so many seconds at most.
+    connection) is tried again, three times in all; with `within`, there is one try, of so many seconds at most.
 
     Raises:
         VegaApiError: with the node's own words.
     """
-    session, timeouts = (_session(4), TIMEOUTS) if within is None else (_session(1), (within, within))
+    session, timeouts = (_session(3), TIMEOUTS) if within is None else (_session(1), (within, within))
     try:
         with deadline(LONGEST_CALL if within is None else within):
             response = session.get(f"{node_url}/{path}", timeout=timeouts)
     except OutOfTimeError as error:
         raise VegaApiError(path, f"no answer from {node_url}: {error}") from error
-    except requests.RequestException as error:
+    except (requests.RequestException, OSError) as error:  # the latter: REQUESTS_CA_BUNDLE names a file that is not there
         problem = VegaApiError(path, f"no answer from {node_url}: {root_cause(error)}")
-        problem.may_pass = not isinstance(error, requests.exceptions.SSLError)  # a wrong certificate, or none, stays so
+        may_pass = isinstance(error, requests.RequestException) and not isinstance(error, requests.exceptions.SSLError)
+        problem.may_pass = may_pass  # a wrong certificate, or none, stays so
         raise problem from error
     if response.status_code != requests.codes.ok:
         raise VegaApiError(path, _words(response), response.status_code)

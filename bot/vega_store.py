@@ -161,8 +161,8 @@ class VegaStore:
     def _update_market_data(self, market_dict: dict[str, Any]) -> None:
         markets, problem = parse_all(self._parse_market_data, nodes_of(market_dict, "marketData"))
         now = time.monotonic()
-        with self._markets_lock:
-            for market in markets:
+        for market in markets:
+            with self._markets_lock:  # two assignments: no reader can take the one for newer than it is, age comes last
                 self._markets[market.market_id] = market
                 self._updated_at[market.market_id] = now
         if problem:
@@ -226,7 +226,7 @@ class VegaStore:
     def _parse_market_data(self, node: dict[str, Any]) -> Market:
         market = self._known_market(node["market"])
         prices = parsers.parse_market_data(node, market.decimal_places, market.position_decimal_places)
-        return Market(**{**vars(market), **prices})  # dataclasses.replace does the same and takes twice as long
+        return parsers.with_prices(market, prices)
 
     def _parse_order(self, node: dict[str, Any]) -> Order:
         market = self._known_market(node["marketId"])

@@ -78,7 +78,7 @@ class VegaWebSocketClient:
         if self._main_thread is None or (on_main_thread and not rel.is_running()):
             self._end()
         else:  # Differs from the page: rel.abort() from elsewhere, or from within a callback, races with rel's loop.
-            self._main_thread.call(self._end)
+            self._main_thread.call(rel.timeout, 0, self._end)  # a timer: with select, rel trips over events deleted by a callback
 
     def _end(self) -> None:
         rel.abort()

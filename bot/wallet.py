@@ -11,7 +11,7 @@ import requests
 from urllib3.exceptions import NewConnectionError
 
 from bot.deadline import DeadlineAdapter, deadline
-from bot.words import root_cause, shortened
+from bot.words import root_cause, shortened, without
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
 _NOT_THERE = "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent"
@@ -97,7 +97,7 @@ class VegaWallet:
         raise self._error(f"HTTP {response.status_code}, {words}", may_be_carried_out=response.status_code >= 500)
 
     def _error(self, words: str, may_be_carried_out: bool = False) -> WalletError:
-        words = shortened(words.replace(self._token, "…"))  # an answer may echo what we sent
+        words = shortened(without(self._token, words))  # an answer may echo what we sent
         hint = next((hint for sign, hint in _HINTS.items() if sign in words), None)
         problem = WalletError(f"wallet: {words}" + (f" ({hint})" if hint else ""))
         problem.may_be_carried_out = may_be_carried_out
