@@ -4,6 +4,20 @@ Page: "Putting it together". `main` seeds the store and blocks in `rel.dispatch(
 To trade by a rule of your own, edit `quotes`; everything else may stay as it is.
 """
 
+# ruff: noqa: E402
+import os
+import signal
+
+
+def _stop_early(number: int, frame: object) -> None:
+    os.write(2, b"Stopped while starting; nothing was sent\n")
+    os._exit(0)
+
+
+if __name__ == "__main__":  # before the imports, which take a while: a shell may have started us with SIGINT ignored
+    signal.signal(signal.SIGINT, _stop_early)
+    signal.signal(signal.SIGTERM, _stop_early)
+
 import logging
 import math
 import sys
@@ -177,14 +191,13 @@ def main(
     token: str,
     wallet_url: str,
     max_abs_position: float = 1,
-    life: Optional[Life] = None,
 ) -> int:
     """Run the bot until it is told to stop, its market ends or something breaks.
 
     Returns:
         The process's exit status (the page has none): 0, or 1 where something broke or orders of ours are left.
     """
-    life = life or Life()
+    life = Life()
     install_signal_handlers(life)
     vega_store = store.VegaStore(websocket_url=node_ws_url, rest_api_url=node_rest_url)
     try:
@@ -248,15 +261,11 @@ def _run_guarded(life: Life, **kwargs: Any) -> None:
 
 
 if __name__ == "__main__":
-    beginning = Life()
-    install_signal_handlers(beginning)
     try:
         settings = load_settings()
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit("Stopped while starting; nothing was sent")
     logging.basicConfig(level=settings.log_level)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(Redacted(settings.token))
@@ -272,6 +281,5 @@ if __name__ == "__main__":
             party_id=settings.party_id,
             wallet_url=settings.wallet_url,
             max_abs_position=1,
-            life=beginning,
         )
     )
