@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 LONGEST_START = 30.0  # seconds to reach a node
 LONGEST_TURN = 5.5  # seconds, a wallet that hangs included
 LONGEST_CHECK = 5.0  # seconds to see at the end that no order is left
-LONGEST_END = 9.0  # seconds for all of the end
+LONGEST_END = 8.0  # seconds for all of the end
 MAY_BE_LEFT = "orders of ours may be left on the market, look and cancel them by hand"
 
 
@@ -39,7 +39,7 @@ class Life:
 
 
 def install_signal_handlers(life: Life) -> None:
-    """Take Ctrl+C and SIGTERM, also where a shell has started us with SIGINT ignored."""
+    """Take Ctrl+C and SIGTERM, also where a shell has started us with SIGINT ignored, and a terminal's end."""
 
     def handle(number: int, frame: Optional[FrameType]) -> None:
         if life.signalled:
@@ -53,6 +53,8 @@ def install_signal_handlers(life: Life) -> None:
 
     signal.signal(signal.SIGINT, handle)
     signal.signal(signal.SIGTERM, handle)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # a terminal that is closed; nohup has it ignored
+        signal.signal(signal.SIGHUP, handle)
 
 
 def start(vega_store: store.VegaStore, market_id: str, party_id: str) -> None:
@@ -110,13 +112,13 @@ def clear_market(
     for tries_left in (3, 2, 1):
         seconds = max(0.5, (deadline - time.monotonic()) / (tries_left + 1))  # the last share is for looking
         try:
-            wallet.submit_transaction(transaction, timeouts=(min(seconds, 2.0), min(seconds, 3.0)))
+            wallet.submit_transaction(transaction, timeouts=(seconds / 2, seconds / 2))
             left = _wait_until_gone(node_rest_url, market_id, party_id, min(LONGEST_CHECK, deadline - time.monotonic()))
             if not left:
                 break
         except WalletError as error:
             logger.error("The market-wide cancel failed: %s", error)
-            time.sleep(min(1.0, seconds / 2))
+            time.sleep(min(0.5, seconds / 2))
             # Even where none is there now: what the wallet was given before may still be carried out.
             left = _wait_until_gone(node_rest_url, market_id, party_id, seconds=0) or f"{MAY_BE_LEFT}: the cancel failed"
     return left, left or "no order of ours is left on the market"
@@ -126,7 +128,7 @@ def _wait_until_gone(node_rest_url: str, market_id: str, party_id: str, seconds:
     """Ask REST until no live order of ours is on the market; say what is left after that time."""
     deadline = time.monotonic() + seconds
     while True:
-        within = max(1.0, deadline - time.monotonic())
+        within = max(0.5, deadline - time.monotonic())
         try:
             orders = client.get_open_orders(party_id=party_id, node_url=node_rest_url, within=within)
             ids = [order["id"] for order in orders if order["marketId"] == market_id]

@@ -155,7 +155,8 @@ def _run_store(ws_url: str, rest_url: str, market_id: str, party_id: str, option
         for line in sys.stdin:
             getter, *args = json.loads(line)
             found = getattr(store, getter)(*args)
-            print("ANSWER", json.dumps(found, default=dataclasses.asdict), flush=True)
+            with logging.getLogger().handlers[0].lock or threading.Lock():  # so that no line of the log comes in between
+                os.write(1, f"ANSWER {json.dumps(found, default=dataclasses.asdict)}\n".encode())
         store.stop()
 
     threading.Thread(target=answer, daemon=True).start()

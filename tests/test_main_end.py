@@ -57,6 +57,13 @@ def test_ctrl_c_while_starting_ends_at_once_with_nothing_sent(sandbox: Sandbox, 
 ###########################################################
 
 
+def test_a_terminal_that_is_closed_leaves_no_order_behind(sandbox: Sandbox, future: str) -> None:
+    with BotProcess(sandbox, future) as bot:
+        bot.wait_for(r"[12] live orders .* quoted$")
+        assert bot.stop(signal.SIGHUP) == 0
+    assert live_on(sandbox, future) == []
+
+
 def test_orders_that_cannot_be_cancelled_are_named_with_status_1(sandbox: Sandbox, future: str) -> None:
     with BotProcess(sandbox, future) as bot:
         bot.wait_for(r"[12] live orders .* quoted$")

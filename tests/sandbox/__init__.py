@@ -24,6 +24,7 @@ from .chain import Chain
 from .control import Controls, add_routes
 from .data_node import DataNode
 from .markets import PRODUCTS, read_markets
+from .reference_feed import add_reference_feed
 from .switches import Switches
 from .traders import Traders
 from .wallet import Wallet, make_token
@@ -68,6 +69,7 @@ class Sandbox(Controls):
         self.token = make_token(seed)
         self.node = DataNode(self.chain, self.switches)
         add_routes(self, self.node.app)
+        add_reference_feed(self, self.node.app)
         self.fills: Counter[tuple[str, str]] = Counter()  # (party, market id) -> trades that the party was part of
         self.bought: Counter[tuple[str, str]] = Counter()  # (party, market id) -> padded size bought, less what was sold
         self._block_time = block_time

@@ -1,0 +1,97 @@
+"""Checks exercise 2: orders of every fate from a sandbox's REST and stream, then recorded ones, field by field."""
+
+from typing import Any
+
+from bot.models import Order
+from tests.exercises.checking import call, expect, say
+from tests.exercises.live import order, orders_over_rest, send, stream_of
+from tests.http_replay import recorded_nodes, streamed_nodes
+from tests.sandbox import Sandbox
+
+PRICE_DECIMALS, SIZE_DECIMALS = 5, 3  # of the sandbox's future and of the recorded markets
+FIELDS = ("order_id", "market_id", "party_id", "size", "remaining_size", "price", "order_type", "time_in_force", "status", "side", "reason")
+MISSING = "streams leave out what is zero, false or empty, and REST leaves out a reason where there is none: node.get(field, …)"
+ENUM_FIELDS = ("order_type", "time_in_force", "status", "side", "reason")
+UNKNOWN = "an enum's class raises ValueError for a number it does not know: catch that, or see enum_name in bot/enums.py"
+
+Nodes = dict[str, dict[str, Any]]  # by order id
+
+
+def check(exercise: Any) -> None:
+    from_rest, from_stream = sandbox_orders()
+    compare(exercise.read_order, from_rest, from_stream, "the sandbox's")
+    recorded = {node["id"]: node for node in recorded_nodes("bot-end-orders", "orders")}
+    compare(exercise.read_order, recorded, {node["id"]: node for node in streamed_nodes("all-bot-orders", "orders")}, "the recorded")
+    check_human_numbers(exercise.read_order, next(iter(from_rest.values())))
+    check_unknown_number(exercise.read_order, next(iter(from_stream.values())))
+
+
+def sandbox_orders() -> tuple[Nodes, Nodes]:
+    """Make orders that rest, are partly filled, filled, cancelled, stopped and rejected; return them from both sides."""
+    with Sandbox(block_time=0, traders=False, seed=2) as sandbox, stream_of(sandbox, "orders") as stream:
+        stream.next()  # the snapshot: there are none yet
+        market_id = sandbox.markets["future"]
+        send(sandbox, "a", orderSubmission=order(market_id, "SELL", 1500, 10_100_000))
+        sell = order(market_id, "SELL", 2000, 10_200_000)
+        cancelled = order(market_id, "SELL", 300, 10_300_000)
+        stopped = order(market_id, "BUY", 400, 10_100_000, postOnly=True)
+        too_large = order(market_id, "BUY", 10**15, 9_000_000)
+        batch = {"submissions": [order(market_id, "BUY", 700, 9_900_000), sell, cancelled, stopped, too_large]}
+        send(sandbox, "bot", batchMarketInstructions=batch)
+        sandbox.block()
+        first = stream.next()["updates"]["orders"]
+        dead = next(node["id"] for node in orders_over_rest(sandbox) if node["size"] == "300")
+        send(sandbox, "bot", orderCancellation={"marketId": market_id, "orderId": dead})
+        send(sandbox, "bot", orderSubmission=order(market_id, "BUY", 500))  # at any price: filled at once
+        send(sandbox, "b", orderSubmission=order(market_id, "BUY", 1800))  # takes the last of a's, and some of the bot's
+        sandbox.block()
+        second = stream.next()["updates"]["orders"]
+        rest = {node["id"]: node for node in orders_over_rest(sandbox, live=False)}
+    return rest, {node["id"]: node for node in [*first, *second]}
+
+
+def compare(read_order: Any, from_rest: Nodes, from_stream: Nodes, whose: str) -> None:
+    common = [order_id for order_id in from_rest if order_id in from_stream]
+    for order_id in common:
+        rest = call(read_order, from_rest[order_id], PRICE_DECIMALS, SIZE_DECIMALS, hint=MISSING)
+        streamed = call(read_order, from_stream[order_id], PRICE_DECIMALS, SIZE_DECIMALS, hint=MISSING)
+        for field in FIELDS:
+            _compare_field(field, getattr(rest, field), getattr(streamed, field), from_stream[order_id])
+    fates = ", ".join(sorted({from_rest[order_id]["status"].removeprefix("STATUS_").lower() for order_id in common}))
+    say(f"{len(common)} of {whose} orders are the same from both sides: {fates}")
+
+
+def _compare_field(field: str, rest: Any, streamed: Any, node: dict[str, Any]) -> None:
+    expect(
+        rest == streamed,
+        saw=f"{field} is {rest!r} from REST and {streamed!r} from the stream, for the order that the stream shows as\n{node}",
+        expected="the same from both",
+        hint=f"turn numbers into names, names stay: bot/enums.py knows them. {MISSING}",
+    )
+    expect(
+        field not in ENUM_FIELDS or isinstance(rest, str),
+        saw=f"{field} is {rest!r}",
+        expected="a name, as REST has it",
+        hint="the rest of the bot compares with names, such as 'STATUS_ACTIVE'",
+    )
+
+
+def check_human_numbers(read_order: Any, node: dict[str, Any]) -> None:
+    made: Order = read_order({**node, "price": "1234567", "size": "2500", "remaining": "1250"}, 5, 3)
+    expect(
+        (made.price, made.size, made.remaining_size) == (12.34567, 2.5, 1.25),
+        saw=f"price 1234567 (5 places), size 2500 and remaining 1250 (3 places) became {made.price}, {made.size}, {made.remaining_size}",
+        expected="12.34567, 2.5, 1.25",
+        hint="sizes and prices have different decimal places: is a pair of arguments swapped?",
+    )
+
+
+def check_unknown_number(read_order: Any, node: dict[str, Any]) -> None:
+    made: Order = call(read_order, {**node, "status": 99}, PRICE_DECIMALS, SIZE_DECIMALS, hint=UNKNOWN, errors=(KeyError, ValueError))
+    expect(
+        isinstance(made.status, str) and "99" in made.status,
+        saw=f"status 99, which no version of today knows, became {made.status!r}",
+        expected="text that shows the number, for example 'OrderStatus(99)'",
+        hint=UNKNOWN,
+    )
+    say(f"a status from the future is shown as {made.status!r}")

@@ -1,0 +1,105 @@
+"""Checks exercise 5: the learner's stopwatch, then polling and looking measured side by side on a node that is far away."""
+
+import time
+from typing import Any
+
+from bot.vega_store import VegaStore
+from tests.exercises.checking import expect, say
+from tests.exercises.live import PATIENCE, market_now, order, send, with_store
+from tests.sandbox import Sandbox
+
+DELAY = 0.1  # seconds that each REST call takes
+POLLS, LOOKS = 5, 1000
+LONGEST_LOOK = 0.01  # seconds; it takes some microseconds
+NAP = 0.02  # seconds
+GETTERS = "get_market_by_id has the prices, get_position_by_market_id the position, or None; get_orders gives those of all markets"
+
+
+def check(exercise: Any) -> None:
+    check_stopwatch(exercise.seconds_a_turn)
+    with Sandbox(block_time=0, traders=False, seed=5) as sandbox:
+        trade(sandbox)
+        market = market_now(sandbox)
+        party_id = sandbox.parties["bot"]
+
+        def poll() -> Any:
+            return exercise.poll(sandbox.node_url, market.market_id, party_id, market)
+
+        def measure(store: VegaStore) -> None:
+            def look() -> Any:
+                return exercise.look(store, market.market_id)
+
+            check_facts(look, poll)
+            send(sandbox, "a", orderSubmission=order(market.market_id, "SELL", 100, 10_001_000))
+            sandbox.block()
+            check_facts(look, poll)
+            sandbox.delay_rest(DELAY)
+            compare(exercise.seconds_a_turn(poll, POLLS), exercise.seconds_a_turn(look, LOOKS))
+            sandbox.delay_rest(0)
+
+        with_store(sandbox, measure)
+
+
+def trade(sandbox: Sandbox) -> None:
+    """Give the bot a position of half a contract and a live order, also one on another market, and the market two prices."""
+    future, perpetual = sandbox.markets["future"], sandbox.markets["perpetual"]
+    send(sandbox, "a", orderSubmission=order(future, "SELL", 500, 10_002_000))
+    send(sandbox, "a", orderSubmission=order(future, "SELL", 900, 10_003_000))
+    send(sandbox, "bot", orderSubmission=order(future, "BUY", 500))
+    send(sandbox, "bot", orderSubmission=order(future, "BUY", 700, 9_998_000))
+    send(sandbox, "bot", orderSubmission=order(perpetual, "BUY", 1, 180_000))
+    sandbox.block()
+
+
+def check_stopwatch(seconds_a_turn: Any) -> None:
+    calls = []
+
+    def nap() -> None:
+        calls.append(1)
+        time.sleep(NAP)
+
+    seconds = seconds_a_turn(nap, 5)
+    expect(
+        len(calls) == 5,
+        saw=f"seconds_a_turn(read, 5) called read {len(calls)} times",
+        expected="5 times",
+        hint="for _ in range(turns): read()",
+    )
+    expect(
+        isinstance(seconds, float) and NAP <= seconds < 4 * NAP,
+        saw=f"for a read that takes {NAP} s, seconds_a_turn returned {seconds!r}",
+        expected=f"{NAP} or a little more",
+        hint="time.perf_counter() before the loop and after it; the difference, divided by turns",
+    )
+
+
+def check_facts(look: Any, poll: Any) -> None:
+    """Compare both, once the streams have had the time to bring the newest block."""
+    expected, deadline = poll(), time.monotonic() + PATIENCE
+    while (looked := look()) != expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    expect(
+        looked == expected,
+        saw=f"look returned {looked}",
+        expected=f"{expected}, as poll returns",
+        hint=GETTERS,
+    )
+    say(f"both say {expected}")
+
+
+def compare(polling: float, looking: float) -> None:
+    say(f"asking over REST: {polling:.3f} s a turn, {1 / polling:.1f} turns a second (three calls, {DELAY} s each)")
+    say(f"looking in the store: {looking * 1e6:.1f} millionths of a second a turn")
+    expect(
+        polling >= 3 * DELAY,
+        saw=f"{polling:.3f} s for a turn of three REST calls that take {DELAY} s each",
+        expected=f"{3 * DELAY:.1f} s at least",
+        hint="did poll change, or does seconds_a_turn divide by the wrong number?",
+    )
+    expect(
+        looking < LONGEST_LOOK,
+        saw=f"looking took {looking:.3f} s a turn",
+        expected=f"less than {LONGEST_LOOK} s, with REST as slow as it may be",
+        hint="look must not call poll or client: all it needs is in the store",
+    )
+    say(f"looking is {polling / looking:,.0f} times as fast, and does not care how far away the node is")

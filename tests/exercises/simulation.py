@@ -1,0 +1,81 @@
+"""A rule on the sandbox's chain and traders, block after block as fast as they can be made: no clock, no network, the same each time.
+
+A block sees the rule's orders first, made from the prices of the block before, then the maker's, then the taker's, as in the sandbox.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import bot.models as models
+import bot.submission as sub
+import tests.sandbox
+from tests.sandbox.chain import Chain, Market
+from tests.sandbox.traders import Traders
+from tests.sandbox.views import market_data_node, market_node
+
+Rule = Callable[[models.Market, float, float], list[sub.OrderSubmission]]  # like main.quotes
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a rule made of a market."""
+
+    pnl: float  # settlement asset: money made, what is still held counted at the last price
+    largest_position: float  # contracts, long or short
+    fills: int
+
+
+class Simulation:
+    """One future, a maker, a taker, and the rule's party, `bot`."""
+
+    def __init__(self, seed: int) -> None:
+        self._chain = Chain(_one_future(), seed=seed)
+        self._traders = Traders(self._chain, seed)
+        self._market: Market = next(iter(self._chain.markets.values()))
+        self._party = self._chain.parties["bot"]
+        self._fills = 0
+        self._largest = Fraction(0)
+
+    def run(self, rule: Rule, blocks: int, max_abs_position: float) -> Result:
+        terms = models.parse_market(market_node(self._market, opened=0))
+        self._make_block()  # so that there are prices
+        for _ in range(blocks):
+            market = self._with_prices(terms)
+            both_sides = market.best_bid_price and market.best_offer_price
+            self._send(rule(market, float(self._position()), max_abs_position) if both_sides else [], market)
+            self._make_block()
+            self._largest = max(self._largest, abs(self._position()))
+        return Result(pnl=self._pnl(), largest_position=float(self._largest), fills=self._fills)
+
+    def _with_prices(self, terms: models.Market) -> models.Market:
+        node = market_data_node(self._chain, self._market)
+        return replace(terms, **models.parse_market_data(node, terms.decimal_places, terms.position_decimal_places))
+
+    def _send(self, submissions: list[sub.OrderSubmission], market: models.Market) -> None:
+        """Replace what rests, as the bot does each turn."""
+        batch = sub.BatchMarketInstruction(submissions, [sub.OrderCancellation(market_id=market.market_id)], amendments=[])
+        transaction = sub.instruction_to_json(batch, market.decimal_places, market.position_decimal_places, market.tick_size)
+        self._chain.submit(self._party, transaction)
+
+    def _make_block(self) -> None:
+        for party_id, transaction in self._traders.transactions():
+            self._chain.submit(party_id, transaction)
+        self._fills += sum(self._party in (trade.buyer, trade.seller) for trade in self._chain.block().trades)
+
+    def _position(self) -> Fraction:
+        position = self._chain.positions.get((self._party, self._market.id))
+        return Fraction(position.open_volume if position else 0, 10**self._market.size_decimals)
+
+    def _pnl(self) -> float:
+        position = self._chain.positions.get((self._party, self._market.id))
+        return float((position.realised_pnl + position.unrealised_pnl) / 10**self._market.settlement_asset.decimals) if position else 0.0
+
+
+def _one_future() -> dict[str, Any]:
+    """Return the sandbox's default markets without all but the first: thrice as fast."""
+    config = json.loads(Path(tests.sandbox.__file__).with_name("markets.json").read_text(encoding="utf-8"))
+    return {**config, "markets": config["markets"][:1]}

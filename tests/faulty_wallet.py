@@ -1,0 +1,165 @@
+"""A wallet that fails as a test wants, in front of the sandbox's, which carries out what is let through.
+
+with FaultyWallet(sandbox.wallet_url) as wallet, BotProcess(sandbox, market_id, WALLET_URL=wallet.url) as bot:
+    wallet.fault = "hangs"
+"""
+
+import asyncio
+import json
+import threading
+from types import TracebackType
+from typing import Any, Optional
+
+import aiohttp
+from aiohttp import web
+
+HTML = "<!doctype html><html><head><title>It works!</title></head><body>\n<h1>nginx</h1></body></html>"
+FAULTS = ("refused", "hangs", "401", "400", "500", "HTML", "late", "trickles", "cut", "drops", "echoes", "echoes a part")
+LATE = 10.0  # seconds until a late answer
+
+
+def shown(token: str, output: str) -> list[str]:
+    """Return the parts of a token, eight characters each, that an output shows."""
+    return [part for part in (token[start : start + 8] for start in range(len(token) - 7)) if part in output]
+
+
+class FaultyWallet:
+    """Listens on loopback, in a thread of its own.
+
+    Args:
+        behind: the address of a wallet that carries out what comes through; without one, all of it is taken and comes to nothing.
+    """
+
+    def __init__(self, behind: str = "") -> None:
+        self.calls: list[dict[str, Any]] = []  # the transactions asked for, oldest first
+        self.most_at_once = 0  # requests under way whose sender had not hung up
+        self._behind = behind
+        self._fault = ""
+        self._under_way = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    @property
+    def fault(self) -> str:
+        """One of FAULTS, or nothing for a healthy wallet."""
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: str) -> None:
+        assert fault in ("", *FAULTS)
+        self._call(self._change(fault))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def quotes(self) -> list[dict[str, Any]]:
+        """The batches asked for that had orders in them."""
+        return [batch for batch in self._batches if batch["submissions"]]
+
+    @property
+    def cancels(self) -> list[dict[str, Any]]:
+        """The batches asked for that only cancelled."""
+        return [batch for batch in self._batches if not batch["submissions"]]
+
+    @property
+    def _batches(self) -> list[dict[str, Any]]:
+        return [transaction["batchMarketInstructions"] for transaction in list(self.calls)]
+
+    async def _change(self, fault: str) -> None:
+        if fault == "refused":
+            await self._site.stop()
+            assert self._runner.server is not None
+            await self._runner.server.shutdown(0)
+        elif self._fault == "refused":
+            await self._listen()
+        self._fault = fault
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.calls.append(json.loads(body)["params"]["transaction"])
+        self._under_way += 1
+        try:
+            await asyncio.sleep(0.005)  # the loop hears first of those who have hung up
+            self.most_at_once = max(self.most_at_once, self._under_way)
+            return await self._answer(request, body)
+        finally:  # also where the sender hangs up, which cancels this
+            self._under_way -= 1
+
+    async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        fault = self._fault
+        if fault == "hangs":
+            await asyncio.Event().wait()
+        elif fault == "late":
+            await asyncio.sleep(LATE)
+        elif fault == "HTML":
+            return web.Response(text=HTML, content_type="text/html")
+        elif fault == "echoes":
+            sent = str(dict(request.headers))
+            return web.Response(status=401, text=f"not for you: {sent}", headers={"X-You-Sent": sent})
+        elif fault == "echoes a part":
+            return web.Response(status=401, text=f"{request.headers['Authorization'][:24]}… has expired")
+        elif fault == "drops":
+            assert request.transport is not None
+            request.transport.abort()
+        elif fault in ("trickles", "cut"):
+            return await self._send_slowly(request, pause=1.0 if fault == "trickles" else None)
+        elif fault:
+            error = {"code": -32603, "message": "Internal error", "data": f"this wallet answers {fault}"}
+            return web.json_response({"jsonrpc": "2.0", "id": "request", "error": error}, status=int(fault))
+        return await self._pass_on(request, body)
+
+    async def _send_slowly(self, request: web.Request, pause: Optional[float]) -> web.StreamResponse:
+        """Send a good answer, a byte at a time; without a pause, half of it and then the end of the connection."""
+        answer = json.dumps({"jsonrpc": "2.0", "id": "request", "result": {"transactionHash": "AB" * 32}}).encode()
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(answer))})
+        await response.prepare(request)
+        for place in range(len(answer) if pause else len(answer) // 2):
+            await response.write(answer[place : place + 1])
+            await asyncio.sleep(pause or 0)
+        if pause is None and request.transport is not None:
+            request.transport.close()
+        return response
+
+    async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
+        if not self._behind:
+            return web.json_response({"jsonrpc": "2.0", "id": "request", "result": {"transactionHash": "CD" * 32}})
+        headers = {name: request.headers[name] for name in ("Authorization", "Origin", "Content-Type")}
+        async with self._session.post(f"{self._behind}{request.path}", data=body, headers=headers) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
+
+    async def _listen(self) -> None:
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await self._site.start()
+
+    async def _start(self) -> None:
+        self._session = aiohttp.ClientSession()
+        app = web.Application()
+        app.router.add_post("/api/v2/requests", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        await self._runner.setup()
+        self._port = 0
+        await self._listen()
+        self._port = self._runner.addresses[0][1]
+
+    async def _stop(self) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)  # transports close a round later
+
+    def _call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    def __enter__(self) -> "FaultyWallet":
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self._call(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

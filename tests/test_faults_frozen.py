@@ -1,0 +1,78 @@
+"""A link that goes silent both ways and closes nothing: the whole bot on it, as a user sees it and as the node counts it."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.fault_proxy import STREAMS, FaultProxy
+from tests.processes import BotProcess
+from tests.sandbox import Sandbox
+from tests.test_faults_streams import threads_and_sockets, wait_for_no_more_than
+
+STALE = "no quote: data is older than 5 s$"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=0.25, seed=13) as running:
+        yield running
+
+
+def sent_by_the_bot(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Return a list that grows by each batch that the bot sends from now on."""
+    sent: list[dict[str, Any]] = []
+    submit = sandbox.chain.submit
+
+    def noting(party_id: str, transaction: dict[str, Any]) -> str:
+        if party_id == sandbox.chain.parties["bot"]:
+            sent.append(transaction["batchMarketInstructions"])
+        return submit(party_id, transaction)
+
+    sandbox.call(lambda box: setattr(box.chain, "submit", noting))
+    return sent
+
+
+def live_orders(sandbox: Sandbox) -> int:
+    def count(box: Sandbox) -> int:
+        return sum(order.party_id == box.parties["bot"] and order.status == "STATUS_ACTIVE" for order in box.chain.orders.values())
+
+    return int(sandbox.call(count))
+
+
+@pytest.mark.parametrize("passing", [0, 100], ids=["between two frames", "in the middle of a frame"])
+def test_a_frozen_peer_is_noticed_and_quotes_are_pulled_once_and_all_streams_are_dialled_again(sandbox: Sandbox, passing: int) -> None:
+    sent = sent_by_the_bot(sandbox)
+    with (
+        FaultProxy(sandbox.node_url) as proxy,
+        BotProcess(sandbox, sandbox.markets["future"], NODE_URL=proxy.rest_url, WS_URL=proxy.ws_url) as bot,
+    ):
+        bot.wait_for(r"[12] live orders .* quoted$", after=bot.wait_for(r"\| quoted$"))
+        before = threads_and_sockets(bot)
+        assert {stream: len(proxy.dials(stream)) for stream in STREAMS} == dict.fromkeys(STREAMS, 1)
+
+        frozen = time.monotonic()
+        proxy.turn("freeze", *STREAMS, "rest", after=passing)
+        line = bot.wait_for(STALE, seconds=2 * 5)
+        bot.wait_for("stream markets/data: lost, .*no market data for 5 s", seconds=2 * 5)
+        for stream in STREAMS:
+            bot.wait_for(f"stream {stream}: lost, ")
+            proxy.wait_for_dials(stream, 2, seconds=frozen + 2 * (5 + 1 + 5) - time.monotonic())
+        line = bot.wait_for(STALE, after=line)
+        assert sum(not batch.get("submissions") for batch in sent) == 1
+        assert live_orders(sandbox) == 0
+        ages = [float(age) for age in re.findall(r"data ([0-9.]+) s old \| quoted", bot.output)]
+        assert max(ages) <= 5
+
+        proxy.turn("pass", *STREAMS, "rest")
+        for stream in ("markets/data", "orders"):
+            bot.wait_for(f"stream {stream}: back$", seconds=2 * (10 + 1))
+        bot.wait_for(r"\| quoted$", after=line)
+        wait_for_no_more_than(bot, before)
+        for stream in STREAMS:
+            bot.wait_for(f"stream {stream}: back$")
+            assert len(proxy.dials(stream)) == 2
+        assert bot.stop() == 0
+    assert live_orders(sandbox) == 0
