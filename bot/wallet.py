@@ -76,7 +76,7 @@ class VegaWallet:
         except requests.ReadTimeout as error:
             words = f"no answer within {timeouts[1]:g} s; the transaction may still be carried out"
             raise self._error(words, may_be_carried_out=True) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, OSError) as error:  # the latter: REQUESTS_CA_BUNDLE names a file that is not there
             never_connected = isinstance(getattr(error.args[0], "reason", None) if error.args else None, NewConnectionError)
             raise self._error(root_cause(error), may_be_carried_out=not never_connected) from error
         return self._transaction_hash(response)
