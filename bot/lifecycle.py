@@ -109,10 +109,10 @@ def clear_market(
     cancel_all = sub.BatchMarketInstruction(submissions=[], cancellations=[sub.OrderCancellation(market_id=market_id)], amendments=[])
     transaction = sub.instruction_to_json(instruction=cancel_all, price_decimals=0, position_decimals=0)
     left = ""
-    for tries_left in (3, 2, 1):
-        seconds = max(0.5, (deadline - time.monotonic()) / (tries_left + 1))  # the last share is for looking
+    for _ in range(3):
+        seconds = max(0.5, (deadline - time.monotonic()) / 2)  # half of what is left each time: the first try has the best chance
         try:
-            wallet.submit_transaction(transaction, timeouts=(seconds / 2, seconds / 2))
+            wallet.submit_transaction(transaction, timeouts=(seconds / 4, seconds * 3 / 4))
             left = _wait_until_gone(node_rest_url, market_id, party_id, min(LONGEST_CHECK, deadline - time.monotonic()))
             if not left:
                 break
