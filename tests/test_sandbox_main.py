@@ -121,12 +121,13 @@ def test_json_is_one_line_when_everything_listens(start: Any) -> None:
 
 def test_settings_are_printed_as_lines_for_env(start: Any) -> None:
     running = start("--port", "0", "--wallet-port", "0", "--market", "spot")
-    lines = [running.line().rstrip() for _ in range(9)]
+    lines = [running.line().rstrip() for _ in range(10)]
     settings = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
 
     assert list(settings) == ["MARKET_ID", "PARTY_ID", "NODE_URL", "WS_URL", "WALLET_URL", "WALLET_TOKEN"]
     market = requests.get(f"{settings['NODE_URL']}/market/{settings['MARKET_ID']}", timeout=5).json()["market"]
     assert "spot" in market["tradableInstrument"]["instrument"]
+    assert "<title>" in requests.get(lines[0].split()[-1], timeout=5).text
     assert lines[-2].endswith("/control")
     assert "stops it" in lines[-1]
     assert running.end(signal.SIGTERM) == (0, "", "")

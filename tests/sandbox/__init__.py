@@ -1,7 +1,8 @@
 """A local Vega small enough to read: a chain, traders, a data node, a wallet, and controls to break it with.
 
-`chain` holds all state; `data_node` and `wallet` show it to clients, `traders` keep it moving, `control` drives it. All of them run
-on one asyncio loop in one thread, so none of them locks. `python -m tests.sandbox` runs it by hand; tests say
+`chain` holds all state; `data_node` and `wallet` show it to clients, `traders` keep it moving, `control` drives it, and `page` shows
+it all to people, with the past five minutes from `history`. `room` has the keys of a workshop's participants. All of them run on one
+asyncio loop in one thread, so none of them locks. `python -m tests.sandbox` runs it by hand; tests say
 
     with Sandbox(block_time=0) as sandbox:
         sandbox.block(3)
@@ -12,7 +13,6 @@ import inspect
 import threading
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -20,19 +20,27 @@ from typing import Any, Optional, Union
 
 from aiohttp import web
 
+from .calls import Calls
 from .chain import Chain
 from .control import Controls, add_routes
 from .data_node import DataNode
+from .followers import Followers
+from .history import History
+from .join import Join
 from .markets import PRODUCTS, read_markets
+from .page import Page
+from .picture import Picture
 from .reference_feed import add_reference_feed
+from .room import Participant, Room, guard_switches, is_loopback, participant_names
+from .server import Server, refuse_large_bodies
 from .switches import Switches
 from .traders import Traders
-from .wallet import Wallet, make_token
+from .wallet import Keyring, Wallet, make_token
 
 __all__ = ["HOST", "Sandbox"]
 
 HOST = "127.0.0.1"
-PATIENCE = 0.2  # seconds that a stop leaves to requests under way
+ANY_HOST = ("0.0.0.0", "::")  # these stand for every address of the machine, the loopback's included
 
 
 class Sandbox(Controls):
@@ -47,6 +55,9 @@ class Sandbox(Controls):
         markets: the assets and markets, as a dict or the path of a JSON file; None for the default ones.
         port: for the data node and the controls; 0 takes any free one.
         wallet_port: for the wallet.
+        host: the address to listen on; only those of the loopback keep everyone else out.
+        participants: how many people get a funded key of their own, and a token that works for that key only.
+        secret: what tokens of participants, their codes and the teacher's key are made from; None for a new one.
 
     Raises:
         ValueError: the markets are not such as the chain can build.
@@ -61,43 +72,95 @@ class Sandbox(Controls):
         markets: Union[str, Path, dict[str, Any], None] = None,
         port: int = 0,
         wallet_port: int = 0,
+        host: str = HOST,
+        participants: int = 0,
+        secret: Optional[bytes] = None,
     ) -> None:
         start_time = int(time.time()) * 10**9  # chain time begins at a whole second of the wall clock
-        self.chain = Chain(read_markets(markets), seed=seed, start_time=start_time)
+        names = participant_names(participants)
+        self.chain = Chain(read_markets(markets), seed=seed, start_time=start_time, participants=names)
         self.switches = Switches()
         self.traders = Traders(self.chain, seed) if traders else None
         self.token = make_token(seed)
         self.node = DataNode(self.chain, self.switches)
-        add_routes(self, self.node.app)
-        add_reference_feed(self, self.node.app)
-        self.fills: Counter[tuple[str, str]] = Counter()  # (party, market id) -> trades that the party was part of
-        self.bought: Counter[tuple[str, str]] = Counter()  # (party, market id) -> padded size bought, less what was sold
+        self.room = Room({name: self.chain.parties[name] for name in names}, secret)
+        self.chosen_market = next(iter(self.chain.markets))  # the one that participants' settings name
+        self.history = History(self.chain)
+        self.fills, self.bought = self.history.fills, self.history.bought
         self._block_time = block_time
-        self._node_server = _Server(self.node.app, port)
-        self._wallet_server = _Server(Wallet(self.chain, self.switches, self.token).app, wallet_port)
+        self.listens_on = host
+        wallet = Wallet(self.chain, self.switches, self._keyrings())
+        self._add_page(wallet.app)
+        self._node_server = Server(self.node.app, host, port)
+        self._wallet_server = Server(wallet.app, host, wallet_port)
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._loop_thread = 0
         self._clock: Optional[asyncio.Task[None]] = None
 
+    def _keyrings(self) -> list[Keyring]:
+        """Return what the wallet's tokens are good for. The seed's own token is no secret: beside participants, it works here only."""
+        house = {name: key for name, key in self.chain.parties.items() if name not in self.room.participants}
+        own = [Keyring(one.token, {one.name: one.key}, limited=True) for one in self.room.participants.values()]
+        return [Keyring(self.token, house, here_only=bool(own)), *own]
+
+    def _add_page(self, wallet_app: web.Application) -> None:
+        """Put the controls and the page beside the data node, and let the page see what node and wallet are asked."""
+        app, names = self.node.app, {key: name for name, key in self.chain.parties.items()}
+        calls, followers = Calls(names, [self.token, *self.room.secrets()]), Followers(self.node.streams, names)
+        app.middlewares.extend([calls.watch_node, guard_switches(self.room), refuse_large_bodies])
+        wallet_app.middlewares.insert(0, calls.watch_wallet)
+        add_routes(self, app)
+        add_reference_feed(self, app)
+        Page(Picture(self, self.history, calls, followers), followers).add_routes(app)
+        if self.room.participants:
+            Join(self.room, self.settings_of).add_routes(app)
+
+    @property
+    def host(self) -> str:
+        """The host by which programs on this machine reach the sandbox."""
+        if self.listens_on == "::":
+            return "::1"
+        return HOST if self.listens_on == "0.0.0.0" else self.listens_on
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody but programs on this machine can reach it."""
+        return is_loopback(self.listens_on)
+
+    def url(self, scheme: str = "http", path: str = "/", host: str = "") -> str:
+        """Return an address on the data node's port."""
+        return f"{scheme}://{_in_url(host or self.host)}:{self._node_server.port}{path}"
+
     @property
     def node_url(self) -> str:
-        return f"http://{HOST}:{self._node_server.port}/api/v2"
+        return self.url(path="/api/v2")
 
     @property
     def ws_url(self) -> str:
-        return f"ws://{HOST}:{self._node_server.port}/api/v2"
+        return self.url("ws", "/api/v2")
 
     @property
     def control_url(self) -> str:
-        return f"http://{HOST}:{self._node_server.port}/control"
+        return self.url(path="/control")
 
     @property
     def wallet_url(self) -> str:
-        return f"http://{HOST}:{self._wallet_server.port}"
+        return f"http://{_in_url(self.host)}:{self._wallet_server.port}"
+
+    def settings_of(self, participant: Participant, host: str) -> dict[str, str]:
+        """Return the `.env` of a participant who reaches this machine by such a host."""
+        return {
+            "MARKET_ID": self.chosen_market,
+            "PARTY_ID": participant.key,
+            "NODE_URL": self.url(path="/api/v2", host=host),
+            "WS_URL": self.url("ws", "/api/v2", host),
+            "WALLET_URL": f"http://{_in_url(host)}:{self._wallet_server.port}",
+            "WALLET_TOKEN": participant.token,
+        }
 
     @property
     def parties(self) -> dict[str, str]:
-        """Public keys by name: bot, a, b, c."""
+        """Public keys by name: bot, a, b, c, and the participants."""
         return dict(self.chain.parties)
 
     @property
@@ -132,10 +195,7 @@ class Sandbox(Controls):
         for party_id, transaction in self.traders.transactions() if self.traders else []:
             self.chain.submit(party_id, transaction)
         block = self.chain.block()
-        for trade in block.trades:
-            buyer, seller = (trade.buyer, trade.market_id), (trade.seller, trade.market_id)
-            self.fills.update((buyer, seller))
-            self.bought.update({buyer: trade.size, seller: -trade.size})
+        self.history.record(block)
         self.node.publish(block)
 
     async def _make_blocks(self) -> None:
@@ -203,30 +263,5 @@ def _report(clock: "asyncio.Task[None]") -> None:
         traceback.print_exception(clock.exception())
 
 
-class _Server:
-    """One application on one port of the local host."""
-
-    def __init__(self, app: web.Application, port: int) -> None:
-        self.port = port  # the real one as soon as it listens
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=PATIENCE)
-        self._site: Optional[web.TCPSite] = None
-
-    async def start(self) -> None:
-        await self._runner.setup()
-        await self.listen()
-
-    async def listen(self) -> None:
-        self._site = web.TCPSite(self._runner, HOST, self.port)
-        await self._site.start()
-        self.port = self._runner.addresses[0][1]
-
-    async def pause(self) -> None:
-        """Close the port and every connection; `listen` opens the port again."""
-        if self._site:
-            await self._site.stop()
-        await self._runner.app.shutdown()
-        if self._runner.server:
-            await self._runner.server.shutdown(PATIENCE)
-
-    async def stop(self) -> None:
-        await self._runner.cleanup()
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

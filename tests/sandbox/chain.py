@@ -26,6 +26,7 @@ START_TIME = 1_700_000_000_000_000_000  # ns
 SECOND = 1_000_000_000  # ns
 BALANCE = 10_000_000  # of every asset, for each party
 TRADERS_BALANCE = 1_000 * BALANCE
+HOUSE = ("bot", "a", "b", "c")  # the parties of every sandbox
 MAX_BATCH = 30  # instructions; spam.protection.max.batchSize
 
 __all__ = ["Chain", "Market"]
@@ -38,7 +39,7 @@ class Chain:
         ValueError: the markets file describes a market that cannot be; one line says why.
     """
 
-    def __init__(self, config: dict[str, Any], seed: int = 0, start_time: int = START_TIME) -> None:
+    def __init__(self, config: dict[str, Any], seed: int = 0, start_time: int = START_TIME, participants: Iterable[str] = ()) -> None:
         self.height = 0
         self.time = start_time  # ns
         self.reject_orders: Optional[str] = None  # an OrderError with which new orders are rejected while it is set
@@ -47,7 +48,7 @@ class Chain:
         by_symbol = {symbol: Asset(self._id(f"asset {symbol}"), symbol, decimals) for symbol, decimals in config["assets"].items()}
         self.assets: dict[str, Asset] = {asset.id: asset for asset in by_symbol.values()}
         self.markets: dict[str, Market] = self._build_markets(config["markets"], by_symbol)
-        self.parties: dict[str, str] = {name: self._id(f"party {name}") for name in ("bot", "a", "b", "c")}
+        self.parties: dict[str, str] = {name: self._id(f"party {name}") for name in (*HOUSE, *participants)}
         self.traders: dict[str, str] = {name: self._id(f"party {name}") for name in ("maker", "taker")}
         self._ledger = Ledger()
         self._fund(self.parties.values(), BALANCE)

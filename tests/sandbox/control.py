@@ -18,6 +18,7 @@ from .chain import Chain
 from .commands import ENUMS
 from .data_node import DataNode
 from .records import BUY, SELL
+from .room import KEY_PARAMETER
 from .switches import Switches
 
 MOST_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
@@ -205,11 +206,12 @@ def _parameters(method: Callable[..., Any]) -> list[inspect.Parameter]:
 def _arguments(method: Callable[..., Any], request: web.Request) -> dict[str, Any]:
     """Read a control's arguments from the query, converted to what its signature says."""
     parameters = {parameter.name: parameter for parameter in _parameters(method)}
-    unknown = request.query.keys() - parameters.keys()
+    query = {name: text for name, text in request.query.items() if name != KEY_PARAMETER}  # the key was for the guard
+    unknown = query.keys() - parameters.keys()
     _require(not unknown, f"unknown parameter {', '.join(sorted(unknown))}; it takes {', '.join(parameters) or 'none'}")
-    missing = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in request.query]
+    missing = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in query]
     _require(not missing, f"missing parameter {', '.join(missing)}")
-    return {name: _converted(name, text, parameters[name].annotation) for name, text in request.query.items()}
+    return {name: _converted(name, text, parameters[name].annotation) for name, text in query.items()}
 
 
 def _converted(name: str, text: str, annotation: Any) -> Any:

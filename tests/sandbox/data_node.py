@@ -16,6 +16,7 @@ from aiohttp import web
 from .answers import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error
 from .chain import Chain
 from .records import Block
+from .server import MOST_BODY
 from .streams import Streams
 from .switches import Switches
 from .views import account_node, asset_node, market_data_node, market_node, order_node, position_node
@@ -30,7 +31,7 @@ class DataNode:
         self._chain, self._switches = chain, switches
         self._opened = chain.time - chain.height * 10**9  # chain time goes on a second a block
         self.streams = Streams(chain, switches)
-        self.app = web.Application()
+        self.app = web.Application(client_max_size=MOST_BODY)
         calls = {
             "assets": self._assets,
             "markets": self._markets,

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Optional, Union
@@ -32,7 +33,7 @@ PARAMETERS = {  # stream -> what its filters are called: markets, parties
 }
 DROPS = ("reset", "cut", "1000", "1001", "1011")
 
-Entry = tuple[str, str, Node]  # market id, party id, and the stream node: made once a block, however many follow it
+Entry = tuple[str, str, str]  # market id, party id, and the stream node as JSON: made once a block, however many follow it
 
 
 class Subscription:
@@ -45,19 +46,23 @@ class Subscription:
         self.parties = request.query.getall(party_filter, [])
         self.remote = request.remote
         self.awaits_snapshot = stream != "markets/data"
+        self.opened_at = time.monotonic()
+        self.frames = 0  # sent
+        self.sent_at: Optional[float] = None  # the last of them, on the monotonic clock
         self._connection = connection
         self._closing = False
         self._transport = request.transport
         self._backlog: asyncio.Queue[Union[str, int]] = asyncio.Queue(MAX_BACKLOG)  # frames; a number is the close code
 
-    def chosen(self, entries: list[Entry]) -> list[Node]:
-        """Return the records that this client follows; market data only of markets that it names."""
+    @property
+    def waiting(self) -> int:
+        """Frames that the client has not taken yet."""
+        return self._backlog.qsize()
+
+    def follows(self, market_id: str, party_id: str) -> bool:
+        """Say whether this client wants such a record; market data only of markets that it names."""
         any_market = not self.markets and self.stream != "markets/data"
-        return [
-            node
-            for market_id, party_id, node in entries
-            if (any_market or market_id in self.markets) and (not self.parties or party_id in self.parties)
-        ]
+        return (any_market or market_id in self.markets) and (not self.parties or party_id in self.parties)
 
     def send(self, frame: Union[str, int]) -> None:
         """Queue a frame; a client too far behind is dropped instead, which nobody else notices."""
@@ -91,6 +96,8 @@ class Subscription:
         with contextlib.suppress(ConnectionError):
             while isinstance(frame := await self._backlog.get(), str):
                 await self._connection.send_str(frame)
+                self.frames += 1
+                self.sent_at = time.monotonic()
             self._closing = True
             await self._connection.close(code=frame)
 
@@ -102,6 +109,11 @@ class Streams:
         self._chain, self._switches = chain, switches
         self.accepted: Counter[str] = Counter()  # stream -> connections ever
         self._open: set[Subscription] = set()
+
+    @property
+    def open(self) -> frozenset[Subscription]:
+        """Everyone who is subscribed now."""
+        return frozenset(self._open)
 
     def open_connections(self) -> Counter[str]:
         return Counter(subscription.stream for subscription in self._open)
@@ -136,7 +148,9 @@ class Streams:
             if subscription.awaits_snapshot:
                 self._send_snapshot(subscription)
             elif subscription.stream not in self._switches.silent_streams:
-                for frame in _update_frames(subscription.stream, subscription.chosen(changed[subscription.stream])):
+                entries = changed[subscription.stream]
+                chosen = [node for market_id, party_id, node in entries if subscription.follows(market_id, party_id)]
+                for frame in _update_frames(subscription.stream, chosen):
                     subscription.send(frame)
 
     def drop(self, how: str, stream: Optional[str] = None) -> int:
@@ -163,15 +177,19 @@ class Streams:
         if not subscription.awaits_snapshot or subscription.stream in self._switches.silent_streams:
             return
         subscription.awaits_snapshot = False
-        for frame in _snapshot_frames(subscription, subscription.chosen(self._present(subscription.stream))):
+        for frame in _snapshot_frames(subscription, [node for _, _, node in self._present(subscription)]):
             subscription.send(frame)
 
-    def _present(self, stream: str) -> list[Entry]:
-        if stream == "orders":
-            return [_entry(order_node(order)) for order in self._chain.newest_orders(live_only=True)]
-        if stream == "positions":
-            return [_entry(position_node(position)) for position in self._chain.positions.values()]
-        return [_entry(account_node(account)) for account in self._chain.accounts.values()]
+    def _present(self, subscription: Subscription) -> Iterator[Entry]:
+        """What the client follows, as it stands. No node is made of anything else: thirty bots may dial again in the same moment."""
+        if subscription.stream == "orders":
+            live = self._chain.newest_orders(subscription.parties, live_only=True)
+            return (_entry(order_node(order)) for order in live if subscription.follows(order.market_id, order.party_id))
+        if subscription.stream == "positions":
+            positions = (p for p in self._chain.positions.values() if subscription.follows(p.market_id, p.party_id))
+            return (_entry(position_node(position)) for position in positions)
+        accounts = (a for a in self._chain.accounts.values() if subscription.follows(a.market_id, a.owner))
+        return (_entry(account_node(account)) for account in accounts)
 
     def _changed(self, block: Block) -> dict[str, list[Entry]]:
         return {
@@ -185,26 +203,28 @@ class Streams:
 def _entry(node: Node) -> Entry:
     market_id = node["market"] if "market" in node else node["marketId"]
     party_id = node.get("partyId") or node.get("owner") or ""
-    return market_id, party_id, stream_node(node)
+    return market_id, party_id, compact(stream_node(node))
 
 
-def _update_frames(stream: str, nodes: list[Node]) -> Iterator[str]:
+def _update_frames(stream: str, nodes: list[str]) -> Iterator[str]:
     for some in _lists(nodes):
-        yield compact({"result": {"marketData": some} if stream == "markets/data" else {"updates": {stream: some}}})
+        yield f'{{"result":{{"marketData":{some}}}}}' if stream == "markets/data" else f'{{"result":{{"updates":{{"{stream}":{some}}}}}}}'
 
 
-def _snapshot_frames(subscription: Subscription, nodes: list[Node]) -> Iterator[str]:
+def _snapshot_frames(subscription: Subscription, nodes: list[str]) -> Iterator[str]:
     stream = subscription.stream
     if not nodes and stream == "positions" and subscription.markets and subscription.parties:
         return  # asked for the one position of a party that has never been there, Vega says nothing rather than "none"
-    pages: list[Node] = [{stream: some} for some in _lists(nodes)] or [{}]
-    pages[-1]["lastPage"] = True
+    pages = [f'"{stream}":{some}' for some in _lists(nodes)] or [""]
+    last = '"lastPage":true'
+    pages[-1] = f"{pages[-1]},{last}" if pages[-1] else last
     for page in pages:
-        yield compact({"result": {"snapshot": page}})
+        yield f'{{"result":{{"snapshot":{{{page}}}}}}}'
 
 
-def _lists(nodes: list[Node]) -> Iterator[list[Node]]:
-    return (nodes[start : start + MAX_LIST] for start in range(0, len(nodes), MAX_LIST))
+def _lists(nodes: list[str]) -> Iterator[str]:
+    """Return JSON lists of at most MAX_LIST nodes."""
+    return (f"[{','.join(nodes[start : start + MAX_LIST])}]" for start in range(0, len(nodes), MAX_LIST))
 
 
 def _check(subscription: Subscription, chain: Chain) -> None:

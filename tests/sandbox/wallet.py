@@ -1,7 +1,7 @@
 """The wallet: JSON-RPC 2.0 over HTTP, as `vega wallet service run` speaks it, in front of the sandbox's chain.
 
-It keeps the keys of four parties, and one API token that is good for all of them. Signatures and proofs of work look like real ones
-and mean nothing.
+It keeps the keys of four parties, and one API token that is good for all of them; in a room, each participant has a key and a token
+of their own besides. Signatures and proofs of work look like real ones and mean nothing.
 """
 
 import asyncio
@@ -9,7 +9,9 @@ import base64
 import hashlib
 import json
 import string
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Optional
 
@@ -17,6 +19,8 @@ from aiohttp import web
 
 from . import commands
 from .chain import Chain
+from .room import is_loopback, same
+from .server import MOST_BODY
 from .switches import Switches
 
 SENDING_MODES = ("TYPE_ASYNC", "TYPE_SYNC", "TYPE_COMMIT")
@@ -31,6 +35,19 @@ MESSAGES = {
     1000: "Network error",
     2000: "Application error",
 }
+
+
+MOST_A_BLOCK = 50  # transactions that a participant may send from one block to the next: a bot that forgot to wait slows nobody else
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """A token, and the keys that it is good for."""
+
+    token: str
+    keys: Mapping[str, str]  # by name
+    here_only: bool = False  # whether it works from this machine only
+    limited: bool = False  # to MOST_A_BLOCK
 
 
 class RpcError(Exception):
@@ -52,10 +69,14 @@ def make_token(seed: int) -> str:
 
 
 class Wallet:
-    def __init__(self, chain: Chain, switches: Switches, token: str) -> None:
+    """The first keyring is that of the wallet's owner, the others are the participants'."""
+
+    def __init__(self, chain: Chain, switches: Switches, keyrings: list[Keyring]) -> None:
         self._chain = chain
         self._switches = switches
-        self._token = token
+        self._keyrings = keyrings
+        self._sent: Counter[str] = Counter()  # token -> transactions since the block of …
+        self._sent_since = 0  # … this height
         self._methods: dict[str, Callable[[web.Request, Any], Any]] = {
             "client.check_transaction": self._check_transaction,
             "client.connect_wallet": self._connect_wallet,
@@ -65,7 +86,7 @@ class Wallet:
             "client.send_transaction": self._send_transaction,
             "client.sign_transaction": self._sign_transaction,
         }
-        self.app = web.Application(middlewares=[self._obey_switches])
+        self.app = web.Application(middlewares=[self._obey_switches], client_max_size=MOST_BODY)
         self.app.router.add_post("/api/v2/requests", self._handle_request)
         self.app.router.add_get("/api/v2/methods", self._handle_methods)
         self.app.router.add_get("/api/v2/health", self._handle_health)
@@ -103,7 +124,7 @@ class Wallet:
             return web.Response(status=204)  # a notification: carried out, but not answered
         response = _rpc_response(status, call["id"], result, failure)
         if call.get("method") == "client.connect_wallet" and failure is None:
-            response.headers["Authorization"] = f"VWT {self._token}"
+            response.headers["Authorization"] = f"VWT {self._keyrings[0].token}"
         return response
 
     def _method(self, call: dict[str, Any]) -> Callable[[web.Request, Any], Any]:
@@ -118,6 +139,8 @@ class Wallet:
 
     def _connect_wallet(self, request: web.Request, _params: Any) -> None:
         _require_origin(request)
+        if not is_loopback(request.remote):  # a real wallet asks its owner, who sits here
+            raise RpcError(-32003, "the Authorization header is required")
 
     def _disconnect_wallet(self, request: web.Request, _params: Any) -> None:
         self._authorise(request)
@@ -126,13 +149,14 @@ class Wallet:
         return {"chainID": "sandbox"}
 
     def _list_keys(self, request: web.Request, _params: Any) -> dict[str, Any]:
-        self._authorise(request)
-        return {"keys": [{"name": name, "publicKey": key} for name, key in self._chain.parties.items()]}
+        keys = self._authorise(request).keys
+        return {"keys": [{"name": name, "publicKey": key} for name, key in keys.items()]}
 
     def _send_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
         received_at = _now()
-        self._authorise(request)
-        party_id, transaction = self._read_transaction(params, sending=True)
+        keyring = self._authorise(request)
+        party_id, transaction = self._read_transaction(params, keyring, sending=True)
+        self._count(keyring)
         transaction_hash = self._chain.submit(party_id, transaction)
         return {
             "receivedAt": received_at,
@@ -142,16 +166,15 @@ class Wallet:
         }
 
     def _sign_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
-        self._authorise(request)
-        return {"transaction": _signed(*self._read_transaction(params))}
+        keyring = self._authorise(request)
+        return {"transaction": _signed(*self._read_transaction(params, keyring))}
 
     def _check_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
-        self._authorise(request)
-        self._read_transaction(params)
+        self._read_transaction(params, self._authorise(request))
         # As recorded: a chain that makes its own blocks cannot tell beforehand.
         raise RpcError(1000, "the transaction failed: Internal: not implemented for nullblockchain")
 
-    def _authorise(self, request: web.Request) -> None:
+    def _authorise(self, request: web.Request) -> Keyring:
         _require_origin(request)
         header = request.headers.get("Authorization", "")
         if not header:
@@ -159,12 +182,22 @@ class Wallet:
         if not header.startswith("VWT "):
             raise RpcError(-32003, "the Authorization header only support the VWT scheme")
         token = header[4:].strip()
-        if len(token) != len(self._token):
+        if len(token) != len(self._keyrings[0].token):
             raise RpcError(-32003, "the token has not a valid format")
-        if token != self._token:
+        found = [keyring for keyring in self._keyrings if same(token, keyring.token)]
+        if not found or (found[0].here_only and not is_loopback(request.remote)):
             raise RpcError(-32003, "there is no connection associated to this authentication token")
+        return found[0]
 
-    def _read_transaction(self, params: Any, sending: bool = False) -> tuple[str, dict[str, Any]]:
+    def _count(self, keyring: Keyring) -> None:
+        if self._sent_since != self._chain.height:
+            self._sent_since = self._chain.height
+            self._sent.clear()
+        self._sent[keyring.token] += 1
+        if keyring.limited and self._sent[keyring.token] > MOST_A_BLOCK:
+            raise RpcError(1000, f"the transaction failed: more than {MOST_A_BLOCK} transactions since the last block")
+
+    def _read_transaction(self, params: Any, keyring: Keyring, sending: bool = False) -> tuple[str, dict[str, Any]]:
         """Return the party and its transaction; the order of the checks is the real wallet's."""
         _check_params(params, sending)
         try:
@@ -172,7 +205,7 @@ class Wallet:
         except commands.InvalidCommandError as error:
             raise RpcError(-32602, f"the transaction does not use a valid Vega command: {error}") from error
         party_id = params["publicKey"]
-        if party_id not in self._chain.parties.values():
+        if party_id not in keyring.keys.values():
             raise RpcError(2000, "this public key is not allowed to be used")
         if not decoded:
             raise RpcError(-32602, "submit_transaction_request.command (is required)")

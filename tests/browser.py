@@ -1,0 +1,48 @@
+"""A headless Chromium for the tests of the page; tests that need it are skipped, with the reason, where there is none."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server"),
+)
+
+
+def why_not() -> str:
+    """Say what is missing for a browser; empty where nothing is."""
+    missing = [program for program in ("chromium", "chromedriver") if not shutil.which(program)]
+    return f"needs {' and '.join(missing)} (Debian: apt install chromium chromium-driver)" if missing else ""
+
+
+@contextlib.contextmanager
+def chromium(width: int = 1280, height: int = 800) -> Iterator[Any]:
+    """Start a browser with a profile of its own."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        options = webdriver.ChromeOptions()
+        options.binary_location = shutil.which("chromium") or ""
+        for flag in (*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
+def resize(driver: Any, width: int, height: int) -> None:
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    )
+
+
+def prefer(driver: Any, scheme: str) -> None:
+    """Switch the browser to light or dark."""
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})

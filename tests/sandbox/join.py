@@ -1,0 +1,58 @@
+"""`/join`: a participant types the code from the teacher and gets the `.env` of the one own key, as a file, once.
+
+No page ever holds a token: the answer is a download, not to be kept by anything on the way.
+"""
+
+import re
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from .room import Participant, Room, env_lines, logger
+
+MOST_WRONG, PERIOD = 10, 60.0  # codes that one address may get wrong in so many seconds; a code is one of 10^12
+Settings = Callable[[Participant, str], dict[str, str]]  # of a participant, with the host by which this machine was reached
+
+
+class Join:
+    def __init__(self, room: Room, settings: Settings) -> None:
+        self._room, self._settings = room, settings
+        self._wrong: dict[str, list[float]] = {}  # address -> when it gave a wrong code
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_post("/join", self._give)
+
+    async def _give(self, request: web.Request) -> web.Response:
+        address = request.remote or ""
+        if self._has_guessed(address):
+            return web.Response(status=429, headers={"Retry-After": "60"}, text="Too many wrong codes: wait a minute.\n")
+        code = (await request.post()).get("code", "")
+        participant = self._room.find(code) if isinstance(code, str) else None
+        if participant is None:
+            self._wrong.setdefault(address, []).append(time.monotonic())
+            return web.Response(status=403, text="This is nobody's code: check it, and ask your teacher.\n")
+        if participant.given_to is not None:
+            logger.warning("sandbox: %s tried the code of %s, which was used by %s", address, participant.name, participant.given_to)
+            return web.Response(status=410, text="This code was used before. If that was not you, tell your teacher.\n")
+        participant.given_to = address
+        logger.warning("sandbox: the settings of %s went to %s", participant.name, address)
+        return web.Response(
+            text=env_lines(self._settings(participant, _host(request))),
+            headers={"Content-Disposition": 'attachment; filename="sandbox.env"', "Cache-Control": "no-store"},
+        )
+
+    def _has_guessed(self, address: str) -> bool:
+        now = time.monotonic()
+        if len(self._wrong) > 1000:  # addresses; those that have waited long enough are forgotten
+            self._wrong = {one: times for one, times in self._wrong.items() if times[-1] > now - PERIOD}
+        recent = [when for when in self._wrong.get(address, []) if when > now - PERIOD]
+        return len(recent) >= MOST_WRONG
+
+
+def _host(request: web.Request) -> str:
+    """Return the name by which the participant reached this machine, which is the one that the bot can use too."""
+    match = re.fullmatch(r"([A-Za-z0-9.-]{1,253}|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?", request.host)
+    if not match:
+        raise web.HTTPBadRequest(text="the Host header names no host\n")
+    return match[1]
