@@ -30,7 +30,7 @@ LONGEST_RECONNECT = 10  # seconds between two dials, where the node cannot be re
 LONGEST_RECONNECT_AFTER_ERROR = 60  # seconds, where it can, and refuses the subscription
 LONGEST_DIAL = 5.0  # seconds for connect and handshake together
 LONGEST_FRAME = 5.0  # seconds from a frame's first byte to its last
-LONGEST_WAIT = 0.04  # seconds that rel waits in its poll: how late it sees that it was aborted, or given an earlier timer
+LONGEST_WAIT = 0.25  # seconds that rel waits in its poll: how late it sees a timer that another thread has set
 LARGEST_FRAME = 2**26  # bytes; the largest real ones have a few ten thousand
 MOST_REPORTS = 20  # different complaints about one stream's frames in …
 REPORT_AGAIN = 600.0  # seconds
@@ -41,8 +41,8 @@ class MainThread:
 
     As it comes, each pass of rel's loop sleeps for 0.6 ms and then looks, without waiting, for what there is to read. That
     costs a twentieth of a core and holds each frame up. Here the sleep is left out and the poll waits instead, until there
-    is something to read or LONGEST_WAIT has passed: timers are looked at after each. A socket pair keeps it waiting while
-    no stream is open, and wakes it for calls from other threads, which must not touch rel themselves.
+    is something to read or a timer is due. A socket pair keeps it waiting while no stream is open, and wakes it for calls
+    from other threads, which must not touch rel themselves, and for `rel.abort()`, which a signal's handler may call.
     """
 
     def __init__(self) -> None:
@@ -53,6 +53,8 @@ class MainThread:
         rel.read(self._receiver, self._run)  # also makes rel choose epoll, poll, select or kqueue
         registrar = rel.rel.registrar
         registrar.loop = partial(self._loop, registrar)
+        self._registrar, self._abort = registrar, registrar.abort
+        registrar.abort = self._abort_soon
 
     def _loop(self, registrar: Any) -> bool:
         due = min((timer.expiration for timer in tuple(registrar.timers)), default=math.inf)
@@ -69,7 +71,17 @@ class MainThread:
         with contextlib.suppress(OSError):  # full of wake-ups already, or closed
             self._sender.send(b"!")
 
+    def _abort_soon(self) -> None:
+        """Abort at rel's next look at its timers, whoever asks: in the middle of a poll, rel trips over what is gone."""
+        if self._registrar.run_dispatch:
+            self.call(rel.timeout, 0, self._abort)
+        else:
+            self._abort()
+
     def close(self) -> None:
+        """End `rel.dispatch()` for good. Between two polls."""
+        self._registrar.abort = self._abort
+        rel.abort()
         self._receiver.close()
         self._sender.close()
 

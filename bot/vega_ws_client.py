@@ -81,11 +81,12 @@ class VegaWebSocketClient:
             self._main_thread.call(rel.timeout, 0, self._end)  # a timer: with select, rel trips over events deleted by a callback
 
     def _end(self) -> None:
-        rel.abort()
+        if self._main_thread is None:
+            rel.abort()
+        else:
+            self._main_thread.close()
         for stream in self._streams:
             stream.close()
-        if self._main_thread is not None:
-            self._main_thread.close()
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-data
     def subscribe_market_data(self, market_id: str, callback: Callable[[dict[str, Any]], Any]) -> None:

@@ -21,7 +21,7 @@ MEASURED = (
     "start to first quote, REST and wallet 0 ms late",
     "quotes on the newest frame, 10 ms old or less aside",
     "age on three streams while a fourth floods, 99th percentile",
-    "poll outage: Ctrl+C to the end of rel.dispatch()",
+    "outage: Ctrl+C to the end of rel.dispatch()",
 )
 
 

@@ -168,3 +168,32 @@ def test_stop_ends_the_dispatch_from_another_thread(store: StoreProcess) -> None
     store._child.stdin.close()  # the child's answering thread calls stop()
     store.wait_for("^ENDED$")
     assert store.finish() == 0
+
+
+@pytest.mark.parametrize("caller", ["thread", "handler"])
+@pytest.mark.parametrize("registrar", ["epoll", "poll", "select"])
+def test_rel_abort_ends_the_dispatch_whoever_calls_it(registrar: str, caller: str) -> None:
+    code = """
+import os, rel, signal, sys, threading
+from bot.vega_ws_client import VegaWebSocketClient
+url, market_id, registrar, caller = sys.argv[1:]
+rel.initialize([registrar], options=("strict",))
+rel.signal(signal.SIGUSR1, rel.abort)
+client = VegaWebSocketClient(url)
+delivered = threading.Event()
+client.subscribe_market_data(market_id, callback=lambda result: delivered.set())
+
+def end():
+    delivered.wait()
+    rel.abort() if caller == "thread" else os.kill(os.getpid(), signal.SIGUSR1)
+
+threading.Thread(target=end).start()
+rel.dispatch()
+print("ended", flush=True)
+"""
+    with Sandbox(block_time=0.01, seed=2, traders=False) as sandbox:
+        command = [sys.executable, "-c", code, sandbox.ws_url, sandbox.markets["future"], registrar, caller]
+        with Process(command, {}) as child:
+            child.wait_for("^ended$")
+            assert child.finish() == 0
+            assert child.lines == ["ended"]
