@@ -33,11 +33,11 @@ import bot.vega_api_client as client
 import bot.vega_store as store
 from bot.guards import ENDED, LONGEST_AGE, TURNS_TO_TRY_AGAIN, check, reason_not_to_quote, reason_to_wait
 from bot.lifecycle import Life, clear_market, install_signal_handlers, start
+from bot.log import exit_with_log, start_log
 from bot.models import Market
 from bot.parsing import ParseError
 from bot.settings import SettingsError, load_settings
 from bot.wallet import VegaWallet, WalletError
-from bot.words import Redacted
 
 logger = logging.getLogger(__name__)
 
@@ -266,14 +266,9 @@ if __name__ == "__main__":
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    logging.basicConfig(level=settings.log_level)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(Redacted(settings.token))
-    logging.raiseExceptions = False  # a full disk or a closed terminal must not cost a traceback a line
-    if settings.log_level > logging.DEBUG:
-        logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each try; the call says it once, at the end
-    sys.exit(
-        main(
+    log = start_log(settings.log_level, settings.token)
+    try:
+        status = main(
             node_rest_url=settings.node_rest_url,
             node_ws_url=settings.node_ws_url,
             market_id=settings.market_id,
@@ -282,4 +277,7 @@ if __name__ == "__main__":
             wallet_url=settings.wallet_url,
             max_abs_position=1,
         )
-    )
+    except Exception:
+        logger.exception("The bot failed")
+        status = 1
+    exit_with_log(log, status)

@@ -3,19 +3,32 @@
 Not on the page, which compares a stream's numbers with REST's names. Source: vega v0.77.6, `../shared/spec/enums.json`.
 """
 
+import logging
 from enum import IntEnum
 from typing import Union
+
+logger = logging.getLogger(__name__)
+
+MOST_REPORTS = 20  # different numbers that are logged, once each
+_reported: set[str] = set()
 
 
 def enum_name(kind: type[IntEnum], value: Union[int, str]) -> str:
     """Return the API's name for a number from a stream; a name, as REST sends it, is returned as it is.
 
     A number that a newer node sends and this version does not know comes out as text that shows it: `OrderStatus(42)`.
+    What has it is kept, and does the least harm: such an order is not live, such a market gets no quotes.
     """
     if isinstance(value, str):
         return value
     member = kind._value2member_map_.get(value)  # several times faster than kind(value), and does not raise
-    return f"{kind.__name__}({value})" if member is None else member._name_
+    if member is not None:
+        return member._name_
+    shown = f"{kind.__name__}({value})"
+    if shown not in _reported and len(_reported) < MOST_REPORTS:
+        _reported.add(shown)
+        logger.warning("the node sent %s, which this version does not know", shown)
+    return shown
 
 
 class Side(IntEnum):

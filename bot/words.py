@@ -1,7 +1,6 @@
 """What servers and libraries said, as one line for a log. Any thread. Not on the page, which loses most of it."""
 
 import json
-import logging
 import re
 from typing import Any
 
@@ -22,17 +21,6 @@ def without(secret: str, words: str) -> str:
     """Return words with every eight characters of the secret in a row made unreadable: a server may echo all or part of it."""
     parts = {secret[start : start + 8] for start in range(max(1, len(secret) - 7))}
     return re.sub("|".join(map(re.escape, parts)), "…", words) if secret else words
-
-
-class Redacted(logging.Formatter):
-    """The log's lines, which never show the token, whatever a library or a traceback has put into them."""
-
-    def __init__(self, token: str):
-        super().__init__("%(asctime)s %(message)s")
-        self._token = token
-
-    def format(self, record: logging.LogRecord) -> str:
-        return without(self._token, super().format(record))
 
 
 def root_cause(error: BaseException) -> str:

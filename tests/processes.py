@@ -159,8 +159,8 @@ def _run_store(ws_url: str, rest_url: str, market_id: str, party_id: str, option
                 os.write(1, f"ANSWER {json.dumps(found, default=dataclasses.asdict)}\n".encode())
         store.stop()
 
+    print("READY", flush=True)  # before the thread, whose lines would come in between
     threading.Thread(target=answer, daemon=True).start()
-    print("READY", flush=True)
     rel.dispatch()
     print("ENDED", flush=True)
 

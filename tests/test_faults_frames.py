@@ -125,10 +125,13 @@ def test_a_list_of_unknown_markets_is_looked_up_once_in_two_seconds(node: Script
 
 
 def test_an_order_of_a_status_that_only_a_newer_node_knows_is_not_live(node: ScriptedNode, store: StoreProcess) -> None:
-    node.send("orders", EMPTY, list_frame([order(1), order(2, status=42)]), list_frame([order(3, side=9)]))
+    line = len(store.lines)
+    node.send("orders", EMPTY, *[list_frame([order(1), order(2, status=42)])] * 2, list_frame([order(3, side=9)]))
     store.wait_until(lambda: f"{3:064x}" in live_orders(store))
     assert live_orders(store) == {f"{number:064x}" for number in (1, 3)}
     assert store.ask("get_order_by_id", f"{3:064x}")["side"] == "Side(9)"
+    said = [text for text in store.lines[line:] if not text.startswith("ANSWER ")]
+    assert said == [f"the node sent {words}, which this version does not know" for words in ("OrderStatus(42)", "Side(9)")]  # once
 
 
 def test_errors_at_each_try_are_said_once_and_tried_at_doubling_delays_while_the_others_go_on(own_node: ScriptedNode) -> None:

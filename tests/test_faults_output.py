@@ -1,5 +1,6 @@
 """What the bot stands on gives way: the disk is full, the terminal is gone, the clock is set. Trading goes on."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -103,6 +104,41 @@ def test_trading_and_the_end_go_on_where_the_reader_of_the_log_has_gone(sandbox:
     bot.stdout.close()
     assert trade_and_end(bot, sandbox, wallet) == 0
     assert orders(sandbox, "STATUS_ACTIVE") == 0
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """A pipe that nobody reads, and that has no room for a byte: so is a terminal held with Ctrl+S."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    os.set_blocking(writer, True)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+def test_trading_and_the_end_go_on_where_nobody_reads_the_log(sandbox: Sandbox, wallet: FaultyWallet, full_pipe: int) -> None:
+    bot = subprocess.Popen([sys.executable, "-m", "main"], env=environment(sandbox, wallet), cwd=ROOT, stderr=full_pipe)
+    assert trade_and_end(bot, sandbox, wallet) == 0
+    assert len(wallet.cancels) == 1
+    assert orders(sandbox, "STATUS_ACTIVE") == 0
+
+
+def test_a_second_signal_ends_at_once_where_nobody_reads_the_log(sandbox: Sandbox, wallet: FaultyWallet, full_pipe: int) -> None:
+    bot = subprocess.Popen([sys.executable, "-m", "main"], env=environment(sandbox, wallet), cwd=ROOT, stderr=full_pipe)
+    try:
+        wait_until(lambda: wallet.quotes)
+        wallet.fault = "hangs"
+        bot.send_signal(signal.SIGINT)
+        wait_until(lambda: wallet.cancels)  # it is ending, and its first cancel hangs
+        bot.send_signal(signal.SIGINT)
+        assert bot.wait(PATIENCE) == 1
+    finally:
+        bot.kill()
+        bot.wait()
 
 
 def test_a_disk_that_was_full_for_a_while_costs_those_lines_and_no_traceback(

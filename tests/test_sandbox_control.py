@@ -176,6 +176,17 @@ def test_orders_are_rejected_for_the_reason_given(sandbox: Sandbox) -> None:
     assert outcome() == ("STATUS_ACTIVE", None)
 
 
+def test_the_traders_orders_are_not_rejected_so_that_the_book_stays(sandbox: Sandbox) -> None:
+    sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")
+    prices = []
+    for _ in range(3):
+        sandbox.block()
+        data = market_data(sandbox)
+        prices.append((data["bestBidPrice"], data["bestOfferPrice"]))
+    assert "0" not in {price for both in prices for price in both}
+    assert len(set(prices)) == 3  # they quote anew each block
+
+
 def test_held_blocks_go_on_from_where_they_were() -> None:
     with Sandbox(block_time=0.01) as sandbox:
         sandbox.hold_blocks()

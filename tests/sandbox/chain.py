@@ -42,7 +42,7 @@ class Chain:
     def __init__(self, config: dict[str, Any], seed: int = 0, start_time: int = START_TIME, participants: Iterable[str] = ()) -> None:
         self.height = 0
         self.time = start_time  # ns
-        self.reject_orders: Optional[str] = None  # an OrderError with which new orders are rejected while it is set
+        self.reject_orders: Optional[str] = None  # an OrderError with which all but the traders' new orders are rejected while it is set
         self.emptied_sides: set[tuple[str, str]] = set()  # (market id, side) on which no order outlives the block it came in
         self._seed, self._counter = seed, itertools.count(1)
         by_symbol = {symbol: Asset(self._id(f"asset {symbol}"), symbol, decimals) for symbol, decimals in config["assets"].items()}
@@ -53,7 +53,7 @@ class Chain:
         self._ledger = Ledger()
         self._fund(self.parties.values(), BALANCE)
         self._fund(self.traders.values(), TRADERS_BALANCE)
-        self._execution = Execution(self.markets, self._ledger, self._next_id)
+        self._execution = Execution(self.markets, self._ledger, self._next_id, self.traders.values())
         self._queue: list[tuple[str, dict[str, Any]]] = []
         self._governance: list[Callable[[], None]] = []
 

@@ -101,7 +101,7 @@ class Controls:
 
     @control
     def reject_orders(self, reason: Optional[str] = None) -> None:
-        """Reject every new order for a reason (an OrderError); without one, accept them again."""
+        """Reject every new order but the traders' for a reason (an OrderError); without one, accept them again."""
         if reason is not None:
             _require_name(reason, ENUMS["OrderError"], "reason")
         self.chain.reject_orders = reason

@@ -8,7 +8,7 @@ nothing; transaction reordering, which lets the real network hold most orders ba
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
 from typing import Any, Optional
 
@@ -29,15 +29,16 @@ CANCELLED, EXPIRED, REJECTED = "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_REJ
 class Execution:
     """The markets at work. `changed` and `trades` are what happened since `begin_block`."""
 
-    def __init__(self, markets: dict[str, Market], ledger: Ledger, new_id: Callable[[str], str]) -> None:
+    def __init__(self, markets: dict[str, Market], ledger: Ledger, new_id: Callable[[str], str], traders: Collection[str]) -> None:
         self.markets = markets
         self.ledger = ledger
         self.positions = Positions(ledger)
         self.archive = Archive()
         self.changed: dict[str, Order] = {}
         self.trades: list[Trade] = []
-        self.reject_orders: Optional[str] = None  # an OrderError for every new order
+        self.reject_orders: Optional[str] = None  # an OrderError for every new order but the traders', or no book would be left
         self._new_id = new_id
+        self._traders = frozenset(traders)
         self._now = 0
         self._expiries: list[tuple[int, str]] = []  # heap of (time, order id); entries of dead or amended orders are skipped
 
@@ -78,7 +79,8 @@ class Execution:
             post_only=terms.get("postOnly", False),
             reduce_only=terms.get("reduceOnly", False),
         )
-        order.reason = self.reject_orders or refusal(market, order, self.ledger)
+        rejected = self.reject_orders if party_id not in self._traders else None
+        order.reason = rejected or refusal(market, order, self.ledger)
         if not order.reason and not fits(market, order, order.size):
             return
         self.archive.add(order)

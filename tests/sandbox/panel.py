@@ -133,7 +133,9 @@ def faults(sandbox: Controls) -> list[dict[str, Any]]:
         words = f"{chain.markets[market_id].name} has no {'bids' if side == BUY else 'offers'}"
         found.append(_fault("empty_side", words, "refill_side", market=market_id, side=side))
     if chain.reject_orders:
-        found.append(_fault("reject_orders", f"Every new order is rejected with {chain.reject_orders}", "reject_orders"))
+        found.append(
+            _fault("reject_orders", f"Every new order but those of the traders is rejected with {chain.reject_orders}", "reject_orders")
+        )
     for stream in sorted(switches.silent_streams):
         found.append(_fault("silence_streams", f"The stream {stream} is silent", "silence_streams", stream=stream, on="false"))
     if switches.hold_blocks:
