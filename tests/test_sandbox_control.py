@@ -1,6 +1,7 @@
 """The sandbox's controls, from Python and over HTTP."""
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Iterator
@@ -185,6 +186,15 @@ def test_the_traders_orders_are_not_rejected_so_that_the_book_stays(sandbox: San
         prices.append((data["bestBidPrice"], data["bestOfferPrice"]))
     assert "0" not in {price for both in prices for price in both}
     assert len(set(prices)) == 3  # they quote anew each block
+
+
+def test_a_request_whose_sender_has_hung_up_is_not_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox(block_time=0, seed=21) as sandbox:
+        sandbox.delay_rest(20)
+        with pytest.raises(requests.ReadTimeout):
+            requests.get(f"{sandbox.node_url}/assets", timeout=0.2)
+    gc.collect()
+    assert "Task was destroyed" not in caplog.text
 
 
 def test_held_blocks_go_on_from_where_they_were() -> None:

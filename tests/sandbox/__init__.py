@@ -253,6 +253,10 @@ class Sandbox(Controls):
         finally:
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
+            forgotten = asyncio.all_tasks(loop)  # by aiohttp: requests whose sender has hung up
+            for task in forgotten:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*forgotten, return_exceptions=True))
             loop.close()
             self._loop = None
 
