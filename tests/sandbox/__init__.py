@@ -256,7 +256,8 @@ class Sandbox(Controls):
             forgotten = asyncio.all_tasks(loop)  # by aiohttp: requests whose sender has hung up
             for task in forgotten:
                 task.cancel()
-            loop.run_until_complete(asyncio.gather(*forgotten, return_exceptions=True))
+            if forgotten:
+                loop.run_until_complete(asyncio.wait(forgotten))
             loop.close()
             self._loop = None
 
