@@ -40,7 +40,6 @@ class FaultProxy:
         self._clients: dict[asyncio.StreamWriter, str] = {}  # open connections -> name
         self._tasks: set[asyncio.Task[Any]] = set()
         self._listener: Optional[socket.socket] = None
-        self._accepting: Optional[asyncio.Task[None]] = None
         self._port = 0
         self._blackhole: list[socket.socket] = []
         self._loop = asyncio.new_event_loop()
@@ -128,14 +127,16 @@ class FaultProxy:
 
     # On the proxy's loop.
 
-    async def _accept(self, listener: socket.socket) -> None:
-        while True:
-            client, _ = await self._loop.sock_accept(listener)
-            task = asyncio.create_task(self._serve(*await asyncio.open_connection(sock=client)))
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):  # gone already
+            client, _ = listener.accept()
+            client.setblocking(False)
+            task = asyncio.create_task(self._serve(client))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
         node: Optional[asyncio.StreamWriter] = None
         try:
             head = await _head(reader)
@@ -201,17 +202,17 @@ class FaultProxy:
             self._listener = socket.create_server((HOST, self._port))
             self._listener.setblocking(False)
             self._port = self._listener.getsockname()[1]
-            self._accepting = asyncio.create_task(self._accept(self._listener))
+            self._loop.add_reader(self._listener, self._accept, self._listener)
 
     async def _close(self) -> None:
-        if self._listener is not None and self._accepting is not None:
-            self._accepting.cancel()
-            await asyncio.gather(self._accepting, return_exceptions=True)
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
 
     async def _stop(self) -> None:
         await self._close()
+        await asyncio.sleep(0)  # whoever was just accepted has begun: a task that never began would leave its socket open
         for client in list(self._clients):
             client.transport.abort()
         for task in list(self._tasks):

@@ -1,13 +1,17 @@
 """The sandbox as tests use it: its life, its block clock, its seed."""
 
+import contextlib
+import gc
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 
+from tests.fault_proxy import FaultProxy
 from tests.sandbox import Sandbox
 
 
@@ -23,26 +27,55 @@ def wait_until(fact: Any, seconds: float = 5.0) -> None:
 
 
 def test_nothing_is_left_of_a_stopped_sandbox(recwarn: pytest.WarningsRecorder) -> None:
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with Sandbox(block_time=0.01, seed=22) as sandbox:
         requests.get(f"{sandbox.node_url}/assets", timeout=5)
         ports = [port_of(sandbox.node_url), port_of(sandbox.wallet_url)]
 
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=1)
     assert not [str(warning.message) for warning in recwarn]
 
 
+LISTENERS = {"sandbox": lambda: Sandbox(block_time=0, seed=22), "proxy": lambda: FaultProxy("http://127.0.0.1:9/api/v2")}
+
+
+@pytest.mark.parametrize("listens", LISTENERS.values(), ids=LISTENERS)
+def test_whoever_connects_while_it_stops_is_not_left_open(listens: Callable[[], Any]) -> None:
+    for _ in range(10):
+        callers: list[socket.socket] = []
+        many = threading.Event()
+
+        def call(port: int, callers: list[socket.socket] = callers, many: threading.Event = many) -> None:
+            with contextlib.suppress(OSError):  # until nobody listens there any more
+                while True:
+                    callers.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                    if len(callers) > 20:
+                        many.set()
+
+        with listens() as listening:
+            urls = [listening.rest_url] if isinstance(listening, FaultProxy) else [listening.node_url, listening.wallet_url]
+            threads = [threading.Thread(target=call, args=(port_of(url),)) for url in urls]
+            for thread in threads:
+                thread.start()
+            assert many.wait(5)
+        for thread in threads:
+            thread.join()
+        for caller in callers:
+            caller.close()
+        gc.collect()  # warns of what was left open
+
+
 def test_a_sandbox_on_a_taken_port_raises_and_leaves_nothing() -> None:
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for port in ("port", "wallet_port"):
             with pytest.raises(OSError, match="in use"), Sandbox(**{port: taken.getsockname()[1]}):
                 pass
 
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
 
 
 def test_ids_keys_and_token_come_from_the_seed() -> None:

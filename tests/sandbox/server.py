@@ -32,17 +32,21 @@ class Server:
 
     async def pause(self) -> None:
         """Close the port and every connection; `listen` opens the port again."""
-        self._close_port()
+        await self._close_port()
         await self._runner.app.shutdown()
         if self._runner.server:
             await self._runner.server.shutdown(PATIENCE)
 
     async def stop(self) -> None:
-        self._close_port()
+        await self._close_port()
         await self._runner.cleanup()
 
-    def _close_port(self) -> None:
+    async def _close_port(self) -> None:
         if self._listener:
+            for listening in self._listener.sockets:
+                asyncio.get_running_loop().remove_reader(listening)
+            for _ in range(3):  # asyncio forgets whom it has accepted and not yet let in when the port closes
+                await asyncio.sleep(0)
             self._listener.close()
 
 
