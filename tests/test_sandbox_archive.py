@@ -42,6 +42,17 @@ def test_orders_come_newest_first_and_each_once(network: Network, parties: str, 
     assert [order.size for order in network.chain.newest_orders(keys, live_only=True)] == live
 
 
+def test_orders_of_one_block_come_by_id(network: Network) -> None:
+    """As recorded: `rest-mm-orders.json` and `rest-bot-end-orders.json`."""
+    submissions = [network.order("BUY", size, 15_000) for size in (21, 22, 23, 24)]
+    network.send("c", batchMarketInstructions={"submissions": submissions})
+    latest = network.place("c", "BUY", 25, 15_000)
+    for live_only in (False, True):
+        ids = [order.id for order in network.chain.newest_orders([network.chain.parties["c"]], live_only)]
+        assert (ids[0], ids[1:5]) == (latest.id, sorted(ids[1:5]))
+    assert [network.chain.orders[order_id].size for order_id in ids[1:5]] != [24, 23, 22, 21]  # not by chance the old order
+
+
 def test_an_amended_order_keeps_its_place_among_all(network: Network) -> None:
     oldest = next(network.chain.newest_orders([network.chain.parties["a"]], live_only=True))
     network.amend("a", oldest, price="999500")

@@ -70,7 +70,7 @@ def test_a_first_price_may_lie_between_two_ticks_but_orders_may_not() -> None:
     """A mark price comes from trades, or from elsewhere: `first_price` 100.0003 is three padded units above a tick of 5."""
     network = Network(CONFIG | {"markets": [CONFIG["markets"][0] | {"first_price": "100.0003"}]})
     assert (network.market.mark_price, network.market.last_traded_price) == (1_000_003, 1_000_003)
-    assert network.place("a", "BUY", 6, 1_000_003).reason == "ORDER_ERROR_PRICE_NOT_IN_TICK_SIZE"
+    assert network.place("a", "BUY", 6, 1_000_003).status == "STATUS_REJECTED"
     assert network.place("a", "BUY", 6, 1_000_005).status == "STATUS_ACTIVE"
 
 

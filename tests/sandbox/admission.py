@@ -3,10 +3,10 @@
 from typing import Optional
 
 from .amendments import FOK, GFA, GFN, IOC
-from .book import MARKET
+from .bounds import fits
 from .ledger import Ledger
 from .market import Market
-from .records import BUY, Order
+from .records import REJECTED, Order
 
 NOT_IN_AUCTION = {
     GFN: "ORDER_ERROR_CANNOT_SEND_GFN_ORDER_DURING_AN_AUCTION",
@@ -15,8 +15,28 @@ NOT_IN_AUCTION = {
 }
 
 
-def refusal(market: Market, order: Order, ledger: Ledger) -> Optional[str]:
-    """Return the error with which a new order is rejected at once, or None."""
+def reject(market: Market, order: Order) -> bool:
+    """Reject a new order whose market is closed to it, or whose terms do not fit, and say whether it was."""
+    order.reason = _reason(market, order)
+    # The network knows PRICE_NOT_IN_TICK_SIZE, and does not give it: `validateOrder` sets a reason in every case but this one.
+    off_tick = bool(order.price % market.tick_size)
+    if order.reason or off_tick:
+        order.status = REJECTED
+    return order.status == REJECTED
+
+
+def is_dropped(market: Market, order: Order, ledger: Ledger) -> bool:
+    """Say whether the network forgets a new order without a word: the wallet has taken it, and no event comes of it.
+
+    On spot that is what comes of an order beyond its party's balance: INSUFFICIENT_ASSET_BALANCE is for parties that have no account
+    of that asset at all, and all here have one. A market order to buy names no price, so the purse is looked at once it meets the book.
+    """
+    if market.is_spot:
+        return not ledger.can_pay(market, order, order.price, order.size)
+    return not fits(market, order, order.size)
+
+
+def _reason(market: Market, order: Order) -> Optional[str]:
     if not market.can_trade:
         return "ORDER_ERROR_MARKET_CLOSED"
     if market.in_auction and order.time_in_force in NOT_IN_AUCTION:
@@ -25,16 +45,4 @@ def refusal(market: Market, order: Order, ledger: Ledger) -> Optional[str]:
         return "ORDER_ERROR_CANNOT_SEND_GFA_ORDER_DURING_CONTINUOUS_TRADING"
     if order.expires_at and order.expires_at < order.created_at:
         return "ORDER_ERROR_INVALID_EXPIRATION_DATETIME"
-    if order.price % market.tick_size:
-        return "ORDER_ERROR_PRICE_NOT_IN_TICK_SIZE"
-    if market.is_spot and not _can_pay(market, order, ledger):
-        return "ORDER_ERROR_INSUFFICIENT_ASSET_BALANCE"
     return None
-
-
-def _can_pay(market: Market, order: Order, ledger: Ledger) -> bool:
-    """A seller needs the base, a buyer the price: of the whole order at its limit, or of what a market order would buy."""
-    if order.type == MARKET and order.side == BUY:
-        fills, _ = market.book.meet(order)
-        return ledger.can_pay(market, order, sum(resting.price * size for resting, size in fills), 1)
-    return ledger.can_pay(market, order, order.price, order.size)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from http.client import responses
 from typing import Any, Optional
 
-from multidict import MultiMapping
+from aiohttp import web
+from multidict import MultiDict, MultiMapping
 
 from .views import Node
 
@@ -38,6 +39,11 @@ class ApiError(Exception):
         """Return the same for a stream, which leaves out what is empty."""
         code, message = _CODES[self.status]
         return {"error": {"code": code, "message": message, "details": [{k: v for k, v in self._detail.items() if v}]}}
+
+
+def query_of(request: web.Request) -> Query:
+    """Return a request's parameters; a node also takes the names of Vega's protobuf files, `filter.party_ids` for `filter.partyIds`."""
+    return MultiDict((re.sub("_([a-z])", lambda letter: letter[1].upper(), name), text) for name, text in request.query.items())
 
 
 def is_id(text: str) -> bool:

@@ -59,7 +59,7 @@ class Chain:
 
     @property
     def orders(self) -> dict[str, Order]:
-        """By id, oldest first; dead ones too."""
+        """By id, in the order they came; dead ones too."""
         return self._execution.archive.by_id
 
     def newest_orders(self, parties: Sequence[str] = (), live_only: bool = False) -> Iterator[Order]:

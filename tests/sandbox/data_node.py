@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from aiohttp import web
 
-from .answers import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error
+from .answers import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error, query_of
 from .chain import Chain
 from .records import Block
 from .server import MOST_BODY
@@ -38,8 +38,8 @@ class DataNode:
             "accounts": self._accounts,
             "orders": self._orders,
             "positions": self._positions,
-            "market/{id}": self._market,
-            "market/data/{id}/latest": self._market_data,
+            "market/{market_id}": self._market,
+            "market/data/{market_id}/latest": self._market_data,
         }
         for path, answer in calls.items():
             self.app.router.add_get(f"/api/v2/{path}", self._rest(answer))
@@ -68,13 +68,13 @@ class DataNode:
     async def _hang_up(self, app: web.Application) -> None:
         self.drop("cut")
 
-    def _rest(self, answer: Callable[[web.Request], Answer]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _rest(self, answer: Callable[..., Answer]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             await asyncio.sleep(self._switches.rest_delay)
             if self._switches.rest_status:
                 return self._response(request, self._switches.rest_status, plain_error(self._switches.rest_status))
             try:
-                return self._response(request, 200, answer(request))
+                return self._response(request, 200, answer(query_of(request), **request.match_info))
             except ApiError as error:
                 return self._response(request, error.status, error.rest())
 
@@ -92,46 +92,44 @@ class DataNode:
         body, headers = compact(not_found()).encode(), {"Content-Type": "application/json"}
         return _zipped(request, web.Response(status=404, body=body, headers=headers))
 
-    def _assets(self, request: web.Request) -> Answer:
-        return {"assets": page(enumerate(self._chain.assets.values()), asset_node, request.query)}
+    def _assets(self, query: Query) -> Answer:
+        return {"assets": page(enumerate(self._chain.assets.values()), asset_node, query)}
 
-    def _markets(self, request: web.Request) -> Answer:
+    def _markets(self, query: Query) -> Answer:
         markets = enumerate(self._chain.markets.values())
-        return {"markets": page(markets, lambda market: market_node(market, self._opened), request.query)}
+        return {"markets": page(markets, lambda market: market_node(market, self._opened), query)}
 
-    def _accounts(self, request: web.Request) -> Answer:
-        wanted = _filter(request.query)
+    def _accounts(self, query: Query) -> Answer:
+        wanted = _filter(query)
         accounts = enumerate(self._chain.accounts.values())
-        return {"accounts": page((row for row in accounts if wanted(row[1].market_id, row[1].owner)), account_node, request.query)}
+        return {"accounts": page((row for row in accounts if wanted(row[1].market_id, row[1].owner)), account_node, query)}
 
-    def _orders(self, request: web.Request) -> Answer:
-        wanted = _filter(request.query)
-        live_only = request.query.get("filter.liveOnly", "").lower() in ("true", "t", "1")
-        orders = self._chain.newest_orders(request.query.getall("filter.partyIds", []), live_only)
+    def _orders(self, query: Query) -> Answer:
+        wanted = _filter(query)
+        live_only = query.get("filter.liveOnly", "").lower() in ("true", "t", "1")
+        orders = self._chain.newest_orders(query.getall("filter.partyIds", []), live_only)
         rows = ((order.number, order) for order in orders if wanted(order.market_id, order.party_id))
-        return {"orders": page(rows, order_node, request.query, newest_first=True)}
+        return {"orders": page(rows, order_node, query, newest_first=True)}
 
-    def _positions(self, request: web.Request) -> Answer:
-        wanted = _filter(request.query)
+    def _positions(self, query: Query) -> Answer:
+        wanted = _filter(query)
         positions = enumerate(self._chain.positions.values())
-        return {"positions": page((row for row in positions if wanted(row[1].market_id, row[1].party_id)), position_node, request.query)}
+        return {"positions": page((row for row in positions if wanted(row[1].market_id, row[1].party_id)), position_node, query)}
 
-    def _market(self, request: web.Request) -> Answer:
-        market = self._chain.markets.get(_market_id(request))
+    def _market(self, query: Query, market_id: str) -> Answer:
+        market = self._chain.markets.get(_checked(market_id))
         if market is None:
             raise ApiError(404, 30002, "failed to get market for ID", "no resource corresponding to this id")
         return {"market": market_node(market, self._opened)}
 
-    def _market_data(self, request: web.Request) -> Answer:
-        market_id = _market_id(request)
-        market = self._chain.markets.get(market_id)
+    def _market_data(self, query: Query, market_id: str) -> Answer:
+        market = self._chain.markets.get(_checked(market_id))
         if market is None:
             raise ApiError(500, 30004, "failed to get market data", f"no market data for market: {market_id}")
         return {"marketData": market_data_node(self._chain, market)}
 
 
-def _market_id(request: web.Request) -> str:
-    market_id = request.match_info["id"]
+def _checked(market_id: str) -> str:
     if not is_id(market_id):
         raise ApiError(400, 10000, "invalid market ID")
     return market_id

@@ -13,17 +13,17 @@ from fractions import Fraction
 from typing import Any, Optional
 
 from . import amendments
-from .admission import refusal
+from .admission import is_dropped, reject
 from .amendments import FOK, GFA, GFN, GTT, IOC
 from .archive import Archive
-from .bounds import fits, read_uint
+from .bounds import read_uint
 from .ledger import Ledger
 from .market import FINAL_STATES, MARK_INTERVAL, UNOPENED_STATES, Market
 from .positions import Positions
-from .records import ACTIVE, BUY, SELL, Order, Trade
+from .records import ACTIVE, BUY, REJECTED, SELL, Order, Trade
 
 FILLED, PARTIALLY_FILLED, STOPPED = "STATUS_FILLED", "STATUS_PARTIALLY_FILLED", "STATUS_STOPPED"
-CANCELLED, EXPIRED, REJECTED = "STATUS_CANCELLED", "STATUS_EXPIRED", "STATUS_REJECTED"
+CANCELLED, EXPIRED = "STATUS_CANCELLED", "STATUS_EXPIRED"
 
 
 class Execution:
@@ -79,15 +79,15 @@ class Execution:
             post_only=terms.get("postOnly", False),
             reduce_only=terms.get("reduceOnly", False),
         )
-        rejected = self.reject_orders if party_id not in self._traders else None
-        order.reason = rejected or refusal(market, order, self.ledger)
-        if not order.reason and not fits(market, order, order.size):
+        if self.reject_orders and party_id not in self._traders:
+            order.status, order.reason = REJECTED, self.reject_orders
+        elif not reject(market, order) and is_dropped(market, order, self.ledger):
             return
         self.archive.add(order)
         self.changed[order.id] = order
-        if order.reason:
-            order.status = REJECTED
-        elif market.is_spot:
+        if order.status == REJECTED:
+            return
+        if market.is_spot:
             self._enter(market, order)
         else:
             self._enter_with_margin(market, order)
@@ -149,6 +149,7 @@ class Execution:
 
     def end_block(self) -> None:
         """Mark to market where it is time to, and give margin back to those who need none any more."""
+        self.archive.end_block()
         for market in self.markets.values():
             if market.can_trade and not market.in_auction and market.mark_due <= self._now:
                 self._mark(market)
@@ -181,6 +182,9 @@ class Execution:
         fills, meets_itself = ([], False) if market.in_auction else market.book.meet(order)
         if order.post_only and fills:
             self._turn_down(order, STOPPED, "ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE")
+            return
+        if market.is_spot and not self.ledger.can_buy(market, order, fills):
+            self._turn_down(order, REJECTED, "ORDER_ERROR_INTERNAL_ERROR")  # the network has no OrderError for it
             return
         order.batch_id = market.auctions_left
         for resting, size in fills:

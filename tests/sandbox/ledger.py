@@ -7,6 +7,7 @@ what it gives to another, and what rounding leaves over stays in the network's s
 from fractions import Fraction
 from typing import Union
 
+from .book import Fills
 from .market import Market
 from .records import BUY, SELL, Account, Order, Trade
 
@@ -52,6 +53,11 @@ class Ledger:
         """Say whether a spot order's party could pay for that much more of it: buyers with quote, sellers with base."""
         general = self.account(order.party_id, GENERAL, _asset_id(market, order.side))
         return _amount(market, order.side, price, size) - self._held.get(order.id, 0) <= general.balance
+
+    def can_buy(self, market: Market, order: Order, fills: Fills) -> bool:
+        """Say whether a spot buyer could pay for what the order meets; only a market order has come this far without a price."""
+        cost = sum(resting.price * size for resting, size in fills)
+        return order.side == SELL or self.can_pay(market, order, cost, 1)
 
     def hold(self, market: Market, order: Order, size: int) -> None:
         """Let the holding account have what ``size`` of a resting spot order would cost, and no more."""

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import floor
 from typing import Optional
 
-ACTIVE, PARKED = "STATUS_ACTIVE", "STATUS_PARKED"
+ACTIVE, PARKED, REJECTED = "STATUS_ACTIVE", "STATUS_PARKED", "STATUS_REJECTED"
 BUY, SELL = "SIDE_BUY", "SIDE_SELL"
 
 

@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 from aiohttp import web
 
-from .answers import ApiError, check_ids, compact, is_id, not_found, plain_error
+from .answers import ApiError, check_ids, compact, is_id, not_found, plain_error, query_of
 from .chain import Chain
 from .records import Block
 from .switches import Switches
@@ -42,8 +42,9 @@ class Subscription:
     def __init__(self, stream: str, request: web.Request, connection: web.WebSocketResponse) -> None:
         market_filter, party_filter = PARAMETERS[stream]
         self.stream = stream
-        self.markets = request.query.getall(market_filter, [])
-        self.parties = request.query.getall(party_filter, [])
+        query = query_of(request)
+        self.markets = query.getall(market_filter, [])
+        self.parties = query.getall(party_filter, [])
         self.remote = request.remote
         self.awaits_snapshot = stream != "markets/data"
         self.opened_at = time.monotonic()
