@@ -34,7 +34,7 @@ class Process:
         self._changed = threading.Condition()
         self._child = subprocess.Popen(
             command,
-            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+            env={**os.environ, **environment, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
             cwd=options.pop("cwd", ROOT),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
