@@ -50,4 +50,9 @@ def exit_with_log(listener: logging.handlers.QueueListener, status: int) -> NoRe
     end.join(LAST_WAIT)
     if end.is_alive():
         os._exit(status)  # Python's own end would wait for the writer, for ever
+    try:
+        for output in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed from the start
+            output.flush()
+    except (OSError, ValueError):  # a full disk, or a terminal that is gone: Python's own end would make it status 120
+        os._exit(status)
     sys.exit(status)

@@ -1,11 +1,15 @@
 """Fixtures of more than one file: a sandbox that trades by itself, and a bot that quotes on it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from tests.processes import BotProcess
 from tests.sandbox import Sandbox
+
+# Set, it would hide from the tests what users see without it: what Python says at its end where it cannot flush.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 @pytest.fixture(scope="module")
