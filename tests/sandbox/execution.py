@@ -4,7 +4,7 @@ Statuses, reasons and versions are those of the real network. What an order goes
 it; its terms may not fit the market; its party may not be able to pay; and then it meets the book.
 
 Left out: price monitoring (the recorded markets' bounds are far away); pegged, iceberg and stop orders, which are taken in and do
-nothing; transaction reordering, which lets the real network hold most orders back for a block. On spot, `reduceOnly` means nothing.
+nothing; transaction reordering; the cut of prices to the asset's decimals, where it has fewer. On spot, `reduceOnly` means nothing.
 """
 
 import heapq
