@@ -127,14 +127,18 @@ class Snapshot(Generic[Record]):
         kept_until = self._kept_until  # read once: the main thread sets it meanwhile
         return 0.0 if kept_until is None else time.monotonic() - kept_until
 
-    def hooks(self) -> dict[str, Callable[[], None]]:
+    def hooks(self) -> dict[str, Callable[..., None]]:
         """Return what a stream calls when its connection opens, and when it is lost."""
         return {"on_open": self.expect, "on_lost": self.lose}
 
-    def lose(self) -> None:
-        """Note that the stream was lost."""
+    def seed(self) -> None:
+        """Note that the store has just been told over REST."""
+        self._kept_until = time.monotonic()
+
+    def lose(self, lag: float) -> None:
+        """Note that the stream was lost, and had not kept up for so many seconds before."""
         if self._kept_until is None:
-            self._kept_until = time.monotonic()
+            self._kept_until = time.monotonic() - lag
 
     def expect(self) -> None:
         """Forget the pages of a connection that was lost before its last one: a new one begins with a new snapshot."""

@@ -6,8 +6,6 @@ everything. All of this runs on rel's thread, but for the dials.
 
 import contextlib
 import logging
-import math
-import queue
 import socket
 import sys
 import threading
@@ -17,11 +15,12 @@ from functools import partial
 from typing import Any, Optional
 
 import rel
-import rel.registrar
 import websocket
 
 from bot.deadline import shut_down
 from bot.inbox import Inbox
+from bot.main_thread import MainThread
+from bot.pulse import Pulse
 from bot.words import close_words, failure_words, stream_name
 
 logger = logging.getLogger(__name__)
@@ -30,66 +29,9 @@ LONGEST_RECONNECT = 10  # seconds between two dials, where the node cannot be re
 LONGEST_RECONNECT_AFTER_ERROR = 60  # seconds, where it can, and refuses the subscription
 LONGEST_DIAL = 5.0  # seconds for connect and handshake together
 LONGEST_FRAME = 5.0  # seconds from a frame's first byte to its last
-LONGEST_WAIT = 0.25  # seconds that rel waits in its poll: how late it sees a timer that another thread has set
 LARGEST_FRAME = 2**26  # bytes; the largest real ones have a few ten thousand
 MOST_REPORTS = 20  # different complaints about one stream's frames in …
 REPORT_AGAIN = 600.0  # seconds
-
-
-class MainThread:
-    """rel, made to wait in the kernel; and the way for other threads to have a function called on its thread.
-
-    As it comes, each pass of rel's loop sleeps for 0.6 ms and then looks, without waiting, for what there is to read. That
-    costs a twentieth of a core and holds each frame up. Here the sleep is left out and the poll waits instead, until there
-    is something to read or a timer is due. A socket pair keeps it waiting while no stream is open, and wakes it for calls
-    from other threads, which must not touch rel themselves, and for `rel.abort()`, which a signal's handler may call.
-    """
-
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()
-        self._receiver, self._sender = socket.socketpair()
-        self._receiver.setblocking(False)
-        self._sender.setblocking(False)
-        rel.read(self._receiver, self._run)  # also makes rel choose epoll, poll, select or kqueue
-        registrar = rel.rel.registrar
-        registrar.loop = partial(self._loop, registrar)
-        self._registrar, self._abort = registrar, registrar.abort
-        registrar.abort = self._abort_soon
-
-    def _loop(self, registrar: Any) -> bool:
-        due = min((timer.expiration for timer in tuple(registrar.timers)), default=math.inf)
-        wait = min(max(0.0, due - time.monotonic()), LONGEST_WAIT)
-        rel.registrar.LISTEN_SELECT = rel.registrar.LISTEN_KQUEUE = wait
-        in_milliseconds = type(registrar) is rel.registrar.PollRegistrar  # the others take seconds
-        rel.registrar.LISTEN_POLL = wait * 1000 if in_milliseconds else wait
-        if not registrar.check_events():  # nothing to wait on
-            time.sleep(wait)
-        return registrar.check_timers() or any(registrar.events.values())
-
-    def call(self, function: Callable[..., Any], *args: Any) -> None:
-        self._calls.put(partial(function, *args))
-        with contextlib.suppress(OSError):  # full of wake-ups already, or closed
-            self._sender.send(b"!")
-
-    def _abort_soon(self) -> None:
-        """Abort at rel's next look at its timers, whoever asks: in the middle of a poll, rel trips over what is gone."""
-        if self._registrar.run_dispatch:
-            self.call(rel.timeout, 0, self._abort)
-        else:
-            self._abort()
-
-    def close(self) -> None:
-        """End `rel.dispatch()` for good. Between two polls."""
-        self._registrar.abort = self._abort
-        rel.abort()
-        self._receiver.close()
-        self._sender.close()
-
-    def _run(self) -> bool:
-        self._receiver.recv(4096)
-        while not self._calls.empty():  # nobody else takes out
-            self._calls.get()()
-        return True  # rel: go on watching
 
 
 class Stream:
@@ -102,7 +44,7 @@ class Stream:
     app: Any  # a WebSocketApp; any, since some of what is used here is missing from its types
     on_error: Callable[[Any, str], None]
     on_open: Optional[Callable[[], Any]] = None
-    on_lost: Optional[Callable[[], Any]] = None
+    on_lost: Optional[Callable[[float], Any]] = None  # with the seconds for which what came before may have been outdated
     each_block = False  # the node sends something each block
 
     def __init__(self, main_thread: MainThread, reconnect: float):
@@ -112,10 +54,12 @@ class Stream:
         self._event: Any = None  # rel's, for that connection
         self._lose: Callable[[], Any] = bool  # websocket-client's own reader; at the end of a stream it asks for a redial
         self._reason: object = None  # why the connection was lost, where websocket-client cannot know
-        self._heard_at = 0.0  # time.monotonic() of the newest frame, or of the connection
+        self.pulse = Pulse()
+        self._heard_at = 0.0  # time.monotonic() of the newest good frame, or of the connection
         self._half_since: Optional[float] = None  # time.monotonic() when a frame was first found incomplete
         self.has_spoken = False  # since it was dialled
         self._dialling: Optional[Callable[[], Any]] = None  # the dial under way
+        self._dialled_at = 0.0  # time.monotonic()
         self._redials = 0  # since the last good frame
         self._losses: set[str] = set()  # words reported, since the last good frame
         self._refused = False  # the newest frame was an error, or nothing we know
@@ -148,14 +92,16 @@ class Stream:
 
     def dial(self, connect: Callable[[], Any]) -> None:
         """Connect on a thread of its own: name look-up, TLS and handshake may hang, and hold up nothing there."""
-        self._dialling = connect
+        if self._closed:
+            return
+        self._dialling, self._dialled_at = connect, time.monotonic()
         self._reason = None
         websocket.setdefaulttimeout(LONGEST_DIAL)  # bounds each step; `_check_dial` bounds them together
         threading.Thread(target=connect, name=f"dial {stream_name(self.app.url)}", daemon=True).start()
         rel.timeout(LONGEST_DIAL, self._check_dial, connect)
 
     def _check_dial(self, connect: Callable[[], Any]) -> bool:
-        pending = self._dialling is connect
+        pending = self._dialling is connect and not self._closed
         if pending:
             self.drop(f"no handshake within {LONGEST_DIAL:.0f} s")
         return pending  # rel: call me again, in case there was no socket yet to shut down
@@ -168,9 +114,9 @@ class Stream:
             shut_down(sock)
 
     def close(self) -> None:
+        """Close the connection, or what the dial under way brings. rel watches nothing any more."""
         self._closed = True
         if self.is_open():
-            self._event.delete()
             self._inbox.raw.close()
             self._inbox = None
 
@@ -181,10 +127,17 @@ class Stream:
         """Return for how many seconds an open connection has sent no frame."""
         return time.monotonic() - self._heard_at if self.is_open() else 0.0
 
-    def drop_if_stuck(self) -> None:
-        """Drop the connection where a frame trickles in, or has stopped in its middle."""
+    def drop_if_stuck(self, longest_lag: float) -> None:
+        """Drop the connection where a frame trickles in, or has stopped in its middle, or where the link holds up the pongs."""
         if self._half_since is not None and time.monotonic() - self._half_since > LONGEST_FRAME:
             self.drop(f"half a frame for {LONGEST_FRAME:.0f} s")
+        elif self.is_open() and self.pulse.lag() > longest_lag:
+            self.drop(f"the node is silent: no answer to a ping for {longest_lag:.0f} s")
+
+    def ping(self) -> None:
+        if self.is_open() and (words := self.pulse.next_ping()):
+            with contextlib.suppress(OSError, websocket.WebSocketException):  # the next read finds out
+                self.app.sock.ping(words)
 
     def report(self, complaint: str, refused: bool = False) -> None:
         """Log what is wrong with a frame, once for the same words; `refused` where the frame brought nothing at all."""
@@ -205,6 +158,7 @@ class Stream:
         self.app.sock.frame_buffer.recv_strict = self._inbox.take
         self._lose = callback
         self._heard_at = time.monotonic()
+        self.pulse.start()
         self.has_spoken = False
         if self.on_open is not None:
             self.on_open()
@@ -212,29 +166,37 @@ class Stream:
         self._read_all()  # the TLS layer may hold frames already, of which rel's poll knows nothing
 
     def _read_all(self) -> bool:
-        """Deliver what has come, up to one receive, so that no stream starves the others; return whether to go on watching."""
+        """Deliver what has come, up to READ_SIZE, so that no stream starves the others; return whether to go on watching."""
         inbox = self._inbox
-        inbox.may_receive = True
-        while self._inbox is inbox:  # a callback may close it
+        inbox.allow()
+        while self._inbox is inbox and not self._main_thread.is_ending:  # a callback may have ended either
             try:
-                opcode, frame = self.app.sock.recv_data_frame()  # answers pings
+                opcode, frame = self.app.sock.recv_data_frame(control_frame=True)  # answers pings
                 if opcode == websocket.ABNF.OPCODE_CLOSE:
                     return self._lost(close_words(frame.data))
+                if opcode == websocket.ABNF.OPCODE_PONG:
+                    self.pulse.answer(frame.data)
+                if opcode in (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG):
+                    continue
                 message = frame.data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else frame.data
             except BlockingIOError:  # all read; half a frame stays in websocket-client's buffer until the rest comes
                 return self._wait_for_the_rest()
             except Exception as error:  # reset, bad UTF-8, unknown opcode, …: as it comes, out of rel.dispatch() they go
                 return self._lost(error)
-            self._heard_at = time.monotonic()
             self._half_since = None
-            self.has_spoken = True
             self._refused = False
             self.app.on_message(self.app, message)
-            if self._redials and not self._refused:
-                logger.info("stream %s: back", stream_name(self.app.url))
-                self._redials = 0
-                self._losses.clear()
-        return False
+            if not self._refused:
+                self._is_well()
+        return self._inbox is inbox
+
+    def _is_well(self) -> None:
+        self._heard_at = time.monotonic()
+        self.has_spoken = True
+        if self._redials:
+            logger.info("stream %s: back", stream_name(self.app.url))
+            self._redials = 0
+            self._losses.clear()
 
     def _wait_for_the_rest(self) -> bool:
         buffer = self.app.sock.frame_buffer
@@ -248,20 +210,21 @@ class Stream:
         self._reason = self._reason or reason
         self._event.delete()
         self._inbox.end()
+        self.app.sock.frame_buffer.clear()
         raw, self._inbox = self._inbox.raw, None
         self._half_since = None
         if self.on_lost is not None:
-            self.on_lost()
+            self.on_lost(self.pulse.lag())
         self._lose()  # finds the end of the stream, and calls `timeout`
         raw.close()
         return False  # rel: stop watching
 
     def _dial_later(self, reason: object, connect: Callable[[], Any]) -> None:
+        hung = int(time.monotonic() - self._dialled_at) if self._dialling else 0  # seconds, by which the next dial is due sooner
         self._dialling = None
         if self._closed:
             return
-        longest = LONGEST_RECONNECT_AFTER_ERROR if self._refused else LONGEST_RECONNECT
-        seconds = min(self._reconnect * 2 ** min(self._redials, 10), max(longest, self._reconnect))
+        seconds = max(0.0, pause(self._reconnect, self._redials, self._refused) - hung)
         words = f"lost, {failure_words(reason)}"
         kind = words.partition(": ")[0]  # what follows may differ from try to try
         if kind not in self._losses:  # say it once, not at each try
@@ -270,3 +233,13 @@ class Stream:
         self._redials += 1
         self._refused = False
         rel.timeout(seconds, self.dial, connect)
+
+
+def pause(reconnect: float, redials: int, refused: bool) -> float:
+    """Return for how many seconds to wait until the next dial.
+
+    Differs from the page, which dials each five seconds for ever: a node that cannot be reached needs no hammering, and one
+    that refuses the subscription will mostly go on to.
+    """
+    longest = LONGEST_RECONNECT_AFTER_ERROR if refused else LONGEST_RECONNECT
+    return min(reconnect * 2.0 ** min(redials, 10), max(longest, reconnect))

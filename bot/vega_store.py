@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from threading import Lock
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional
 
 import bot.models as parsers
 import bot.vega_api_client as api
@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 LIVE = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: pegged orders that wait are live, as for REST.
 REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
 WITHDRAWN = ("STATUS_CANCELLED", "STATUS_EXPIRED")  # says nothing of whether the network takes new orders
-
-Record = TypeVar("Record")
 
 
 class VegaStore:
@@ -76,15 +74,11 @@ class VegaStore:
 
         # Differs from the page, which names the market here too: the general account is on none, so its balance would
         # stand still, and orders and positions on other markets would stay as they were at the start.
-        self._ws_client.subscribe_accounts(
-            party_id=party_id, market_id=None, callback=self._update_accounts, **self._account_snapshot.hooks()
-        )
+        self._ws_client.subscribe_accounts(None, party_id, callback=self._update_accounts, **self._account_snapshot.hooks())
 
-        self._ws_client.subscribe_orders(market_id=None, party_id=party_id, callback=self._update_order, **self._order_snapshot.hooks())
+        self._ws_client.subscribe_orders(None, party_id, callback=self._update_order, **self._order_snapshot.hooks())
 
-        self._ws_client.subscribe_positions(
-            market_id=None, party_id=party_id, callback=self._update_position, **self._position_snapshot.hooks()
-        )
+        self._ws_client.subscribe_positions(None, party_id, callback=self._update_position, **self._position_snapshot.hooks())
 
     def stop(self) -> None:
         self._ws_client.stop()
@@ -119,8 +113,11 @@ class VegaStore:
     ###########################################################
 
     def get_market_by_id(self, market_id: str) -> Optional[Market]:
-        with self._markets_lock:
+        self._markets_lock.acquire()  # as `with`, in three quarters of its time where this core's caches are cold: in a loop that sleeps
+        try:
             return self._markets.get(market_id)
+        finally:
+            self._markets_lock.release()
 
     def get_order_by_id(self, order_id: str) -> Optional[Order]:
         with self._orders_lock:
@@ -141,7 +138,7 @@ class VegaStore:
             return self._refusals.get(market_id, ("", 0))
 
     def seconds_since_update(self, market_id: str) -> float:
-        """Return how old a market's data is, in seconds since it reached us; infinite before any."""
+        """Return how old a market's data is, in seconds since the node sent it, as far as we know; infinite before any."""
         with self._markets_lock:
             updated_at = self._updated_at.get(market_id, -math.inf)
         return time.monotonic() - updated_at  # not time.time(): a clock that is set must not make data young or old
@@ -160,11 +157,11 @@ class VegaStore:
 
     def _update_market_data(self, market_dict: dict[str, Any]) -> None:
         markets, problem = parse_all(self._parse_market_data, nodes_of(market_dict, "marketData"))
-        now = time.monotonic()
+        sent_at = time.monotonic() - self._ws_client.lag()
         for market in markets:
             with self._markets_lock:  # two assignments: no reader can take the one for newer than it is, age comes last
                 self._markets[market.market_id] = market
-                self._updated_at[market.market_id] = now
+                self._updated_at[market.market_id] = sent_at
         if problem:
             raise ParseError(problem)
 
@@ -281,6 +278,7 @@ class VegaStore:
         accounts = parse_or_warn(self._parse_account, api.get_accounts(node_url=self._rest_api_url, party_id=party_id))
         with self._accounts_lock:
             self._accounts = {account.get_id(): account for account in accounts}
+        self._account_snapshot.seed()
 
         # Differs from the page, which swaps the two numbers of decimals here.
         orders = parse_or_warn(self._parse_order, api.get_open_orders(party_id=party_id, node_url=self._rest_api_url))
@@ -290,6 +288,7 @@ class VegaStore:
         positions = parse_or_warn(self._parse_position, api.get_positions(party_id=party_id, node_url=self._rest_api_url))
         with self._positions_lock:
             self._positions = {position.market_id: position for position in positions}
+        self._position_snapshot.seed()
 
     def _load_market_data(self, market_id: str) -> None:
         """Seed one market's prices, so that the first quote need not wait for a frame. Not on the page."""

@@ -7,7 +7,7 @@ dials, which take a short-lived thread each, so that a node that does not answer
 import json
 import logging
 import signal
-import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Optional, Union
@@ -15,14 +15,21 @@ from typing import Any, Optional, Union
 import rel
 import websocket
 
+from bot.main_thread import MainThread
 from bot.parsing import ParseError
-from bot.stream import MainThread, Stream
+from bot.stream import Stream
 from bot.words import node_words, shortened, stream_name
 
 logger = logging.getLogger(__name__)
 
+# Why not hand rel itself to websocket-client, as the page does? Three things would make it slow: rel sleeps between two
+# looks at its sockets (`MainThread` lets it wait in the kernel); one frame is read a look (`Stream` reads all there is, up
+# to 64 KB); and the client checks UTF-8 byte by byte in Python (it is told not to: decoding a frame does it, in C).
+# `VegaWebSocketClient(…, dispatcher=rel)` goes back to plain rel, to see the difference.
+
 RECONNECT = 5  # seconds until a lost stream is dialled again; doubled at each further try
-LONGEST_SILENCE = 5.0  # seconds on a stream that sends each block
+LONGEST_SILENCE = 5.0  # seconds on a stream that sends each block, and without an answer to a ping on any
+LOOK_EACH = 0.5  # seconds
 
 
 class VegaWebSocketClient:
@@ -40,6 +47,7 @@ class VegaWebSocketClient:
         self._dispatcher = dispatcher
         self._main_thread: Optional[MainThread] = None
         self._streams: list[Stream] = []
+        self._looked_at = 0.0  # time.monotonic() when _check_streams last ran
 
     def _on_error(self, ws: websocket.WebSocketApp, err: Union[Exception, str]) -> None:
         """Report that a stream was lost: once, not for each try to get it back."""
@@ -74,17 +82,16 @@ class VegaWebSocketClient:
 
     def stop(self) -> None:
         """End `rel.dispatch()`, and the streams. Any thread, and more than once."""
-        on_main_thread = threading.current_thread() is threading.main_thread()
-        if self._main_thread is None or (on_main_thread and not rel.is_running()):
-            self._end()
-        else:  # Differs from the page: rel.abort() from elsewhere, or from within a callback, races with rel's loop.
-            self._main_thread.call(rel.timeout, 0, self._end)  # a timer: with select, rel trips over events deleted by a callback
-
-    def _end(self) -> None:
-        if self._main_thread is None:
+        # Differs from the page: as it comes, rel.abort() from elsewhere, or from within a callback, races with rel's loop.
+        if self._main_thread is None or self._is_over():
             rel.abort()
         else:
-            self._main_thread.close()
+            self._main_thread.abort()
+
+    def _is_over(self) -> bool:
+        return self._main_thread is not None and self._main_thread.is_ending
+
+    def _close_streams(self) -> None:
         for stream in self._streams:
             stream.close()
 
@@ -99,7 +106,7 @@ class VegaWebSocketClient:
         party_id: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
-        on_lost: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[float], Any]] = None,
     ) -> None:
         """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two."""
         market = f"marketIds={market_id}&" if market_id is not None else ""
@@ -112,7 +119,7 @@ class VegaWebSocketClient:
         party_id: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
-        on_lost: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[float], Any]] = None,
     ) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
         self.subscribe_endpoint(f"{self._data_node_url}/stream/positions?{market}partyId={party_id}", callback, on_open, on_lost)
@@ -124,7 +131,7 @@ class VegaWebSocketClient:
         party_id: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
-        on_lost: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[float], Any]] = None,
     ) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
         self.subscribe_endpoint(f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}", callback, on_open, on_lost)
@@ -134,7 +141,7 @@ class VegaWebSocketClient:
         url: str,
         callback: Callable[[dict[str, Any]], Any],
         on_open: Optional[Callable[[], Any]] = None,
-        on_lost: Optional[Callable[[], Any]] = None,
+        on_lost: Optional[Callable[[float], Any]] = None,
         each_block: bool = False,
     ) -> None:
         """Dial a stream, and again whenever it is lost. Main thread.
@@ -144,7 +151,7 @@ class VegaWebSocketClient:
             callback: takes the `result` of each frame, on the main thread, inside `rel.dispatch()`. ParseError is
                 reported; any other exception ends `rel.dispatch()`.
             on_open: called there too, before the first frame of each new connection.
-            on_lost: called there too, when a connection was lost.
+            on_lost: called there too, when a connection was lost, with the seconds for which it had not kept up.
             each_block: the node sends something each block, so that silence means trouble.
         """
         if self._dispatcher is not None:
@@ -156,9 +163,10 @@ class VegaWebSocketClient:
             )
             ws.run_forever(dispatcher=self._dispatcher, reconnect=self._reconnect)
             return
-        if self._main_thread is None:
-            self._main_thread = MainThread()
-            rel.timeout(LONGEST_SILENCE / 10, self._check_streams)
+        if self._main_thread is None or self._is_over():
+            self._main_thread = MainThread.get()
+            self._main_thread.at_end.append(self._close_streams)
+            rel.timeout(LOOK_EACH, self._check_streams)
             logging.getLogger("websocket").setLevel(logging.CRITICAL)  # says at each try what is reported here once
             if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else wants Ctrl+C
                 rel.signal(signal.SIGINT, self.stop)
@@ -172,16 +180,26 @@ class VegaWebSocketClient:
         self._streams.append(stream)
         stream.dial(partial(stream.app.run_forever, dispatcher=stream, reconnect=self._reconnect, skip_utf8_validation=True))
 
+    def lag(self) -> float:
+        """Return how old what the streams that send each block have just brought may be, in seconds. Any thread."""
+        return max((stream.pulse.lag() for stream in self._streams if stream.each_block), default=0.0)
+
     def _check_streams(self) -> bool:
         """Drop what is stuck. Differs from the page, which waits for ever.
 
-        Streams other than market data are silent when nothing happens, and cannot be told from dead ones; so where market
-        data stops that was there, all of them go.
+        Each stream is pinged. A node that answers no pings is judged by its market data: the other streams are silent when
+        nothing happens, so where market data stops that was there, all of them go.
         """
+        now = time.monotonic()
+        held_up = now - self._looked_at > 2 * LOOK_EACH  # as by Ctrl+Z: what has come meanwhile was not read yet, so nobody is judged
+        self._looked_at = now
         for stream in self._streams:
-            stream.drop_if_stuck()
+            stream.ping()
+            if held_up:
+                continue
+            stream.drop_if_stuck(LONGEST_SILENCE)
             if stream.each_block and stream.silent_for() > LONGEST_SILENCE:
                 for each in self._streams if stream.has_spoken else [stream]:
                     if each.is_open():
                         each.drop(f"the node is silent: no market data for {LONGEST_SILENCE:.0f} s")
-        return True  # rel: call me again
+        return not self._is_over()  # rel: call me again

@@ -67,6 +67,15 @@ def test_an_error_frame_is_reported_in_the_servers_words_and_harms_no_other_stre
     store.wait_until(lambda: store.ask("get_market_by_id", MARKET)["best_bid_price"] == 98.76543)
 
 
+def test_market_data_that_the_node_refuses_without_hanging_up_is_dialled_again_and_costs_no_other_stream(node: ScriptedNode) -> None:
+    node.first_frames["markets/data"] = [recorded_frames("bad-market")[0]]
+    with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=1):
+        node.wait_for_dials("markets/data", 3, seconds=2 * (5 + 1 + 5 + 2))
+        assert {stream: node.dials[stream] for stream in ("accounts", "orders", "positions")} == dict.fromkeys(
+            ("accounts", "orders", "positions"), 1
+        )
+
+
 def test_an_unknown_path_is_reported_in_the_servers_words(node: ScriptedNode, store: StoreProcess) -> None:
     node.send("positions", *recorded_frames("bad-path"))
     store.wait_for("^stream positions: the node says: Not Found$")
@@ -96,13 +105,15 @@ def test_a_frame_that_is_none_is_reported_once_and_the_stream_goes_on(
     assert node.dials["orders"] == 1
 
 
+@pytest.mark.parametrize("behind", ["nothing", "a ping", "itself", "a good frame"])
 @pytest.mark.parametrize(
     "raw",
-    [b"\x81\x02\xff\xfe", b"\x83\x01x", b"\xf1\x01x", b"\x80\x01x"],
-    ids=["bad UTF-8", "unknown opcode", "reserved bits", "continuation without a start"],
+    [b"\x81\x02\xff\xfe", b"\x83\x01x", b"\xf1\x01x", b"\x80\x01x", b"\x88\x02\x03\xe8"],
+    ids=["bad UTF-8", "unknown opcode", "reserved bits", "continuation without a start", "close"],
 )
-def test_a_broken_websocket_frame_costs_that_stream_one_dial(node: ScriptedNode, store: StoreProcess, raw: bytes) -> None:
-    node.send("orders", Raw(raw))
+def test_a_broken_websocket_frame_costs_that_stream_one_dial(node: ScriptedNode, store: StoreProcess, raw: bytes, behind: str) -> None:
+    frame = b"\x81%c" % len(EMPTY) + EMPTY.encode()
+    node.send("orders", Raw(raw + {"nothing": b"", "a ping": b"\x89\x01x", "itself": raw, "a good frame": frame}[behind]))
     store.wait_for("^stream orders: lost, ")
     node.wait_for_dials("orders", 2)
     store.wait_for("^stream orders: back$")
@@ -168,32 +179,3 @@ def test_stop_ends_the_dispatch_from_another_thread(store: StoreProcess) -> None
     store._child.stdin.close()  # the child's answering thread calls stop()
     store.wait_for("^ENDED$")
     assert store.finish() == 0
-
-
-@pytest.mark.parametrize("caller", ["thread", "handler"])
-@pytest.mark.parametrize("registrar", ["epoll", "poll", "select"])
-def test_rel_abort_ends_the_dispatch_whoever_calls_it(registrar: str, caller: str) -> None:
-    code = """
-import os, rel, signal, sys, threading
-from bot.vega_ws_client import VegaWebSocketClient
-url, market_id, registrar, caller = sys.argv[1:]
-rel.initialize([registrar], options=("strict",))
-rel.signal(signal.SIGUSR1, rel.abort)
-client = VegaWebSocketClient(url)
-delivered = threading.Event()
-client.subscribe_market_data(market_id, callback=lambda result: delivered.set())
-
-def end():
-    delivered.wait()
-    rel.abort() if caller == "thread" else os.kill(os.getpid(), signal.SIGUSR1)
-
-threading.Thread(target=end).start()
-rel.dispatch()
-print("ended", flush=True)
-"""
-    with Sandbox(block_time=0.01, seed=2, traders=False) as sandbox:
-        command = [sys.executable, "-c", code, sandbox.ws_url, sandbox.markets["future"], registrar, caller]
-        with Process(command, {}) as child:
-            child.wait_for("^ended$")
-            assert child.finish() == 0
-            assert child.lines == ["ended"]
