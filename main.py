@@ -109,10 +109,8 @@ def _run(
             position = round(_base_balance(vega_store, market_id) - base_balance, market_pos_decimals) + 0.0  # no -0.0
 
         turn += 1
-        # The first quote may go by REST's word for the position; from then on a stream must keep it.
-        position_age = vega_store.seconds_since_position(market_id) if life.sent.is_set() else 0.0
         # Differs from the page, which quotes whatever it holds, and sends again each turn what the network refuses.
-        reason, pull = reason_not_to_quote(latest_data, age, position_age)
+        reason, pull = reason_not_to_quote(latest_data, age, vega_store.seconds_since_position(market_id))
         if not reason and turn % TURNS_TO_TRY_AGAIN:
             reason = reason_to_wait(*vega_store.get_refusals(market_id))
         try:
@@ -139,11 +137,13 @@ def _run(
             logger.exception("quotes() failed, so this turn is skipped")
             submissions, reason, pull = [], "quotes() failed", False
 
+        if life.stop.is_set():  # quotes() took longer than main waits for a turn: what is sent now comes behind main's cancel
+            return
         outcome = "quoted"
         if not submissions:
             reason, pull = (reason, pull) if reason else ("quotes() wants no orders", True)
             outcome = f"no quote: {reason}"
-        if submissions or (pull and on_book):
+        if submissions or (pull and (on_book or life.more_may_come())):
             sent_before = life.sent.is_set()
             life.sent.set()  # before: main may have to end while the wallet hangs
             try:
@@ -151,6 +151,8 @@ def _run(
                 on_book = bool(submissions)
             except WalletError as error:
                 on_book = on_book or error.may_be_carried_out
+                if error.unanswered:
+                    life.unanswered_at = time.monotonic()
                 if not sent_before and not error.may_be_carried_out:
                     life.sent.clear()
                 outcome = f"no quote: {reason}, and its quotes stay: {error}" if reason else f"no quote: {error}"

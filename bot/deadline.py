@@ -1,18 +1,29 @@
-"""HTTP calls that end in time. Any thread.
+"""HTTP calls that end in time, each on a thread of its own. Any thread may ask.
 
 Not on the page. The timeouts of requests are for each read, so an answer that trickles in byte by byte could hold a thread
-for ever. Here a timer shuts the call's raw socket down: the read that waits on it wakes, and the call fails as if cut.
+for ever, and nothing bounds a name look-up, in which Python does not even hear Ctrl+C. So the caller waits, as long as it
+wants to; then it shuts the call's raw socket down, and the read that waits on it wakes and fails as if cut.
 """
 
 import contextlib
+import queue
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Optional, TypeVar
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+Result = TypeVar("Result")
+
+LONGEST_LAST = 0.5  # seconds for a call that was cut to come back
+# What a call may raise where no answer came: requests lets through what is wrong with an address (of a redirect, say), and
+# a file of certificates that is not there.
+CALL_FAILED = (requests.RequestException, HTTPError, OSError)
 
 
 def shut_down(sock: Any) -> None:
@@ -21,42 +32,73 @@ def shut_down(sock: Any) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's own, which pulls the TLS layer from under the reader
 
 
-class _Call(threading.local):
-    """The HTTP call that a thread is in."""
+class _Call:
+    """One HTTP call: what its caller, who may give it up, and the thread that makes it share."""
 
-    sockets: Any = None  # a list; the last one is that on which the thread waits for an answer. None outside `deadline`
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # once the call is over, its connection may serve the next, and must not be cut
+        self._sock: Any = None  # on which the thread waits for an answer
+        self._given_up = False
+
+    def wait_on(self, sock: Any) -> None:
+        """Note the connection before something is sent on it, or an answer waited for."""
+        with self._lock:
+            if self._given_up:
+                raise requests.Timeout("given up")  # so what was given up while it connected is never sent
+            self._sock = sock
+
+    def end(self) -> None:
+        with self._lock:
+            self._sock = None
+
+    def give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+            if self._sock is not None:
+                shut_down(self._sock)
 
 
-_call = _Call()
+class _Here(threading.local):
+    call: Optional[_Call] = None  # the one that this thread makes
 
 
-@contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Cut the HTTP call that this thread makes meanwhile, and its retries, after so many seconds."""
-    sockets: list[socket.socket] = []
-    over = threading.Event()
-    lock = threading.Lock()  # once the call is over, its connection may serve the next, and must not be cut
+_here = _Here()
 
-    def cut() -> None:
-        wait = seconds
-        while not over.wait(wait):
-            with lock:
-                if sockets and not over.is_set():
-                    shut_down(sockets[-1])
-            wait = 0.05  # a retry may open another connection
 
-    threading.Thread(target=cut, name="deadline", daemon=True).start()
-    _call.sockets = sockets
+def in_time(seconds: float, function: Callable[[], Result]) -> Result:
+    """Make an HTTP call, its retries included, and return or raise what it does; requests.Timeout where it does not end in time."""
+    call = _Call()
+    outcomes: queue.SimpleQueue[tuple[Any, Optional[BaseException]]] = queue.SimpleQueue()
+
+    def run() -> None:
+        _here.call = call
+        outcome: tuple[Any, Optional[BaseException]]
+        try:
+            outcome = function(), None
+        except BaseException as error:  # for the caller's thread
+            outcome = None, error
+        call.end()
+        outcomes.put(outcome)
+
+    threading.Thread(target=run, name="HTTP call", daemon=True).start()
     try:
-        yield
+        try:
+            result, error = outcomes.get(timeout=seconds)
+        except queue.Empty:
+            call.give_up()
+            result, error = outcomes.get(timeout=LONGEST_LAST)
+    except queue.Empty:
+        raise requests.Timeout(f"not over within {seconds:g} s") from None
     finally:
-        _call.sockets = None
-        with lock:
-            over.set()
+        call.give_up()  # also where a signal's handler has raised
+    if error is not None:
+        raise error
+    returned: Result = result
+    return returned
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """requests' adapter, whose connections `deadline` knows."""
+    """requests' adapter, whose connections `in_time` knows."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -69,13 +111,18 @@ class DeadlineAdapter(HTTPAdapter):
 
 
 class _Known:
-    """Before urllib3's connections: tells `deadline` of the socket, be the connection new or used before."""
+    """Before urllib3's connections: tells `in_time` of the socket, be the connection new or used before."""
 
     sock: Any
 
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        if _here.call is not None:
+            _here.call.wait_on(self.sock)
+
     def getresponse(self) -> Any:
-        if _call.sockets is not None:
-            _call.sockets.append(self.sock)
+        if _here.call is not None:
+            _here.call.wait_on(self.sock)
         return super().getresponse()  # type: ignore[misc]
 
 

@@ -5,6 +5,7 @@ Not on the page, whose process leaves its orders on the book. All of it runs on 
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ LONGEST_START = 30.0  # seconds to reach a node
 LONGEST_TURN = 5.5  # seconds, a wallet that hangs included
 LONGEST_CHECK = 5.0  # seconds to see at the end that no order is left
 LONGEST_END = 8.0  # seconds for all of the end
+LONGEST_IN_HAND = 30.0  # seconds that a wallet may take to carry out a call which we gave up
 MAY_BE_LEFT = "orders of ours may be left on the market, look and cancel them by hand"
 
 
@@ -34,9 +36,14 @@ class Life:
 
     stop: threading.Event = field(default_factory=threading.Event)  # main -> loop: this turn was the last
     sent: threading.Event = field(default_factory=threading.Event)  # loop -> main: from now on, orders may be ours
+    unanswered_at: float = -math.inf  # loop -> main: time.monotonic() when a call to the wallet was last given up
     failed: bool = False  # either -> main: end with status 1
     starting: bool = True  # main thread only, as is the next
     signalled: bool = False  # by the handler: it may interrupt anything, so it takes no lock and logs nothing
+
+    def more_may_come(self) -> bool:
+        """Return whether the wallet may still carry out orders that it has not answered for, behind any cancel since."""
+        return time.monotonic() - self.unanswered_at < LONGEST_IN_HAND
 
 
 def install_signal_handlers(life: Life) -> None:
@@ -115,19 +122,23 @@ def clear_market(
         seconds = max(0.5, (deadline - time.monotonic()) / 2)  # half of what is left each time: the first try has the best chance
         try:
             wallet.submit_transaction(transaction, timeouts=(seconds / 4, seconds * 3 / 4))
-            left = _wait_until_gone(node_rest_url, market_id, party_id, min(LONGEST_CHECK, deadline - time.monotonic()))
+            left = _wait(node_rest_url, market_id, party_id, min(LONGEST_CHECK, deadline - time.monotonic()))
+            if not left and life.more_may_come():  # what comes behind this cancel is for the next one
+                left = _wait(node_rest_url, market_id, party_id, (deadline - time.monotonic()) / 2, until_gone=False)
             if not left:
                 break
         except WalletError as error:
             logger.error("The market-wide cancel failed: %s", error)
             time.sleep(min(0.5, seconds / 2))
             # Even where none is there now: what the wallet was given before may still be carried out.
-            left = _wait_until_gone(node_rest_url, market_id, party_id, seconds=0) or f"{MAY_BE_LEFT}: the cancel failed"
+            left = _wait(node_rest_url, market_id, party_id, seconds=0) or f"{MAY_BE_LEFT}: the cancel failed"
+    if not left and life.more_may_come():
+        left = f"{MAY_BE_LEFT}: the wallet has not answered for some of them, and may still send them"
     return left, left or "no order of ours is left on the market"
 
 
-def _wait_until_gone(node_rest_url: str, market_id: str, party_id: str, seconds: float) -> str:
-    """Ask REST until no live order of ours is on the market; say what is left after that time."""
+def _wait(node_rest_url: str, market_id: str, party_id: str, seconds: float, until_gone: bool = True) -> str:
+    """Ask REST until no live order of ours is on the market, or until one is; say what is left, at the latest after that time."""
     deadline = time.monotonic() + seconds
     while True:
         within = max(0.5, deadline - time.monotonic())
@@ -137,6 +148,6 @@ def _wait_until_gone(node_rest_url: str, market_id: str, party_id: str, seconds:
             left = f"{len(ids)} orders of ours are left on the market, cancel them by hand: {', '.join(ids)}" if ids else ""
         except (client.VegaApiError, LookupError, TypeError) as error:
             left = f"{MAY_BE_LEFT}: {error}"
-        if not left or time.monotonic() > deadline:
+        if bool(left) is not until_gone or time.monotonic() > deadline:
             return left
         time.sleep(0.2)

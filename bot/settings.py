@@ -95,8 +95,8 @@ def _url_problem(key: str, value: str) -> Optional[str]:
     example = "http://127.0.0.1:1789" if key == "WALLET_URL" else f"{schemes[0]}://127.0.0.1:3008/api/v2"
     try:
         url = urlsplit(value)
-        complete = bool(url.hostname) and (url.port is None or url.port > 0)
-    except ValueError:  # a port or an IPv6 address that is none
+        complete = bool(url.hostname and url.hostname.encode("idna")) and (url.port is None or url.port > 0)
+    except ValueError:  # a name, a port or an IPv6 address that is none
         complete = False
     if not complete:
         return f"{key} is {value!r}, which is no address: write it like {example}"

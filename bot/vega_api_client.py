@@ -13,9 +13,10 @@ from typing import Any, Optional, TypeVar
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from bot.deadline import DeadlineAdapter, deadline
+from bot.deadline import CALL_FAILED, DeadlineAdapter, in_time
 from bot.parsing import ParseError
 from bot.words import node_words, root_cause, shortened
 
@@ -46,7 +47,10 @@ class _Retry(Retry):
     """urllib3's Retry, which waits as long as Retry-After says; a node that says an hour must not hold the bot."""
 
     def get_retry_after(self, response: Any) -> Optional[float]:
-        seconds = super().get_retry_after(response)
+        try:
+            seconds = super().get_retry_after(response)
+        except InvalidHeader:  # neither seconds nor a date; raised, it would stand for the node's own words
+            return None
         return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER)
 
 
@@ -85,11 +89,10 @@ def execute_get_request(path: str, key: str, node_url: str, within: Optional[flo
     """
     session, timeouts = (_session(3), TIMEOUTS) if within is None else (_session(1), (within, within))
     try:
-        with deadline(LONGEST_CALL if within is None else within):
-            response = session.get(f"{node_url}/{path}", timeout=timeouts)
+        response = in_time(within or LONGEST_CALL, lambda: session.get(f"{node_url}/{path}", timeout=timeouts))
     except OutOfTimeError as error:
         raise VegaApiError(path, f"no answer from {node_url}: {error}") from error
-    except (requests.RequestException, OSError) as error:  # the latter: REQUESTS_CA_BUNDLE names a file that is not there
+    except CALL_FAILED as error:
         problem = VegaApiError(path, f"no answer from {node_url}: {root_cause(error)}")
         may_pass = isinstance(error, requests.RequestException) and not isinstance(error, requests.exceptions.SSLError)
         problem.may_pass = may_pass  # a wrong certificate, or none, stays so

@@ -10,7 +10,7 @@ from typing import Any
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from bot.deadline import DeadlineAdapter, deadline
+from bot.deadline import CALL_FAILED, DeadlineAdapter, in_time
 from bot.words import root_cause, shortened, without
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
@@ -19,9 +19,6 @@ _HINTS = {  # what the wallet says, or the lack of an answer -> what to do
     "Authorization header": "check WALLET_TOKEN",
     "token": "check WALLET_TOKEN: is it the one of this wallet, whole, and not expired?",
     "public key": "check PARTY_ID: the key must be in the wallet that WALLET_TOKEN is for",
-    "Connection refused": _NOT_THERE,
-    "No route to host": _NOT_THERE,
-    "Name or service not known": _NOT_THERE,
     "HTTP 404": _NOT_THERE,
     "no connection": _NOT_THERE,
     "no answer": "does the wallet wait for your consent? run it with --automatic-consent",
@@ -31,7 +28,8 @@ _HINTS = {  # what the wallet says, or the lack of an answer -> what to do
 class WalletError(Exception):
     """A transaction that the wallet did not take, or may not have taken: the wallet's own words, and a hint."""
 
-    may_be_carried_out = False  # no answer that says otherwise came from a wallet that may have the transaction
+    may_be_carried_out = False  # by now: the wallet may have the transaction, and has not said that it refuses it
+    unanswered = False  # the wallet may have it in hand, so it may also be carried out later, after newer ones
 
 
 class VegaWallet:
@@ -66,19 +64,25 @@ class VegaWallet:
             "params": {"publicKey": self._pub_key, "sendingMode": "TYPE_SYNC", "transaction": transaction},
         }
         try:
-            with deadline(sum(timeouts)):
-                # A redirect would carry the token to wherever the answer says.
-                response = self._session.post(
-                    self._url, json=request, headers={"Origin": "streaming-data-bot"}, timeout=timeouts, allow_redirects=False
-                )
+            response = in_time(
+                sum(timeouts),
+                lambda: self._session.post(
+                    self._url,
+                    json=request,
+                    headers={"Origin": "streaming-data-bot"},
+                    timeout=timeouts,
+                    allow_redirects=False,  # a redirect would carry the token to wherever the answer says
+                ),
+            )
         except requests.ConnectTimeout as error:
             raise self._error(f"no connection within {timeouts[0]:g} s") from error
         except requests.ReadTimeout as error:
             words = f"no answer within {timeouts[1]:g} s; the transaction may still be carried out"
-            raise self._error(words, may_be_carried_out=True) from error
-        except (requests.RequestException, OSError) as error:  # the latter: REQUESTS_CA_BUNDLE names a file that is not there
-            never_connected = isinstance(getattr(error.args[0], "reason", None) if error.args else None, NewConnectionError)
-            raise self._error(root_cause(error), may_be_carried_out=not never_connected) from error
+            raise self._error(words, unanswered=True) from error
+        except CALL_FAILED as error:
+            if isinstance(getattr(error.args[0], "reason", None) if error.args else None, NewConnectionError):
+                raise self._error(f"no connection: {root_cause(error)}") from error
+            raise self._error(root_cause(error), unanswered=isinstance(error, requests.RequestException)) from error
         return self._transaction_hash(response)
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -88,17 +92,20 @@ class VegaWallet:
     def _transaction_hash(self, response: requests.Response) -> str:
         # Differs from the page, which never looks at the answer.
         words = response.text or response.reason
+        refused = 300 <= response.status_code < 500
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
             body = response.json()
             if body.get("error"):
                 words = f"{body['error']['message']}: {body['error']['data']}"
+                refused = response.status_code < 500 and body["error"]["message"] != "Network error"  # on the way from the wallet on
             elif response.status_code == requests.codes.ok and isinstance(body["result"]["transactionHash"], str):
                 return str(body["result"]["transactionHash"])
-        raise self._error(f"HTTP {response.status_code}, {words}", may_be_carried_out=response.status_code >= 500)
+        raise self._error(f"HTTP {response.status_code}, {words}", may_be_carried_out=not refused)
 
-    def _error(self, words: str, may_be_carried_out: bool = False) -> WalletError:
+    def _error(self, words: str, may_be_carried_out: bool = False, unanswered: bool = False) -> WalletError:
         words = shortened(without(self._token, words))  # an answer may echo what we sent
         hint = next((hint for sign, hint in _HINTS.items() if sign in words), None)
         problem = WalletError(f"wallet: {words}" + (f" ({hint})" if hint else ""))
-        problem.may_be_carried_out = may_be_carried_out
+        problem.may_be_carried_out = may_be_carried_out or unanswered
+        problem.unanswered = unanswered
         return problem

@@ -14,7 +14,22 @@ import aiohttp
 from aiohttp import web
 
 HTML = "<!doctype html><html><head><title>It works!</title></head><body>\n<h1>nginx</h1></body></html>"
-FAULTS = ("refused", "hangs", "401", "400", "500", "HTML", "late", "trickles", "cut", "drops", "echoes", "echoes a part")
+FAULTS = (
+    "refused",
+    "hangs",
+    "401",
+    "400",
+    "500",
+    "HTML",
+    "late",
+    "trickles",
+    "cut",
+    "drops",
+    "echoes",
+    "echoes a part",
+    "held",
+    "taken, HTML",
+)
 LATE = 10.0  # seconds until a late answer
 
 
@@ -36,6 +51,8 @@ class FaultyWallet:
         self._behind = behind
         self._fault = ""
         self._under_way = 0
+        self._release = asyncio.Event()
+        self._held: list[asyncio.Task[web.Response]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -67,6 +84,10 @@ class FaultyWallet:
     def _batches(self) -> list[dict[str, Any]]:
         return [transaction["batchMarketInstructions"] for transaction in list(self.calls)]
 
+    def release(self) -> None:
+        """Carry out what came while the fault was "held", although nobody waits for an answer any more."""
+        self._loop.call_soon_threadsafe(self._release.set)
+
     async def _change(self, fault: str) -> None:
         if fault == "refused":
             await self._site.stop()
@@ -93,7 +114,12 @@ class FaultyWallet:
             await asyncio.Event().wait()
         elif fault == "late":
             await asyncio.sleep(LATE)
-        elif fault == "HTML":
+        elif fault == "held":
+            self._held.append(asyncio.create_task(self._carry_out_later(request, body)))
+            return await asyncio.shield(self._held[-1])
+        elif fault in ("HTML", "taken, HTML"):
+            if fault != "HTML":
+                await self._pass_on(request, body)
             return web.Response(text=HTML, content_type="text/html")
         elif fault == "echoes":
             sent = str(dict(request.headers))
@@ -108,6 +134,10 @@ class FaultyWallet:
         elif fault:
             error = {"code": -32603, "message": "Internal error", "data": f"this wallet answers {fault}"}
             return web.json_response({"jsonrpc": "2.0", "id": "request", "error": error}, status=int(fault))
+        return await self._pass_on(request, body)
+
+    async def _carry_out_later(self, request: web.Request, body: bytes) -> web.Response:
+        await self._release.wait()
         return await self._pass_on(request, body)
 
     async def _send_slowly(self, request: web.Request, pause: Optional[float]) -> web.StreamResponse:
@@ -144,6 +174,8 @@ class FaultyWallet:
         self._port = self._runner.addresses[0][1]
 
     async def _stop(self) -> None:
+        self._release.set()
+        await asyncio.gather(*self._held)
         await self._runner.cleanup()
         await self._session.close()
         while len(asyncio.all_tasks()) > 1:
