@@ -90,7 +90,7 @@ def check_orders(to_wallet: Any) -> None:
         expected=f"orders at {sorted(map(_padded, PRICES.values()))}",
         hint="the network rejects what is no multiple of the tick size",
     )
-    say(f"your orders rest on the sandbox's market; one at 185053, beside the tick, is {refused['status']}: {refused['reason']}")
+    say(f"your orders rest on the sandbox's market; one at 185053, beside the tick, is {refused['status']}")
 
 
 def _padded(price: str) -> str:

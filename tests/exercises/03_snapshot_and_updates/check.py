@@ -44,8 +44,8 @@ def check_snapshot(live: Any, sandbox: Sandbox, stream: Stream) -> None:
 
 def check_updates(live: Any, sandbox: Sandbox, stream: Stream) -> None:
     market_id = sandbox.markets["future"]
-    ids = [node["id"] for node in orders_over_rest(sandbox)]  # newest first: the highest bids
-    cancellations = [{"marketId": market_id, "orderId": order_id} for order_id in ids[10:13]]
+    lowest = sorted(orders_over_rest(sandbox), key=lambda node: int(node["price"]))[:3]
+    cancellations = [{"marketId": market_id, "orderId": node["id"]} for node in lowest]
     born_dead = order(market_id, "BUY", 100, 9_000_010, timeInForce="TIME_IN_FORCE_IOC")
     new = order(market_id, "SELL", 200, 9_500_000)
     send(sandbox, "bot", batchMarketInstructions={"cancellations": cancellations, "submissions": [born_dead, new]})
