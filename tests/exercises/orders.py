@@ -14,9 +14,9 @@ NUMBERS = (int, float, Decimal, Fraction)
 NAMES = {"side": Side, "type": OrderType, "time_in_force": TimeInForce}
 
 
-def call_for_orders(owner: Any, name: str, *args: Any) -> list[OrderSubmission]:
-    """Call a function of the learner's that chooses orders."""
-    orders: list[OrderSubmission] = look_over(call(owner, name, *args, gives=list), f"{name} returned")
+def call_for_orders(owner: Any, name: str, *args: Any, **hints: Any) -> list[OrderSubmission]:
+    """Call a function of the learner's that chooses orders; `hints` are those of `call`."""
+    orders: list[OrderSubmission] = look_over(call(owner, name, *args, gives=list, **hints), f"{name} returned")
     return orders
 
 
