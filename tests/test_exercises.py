@@ -68,11 +68,12 @@ def test_the_teachers_page_says_what_each_control_teaches() -> None:
 #                         The list                        #
 ###########################################################
 
-TINY_CHECK = """from tests.exercises.checking import expect
+TINY_CHECK = """from tests.exercises.checking import call, expect
 
 
 def check(exercise):
-    expect(exercise.double(21) == 42, saw=f"double(21) is {exercise.double(21)}", expected="42", hint="times two")
+    number = call(exercise, "double", 21, gives=int, errors=(KeyError,), hint="no dict is needed")
+    expect(number == 42, saw=f"double(21) is {number}", expected="42", hint="times two")
 """
 
 
@@ -163,13 +164,42 @@ BROKEN = {
     ),
     "an_import_of_nothing": ("import nowhere\n", "line 1 of exercise.py, in <module>: ModuleNotFoundError: No module named 'nowhere'"),
     "a_function_that_is_gone": ("", "exercise.py has no 'double'"),
-    "a_parameter_that_is_gone": ("def double():\n    return 42\n", "the check could not go on: TypeError"),
+    "a_parameter_that_is_gone": (
+        "def double():\n    return 42\n",
+        "double cannot be called: double() takes 0 positional arguments but 1 was given when called with (21) expected: a function",
+    ),
+    "a_number_for_a_function": ("double = 42\n", "double cannot be called: 'int' object is not callable"),
+    "a_forgotten_return": (
+        "def double(number):\n    number * 2\n",
+        "double returned None when called with (21) expected: a value of type int hint: does each way through double end in a return?",
+    ),
+    "text_for_a_number": (
+        "def double(number):\n    return '42'\n",
+        "double returned '42' when called with (21) expected: a value of type int, not str",
+    ),
+    "an_error_of_beginners": (
+        "def double(number):\n    return {}['number']\n",
+        "double raised KeyError: 'number', in line 2 when called with (21) expected: that it can deal with this hint: no dict is needed",
+    ),
+    "a_zero_byte": ("number = 1\0\n", "exercise.py is not Python: source code"),
+    "nothing_that_compares": (
+        "class Odd(int):\n    def __eq__(self, other):\n        return [][self]\n\n\ndef double(number):\n    return Odd(1)\n",
+        "line 3 of exercise.py, in __eq__: IndexError",
+    ),
     "an_exit": ("import sys\nsys.exit(0)\n", "line 2 of exercise.py, in <module>: SystemExit: 0"),
     "an_exit_without_a_word": ("import os\nos._exit(0)\n", "the process ended before the check did"),
     "a_question": ("input('your name? ')\n", "line 1 of exercise.py, in <module>: EOFError"),
     "an_error_on_a_thread": (
         "import threading\n\n\ndef work():\n    {}['key']\n\n\nthread = threading.Thread(target=work)\nthread.start()\nthread.join()\n",
         "line 5 of exercise.py, in work: KeyError: 'key'",
+    ),
+    "an_error_on_a_thread_that_another_waits_for": (
+        "import threading\n\ndone = threading.Event()\nthreading.Thread(target=lambda: {}['key'] or done.set()).start()\ndone.wait()\n",
+        "line 4 of exercise.py, in <lambda>: KeyError: 'key'",
+    ),
+    "a_thread_without_a_function": (
+        "import threading\n\nthread = threading.Thread(target=42)\nthread.start()\nthreading.Event().wait()\n",
+        "the check could not go on: TypeError: 'int' object is not callable in line ",
     ),
     "an_endless_recursion": ("def again():\n    again()\n\n\nagain()\n", "line 2 of exercise.py, in again: RecursionError"),
     "more_memory_than_there_is": ("everything = bytearray(2**43)\n", "line 1 of exercise.py, in <module>: MemoryError"),
@@ -186,7 +216,30 @@ def check_broken(code: str, folder: Path, capfd: pytest.CaptureFixture[str], *op
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_code_is_shown_with_its_line(kind: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code, words = BROKEN[kind]
-    assert words in check_broken(code, folder, capfd)
+    output = check_broken(code, folder, capfd)
+    assert words in output
+    assert "Traceback" not in output
+
+
+def test_a_file_in_another_encoding_is_refused_with_its_line(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "01_tiny" / "exercise.py").write_bytes("word = 1\nword = 'naïve'\n".encode("latin-1"))
+    assert main(["1"], folder) == 1
+    output = " ".join("".join(capfd.readouterr()).split())
+    assert "line 2 of exercise.py is not Python: (unicode error) 'utf-8' codec can't decode" in output
+    assert "hint: save it as UTF-8" in output
+
+
+def test_an_encoding_that_the_file_names_is_read(folder: Path) -> None:
+    code = "# coding: latin-1\n# naïve\ndef double(number):\n    return number * 2\n"
+    (folder / "01_tiny" / "exercise.py").write_bytes(code.encode("latin-1"))
+    assert main(["1"], folder) == 0
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_refused(seconds: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["1", f"--seconds={seconds}"])
+    assert seconds in capfd.readouterr().err.partition("argument --seconds: ")[2]
 
 
 @pytest.mark.parametrize("loop", ["while True:\n        pass", "return sum(range(10**15))"], ids=["in_python", "in_one_long_call"])

@@ -9,6 +9,7 @@ from .catalogue import FOLDER, Exercise, exercises, remember, states
 from .judge import Verdict, judge
 
 LONGEST_CHECK = 60  # seconds; the longest of the nine takes ten on a quiet machine
+LONGEST_WAIT = 86400  # seconds: a day
 WIDTH = 100  # columns of a verdict
 
 
@@ -16,8 +17,16 @@ def parse_arguments(arguments: list[str], count: int) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.exercises", description="Lists the exercises, or checks one.")
     parser.add_argument("number", nargs="?", type=int, choices=range(1, count + 1), metavar="NUMBER", help=f"1 to {count}")
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="check this file instead of the exercise.py in its folder")
-    parser.add_argument("--seconds", type=float, default=LONGEST_CHECK, help=f"that a check may take (default {LONGEST_CHECK})")
+    parser.add_argument("--seconds", type=seconds, default=LONGEST_CHECK, help=f"that a check may take (default {LONGEST_CHECK})")
     return parser.parse_args(arguments)
+
+
+def seconds(text: str) -> float:
+    """Read how long a check may take."""
+    number = float(text)  # a ValueError is put into words by argparse
+    if not 0 < number <= LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most {LONGEST_WAIT}")
+    return number
 
 
 def show_list(folder: Path) -> None:

@@ -17,6 +17,7 @@ from tests.sandbox.chain import Chain, Market
 from tests.sandbox.traders import Traders
 from tests.sandbox.views import market_data_node, market_node
 
+REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
 Rule = Callable[[models.Market, float, float], list[sub.OrderSubmission]]  # like main.quotes
 
 
@@ -27,6 +28,9 @@ class Result:
     pnl: float  # settlement asset: money made, what is still held counted at the last price
     largest_position: float  # contracts, long or short
     fills: int
+    sent: int = 0  # orders, as are the next two
+    lost: int = 0  # that the network took in and made nothing of
+    refused: tuple[str, ...] = ()  # for each that it refused, the reason
 
 
 class Simulation:
@@ -39,6 +43,8 @@ class Simulation:
         self._party = self._chain.parties["bot"]
         self._fills = 0
         self._largest = Fraction(0)
+        self._sent = 0
+        self._orders: dict[str, str] = {}  # order id -> the reason for which it was refused; empty where it was not
 
     def run(self, rule: Rule, blocks: int, max_abs_position: float) -> Result:
         terms = models.parse_market(market_node(self._market, opened=0))
@@ -49,7 +55,14 @@ class Simulation:
             self._send(rule(market, float(self._position()), max_abs_position) if both_sides else [], market)
             self._make_block()
             self._largest = max(self._largest, abs(self._position()))
-        return Result(pnl=self._pnl(), largest_position=float(self._largest), fills=self._fills)
+        return Result(
+            pnl=self._pnl(),
+            largest_position=float(self._largest),
+            fills=self._fills,
+            sent=self._sent,
+            lost=self._sent - len(self._orders),
+            refused=tuple(reason for reason in self._orders.values() if reason),
+        )
 
     def _with_prices(self, terms: models.Market) -> models.Market:
         node = market_data_node(self._chain, self._market)
@@ -60,11 +73,16 @@ class Simulation:
         batch = sub.BatchMarketInstruction(submissions, [sub.OrderCancellation(market_id=market.market_id)], amendments=[])
         transaction = sub.instruction_to_json(batch, market.decimal_places, market.position_decimal_places, market.tick_size)
         self._chain.submit(self._party, transaction)
+        self._sent += len(submissions)
 
     def _make_block(self) -> None:
         for party_id, transaction in self._traders.transactions():
             self._chain.submit(party_id, transaction)
-        self._fills += sum(self._party in (trade.buyer, trade.seller) for trade in self._chain.block().trades)
+        block = self._chain.block()
+        self._fills += sum(self._party in (trade.buyer, trade.seller) for trade in block.trades)
+        for order in block.orders:
+            if order.party_id == self._party:
+                self._orders[order.id] = (order.reason or order.status) if order.status in REFUSED else ""
 
     def _position(self) -> Fraction:
         position = self._chain.positions.get((self._party, self._market.id))

@@ -9,9 +9,28 @@ from tests.http_replay import recorded_nodes, streamed_nodes
 from tests.sandbox import Sandbox
 
 PRICE_DECIMALS, SIZE_DECIMALS = 5, 3  # of the sandbox's future and of the recorded markets
-FIELDS = ("order_id", "market_id", "party_id", "size", "remaining_size", "price", "order_type", "time_in_force", "status", "side", "reason")
+AMOUNTS = ("price", "size", "remaining_size")
+TEXTS = {  # field of an Order -> what REST calls it
+    "order_id": "id",
+    "market_id": "marketId",
+    "party_id": "partyId",
+    "order_type": "type",
+    "time_in_force": "timeInForce",
+    "status": "status",
+    "side": "side",
+    "reason": "reason",
+}
+ZEROS = {  # what REST writes where a stream leaves the field out
+    "size": "0",
+    "remaining": "0",
+    "type": "TYPE_UNSPECIFIED",
+    "timeInForce": "TIME_IN_FORCE_UNSPECIFIED",
+    "status": "STATUS_UNSPECIFIED",
+    "side": "SIDE_UNSPECIFIED",
+}
 MISSING = "streams leave out what is zero, false or empty, and REST leaves out a reason where there is none: node.get(field, …)"
-ENUM_FIELDS = ("order_type", "time_in_force", "status", "side", "reason")
+DIFFERS = f"turn numbers into names, names stay: bot/enums.py knows them. {MISSING}"
+UNSPECIFIED = "what is left out is zero, and zero has a name too: enum_name(Side, 0) in bot/enums.py says which"
 UNKNOWN = "an enum's class raises ValueError for a number it does not know: catch that, or see enum_name in bot/enums.py"
 
 Nodes = dict[str, dict[str, Any]]  # by order id
@@ -19,11 +38,12 @@ Nodes = dict[str, dict[str, Any]]  # by order id
 
 def check(exercise: Any) -> None:
     from_rest, from_stream = sandbox_orders()
-    compare(exercise.read_order, from_rest, from_stream, "the sandbox's")
+    compare(exercise, from_rest, from_stream, "the sandbox's")
     recorded = {node["id"]: node for node in recorded_nodes("bot-end-orders", "orders")}
-    compare(exercise.read_order, recorded, {node["id"]: node for node in streamed_nodes("all-bot-orders", "orders")}, "the recorded")
-    check_human_numbers(exercise.read_order, next(iter(from_rest.values())))
-    check_unknown_number(exercise.read_order, next(iter(from_stream.values())))
+    compare(exercise, recorded, {node["id"]: node for node in streamed_nodes("all-bot-orders", "orders")}, "the recorded")
+    check_human_numbers(exercise, next(iter(from_rest.values())))
+    check_zeros(exercise, next(iter(from_rest.values())))
+    check_unknown_number(exercise, next(iter(from_stream.values())))
 
 
 def sandbox_orders() -> tuple[Nodes, Nodes]:
@@ -50,34 +70,48 @@ def sandbox_orders() -> tuple[Nodes, Nodes]:
     return rest, {node["id"]: node for node in [*first, *second]}
 
 
-def compare(read_order: Any, from_rest: Nodes, from_stream: Nodes, whose: str) -> None:
+def compare(exercise: Any, from_rest: Nodes, from_stream: Nodes, whose: str) -> None:
     common = [order_id for order_id in from_rest if order_id in from_stream]
     for order_id in common:
-        rest = call(read_order, from_rest[order_id], PRICE_DECIMALS, SIZE_DECIMALS, hint=MISSING)
-        streamed = call(read_order, from_stream[order_id], PRICE_DECIMALS, SIZE_DECIMALS, hint=MISSING)
-        for field in FIELDS:
-            _compare_field(field, getattr(rest, field), getattr(streamed, field), from_stream[order_id])
+        compare_order(exercise, from_rest[order_id], from_stream[order_id])
     fates = ", ".join(sorted({from_rest[order_id]["status"].removeprefix("STATUS_").lower() for order_id in common}))
     say(f"{len(common)} of {whose} orders are the same from both sides: {fates}")
 
 
-def _compare_field(field: str, rest: Any, streamed: Any, node: dict[str, Any]) -> None:
-    expect(
-        rest == streamed,
-        saw=f"{field} is {rest!r} from REST and {streamed!r} from the stream, for the order that the stream shows as\n{node}",
-        expected="the same from both",
-        hint=f"turn numbers into names, names stay: bot/enums.py knows them. {MISSING}",
-    )
-    expect(
-        field not in ENUM_FIELDS or isinstance(rest, str),
-        saw=f"{field} is {rest!r}",
-        expected="a name, as REST has it",
-        hint="the rest of the bot compares with names, such as 'STATUS_ACTIVE'",
-    )
+def compare_order(exercise: Any, from_rest: dict[str, Any], from_stream: dict[str, Any], hint: str = DIFFERS) -> None:
+    """Compare what was read of an order from both sides, and with what REST says."""
+    rest, streamed = read_order(exercise, from_rest), read_order(exercise, from_stream)
+    for field in (*TEXTS, *AMOUNTS):
+        expect(
+            getattr(rest, field) == getattr(streamed, field),
+            saw=f"{field} is {getattr(rest, field)!r} from REST and {getattr(streamed, field)!r} from the stream, which shows the order as"
+            f"\n{from_stream}",
+            expected="the same from both",
+            hint=hint,
+        )
+    for field, key in TEXTS.items():
+        value = getattr(rest, field)
+        expect(
+            isinstance(value, str) and value == from_rest.get(key, ""),
+            saw=f"{field} is {value!r} for the order that REST shows as\n{from_rest}",
+            expected=f"{from_rest.get(key, '')!r}, as REST has it",
+            hint=f"{field} is node[{key!r}]; the rest of the bot compares with names, such as 'STATUS_ACTIVE'",
+        )
 
 
-def check_human_numbers(read_order: Any, node: dict[str, Any]) -> None:
-    made: Order = read_order({**node, "price": "1234567", "size": "2500", "remaining": "1250"}, 5, 3)
+def read_order(exercise: Any, node: dict[str, Any], price_decimals: int = PRICE_DECIMALS, size_decimals: int = SIZE_DECIMALS) -> Order:
+    made: Order = call(
+        exercise, "read_order", node, price_decimals, size_decimals, gives=Order, errors=(KeyError, ValueError), hint=hint_for_error
+    )
+    return made
+
+
+def hint_for_error(error: Exception) -> str:
+    return MISSING if isinstance(error, KeyError) else UNKNOWN
+
+
+def check_human_numbers(exercise: Any, node: dict[str, Any]) -> None:
+    made = read_order(exercise, {**node, "price": "1234567", "size": "2500", "remaining": "1250"}, 5, 3)
     expect(
         (made.price, made.size, made.remaining_size) == (12.34567, 2.5, 1.25),
         saw=f"price 1234567 (5 places), size 2500 and remaining 1250 (3 places) became {made.price}, {made.size}, {made.remaining_size}",
@@ -86,8 +120,15 @@ def check_human_numbers(read_order: Any, node: dict[str, Any]) -> None:
     )
 
 
-def check_unknown_number(read_order: Any, node: dict[str, Any]) -> None:
-    made: Order = call(read_order, {**node, "status": 99}, PRICE_DECIMALS, SIZE_DECIMALS, hint=UNKNOWN, errors=(KeyError, ValueError))
+def check_zeros(exercise: Any, node: dict[str, Any]) -> None:
+    """Compare an order in which all is zero that can be, so that a stream says nothing but whose it is."""
+    rest = {**{key: value for key, value in node.items() if key != "reason"}, **ZEROS}
+    compare_order(exercise, rest, {key: value for key, value in rest.items() if value and key not in ZEROS}, UNSPECIFIED)
+    say("what a stream leaves out is zero, and has the name that zero has")
+
+
+def check_unknown_number(exercise: Any, node: dict[str, Any]) -> None:
+    made = read_order(exercise, {**node, "status": 99})
     expect(
         isinstance(made.status, str) and "99" in made.status,
         saw=f"status 99, which no version of today knows, became {made.status!r}",

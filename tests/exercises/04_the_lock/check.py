@@ -4,13 +4,15 @@ import threading
 from typing import Any
 
 from bot.submission import convert_to_decimals
-from tests.exercises.checking import expect, say
+from tests.exercises.checking import call, expect, say, wanted
 from tests.exercises.live import stream_of
-from tests.exercises.switching import switch_at
+from tests.exercises.switching import Race, switched
 from tests.sandbox import Sandbox
 
 BLOCKS = 20
-MOST_SWITCHES = 2000  # places; a store of a few lines has a hundred
+BEFORE_ANY = (0.0, 0.0)  # what a new store says
+ENDLESS = "one thread updates in an endless loop, the other reads until the pair is none of those that belong together"
+NEW = "that is what a new store says before its first frame, and whole: it belongs to the pairs that you do not look for"
 TORN = "the writing has two steps, or the reading has: either both happen under one lock, in both methods, or one assignment does it all"
 
 Pair = tuple[float, float]
@@ -19,9 +21,9 @@ Pair = tuple[float, float]
 def check(exercise: Any) -> None:
     frames = market_data()
     check_torn_read(exercise, frames)
-    check_plain_use(exercise.SafeStore, frames)
-    places = check_switches(exercise.SafeStore, frames, "update")
-    places += check_switches(exercise.SafeStore, frames, "prices")
+    check_plain_use(exercise, frames)
+    places = check_switches(exercise, frames, "update")
+    places += check_switches(exercise, frames, "prices")
     say(f"SafeStore: {places} places to switch threads, tried one by one, and no torn read")
 
 
@@ -39,14 +41,14 @@ def pair_of(frame: dict[str, Any]) -> Pair:
 
 
 def check_torn_read(exercise: Any, frames: list[dict[str, Any]]) -> None:
-    whole = {(0.0, 0.0), *map(pair_of, frames)}
-    caught = watch(exercise.PageStore, whole)
-    pair = exercise.find_torn_read(frames)
+    whole = {BEFORE_ANY, *map(pair_of, frames)}
+    caught = watch(wanted(exercise, "PageStore"), whole)
+    pair = call(exercise, "find_torn_read", frames, gives=tuple)
     expect(
         pair not in whole,
         saw=f"find_torn_read returned {pair}, which belongs together",
         expected="a bid of one block beside an offer of another",
-        hint="one thread updates in an endless loop, the other reads until the pair is none of those that belong together",
+        hint=NEW if pair == BEFORE_ANY else ENDLESS,
     )
     expect(
         pair in caught,
@@ -76,39 +78,35 @@ def watch(store_class: Any, whole: set[Pair]) -> set[Pair]:
     return caught
 
 
-def check_plain_use(make: Any, frames: list[dict[str, Any]]) -> None:
-    store = make()
+def check_plain_use(exercise: Any, frames: list[dict[str, Any]]) -> None:
+    store = call(exercise, "SafeStore")
     for frame in frames:
-        store.update(frame)
+        call(store, "update", frame)
+        pair = call(store, "prices", gives=tuple)
         expect(
-            store.prices() == pair_of(frame),
-            saw=f"SafeStore.prices() returned {store.prices()} after a frame with {pair_of(frame)}",
+            pair == pair_of(frame),
+            saw=f"SafeStore.prices() returned {pair} after a frame with {pair_of(frame)}",
             expected="the bid and the offer of the newest frame, in human numbers",
             hint="SafeStore must do all that PageStore does",
         )
 
 
-def check_switches(make: Any, frames: list[dict[str, Any]], stopped: str) -> int:
+def check_switches(exercise: Any, frames: list[dict[str, Any]], stopped: str) -> int:
     """Stop one method at each instruction and run the other one there; return how many places there were."""
     old, new = pair_of(frames[0]), pair_of(frames[1])
-    for place in range(MOST_SWITCHES):
-        store = make()
-        store.update(frames[0])
-        reached, pair = _switch(store, frames[1], stopped, place)
-        if not reached:
-            return place
+
+    def prepare() -> Race:
+        store = call(exercise, "SafeStore")
+        call(store, "update", frames[0])
+        return Race(write=lambda: call(store, "update", frames[1]), read=lambda: call(store, "prices"))
+
+    places = 0
+    for pair, at_end in switched(prepare, stopped == "update"):
         expect(
-            pair in (old, new) and store.prices() == new,
-            saw=f"prices() gave {pair} where {stopped}() was stopped after {place} instructions, and {store.prices()} at the end",
+            pair in (old, new) and at_end == new,
+            saw=f"prices() gave {pair} where {stopped}() was stopped after {places} instructions, and {at_end} at the end",
             expected=f"{old}, the pair before, or {new}, the one after; at the end the latter",
             hint=TORN,
         )
-    return MOST_SWITCHES
-
-
-def _switch(store: Any, frame: dict[str, Any], stopped: str, place: int) -> tuple[bool, Any]:
-    pairs: list[Pair] = []
-    actions = {"update": lambda: store.update(frame), "prices": lambda: pairs.append(store.prices())}
-    meanwhile = "prices" if stopped == "update" else "update"
-    reached = switch_at(actions[stopped], actions[meanwhile], place)
-    return reached, pairs[0] if pairs else None
+        places += 1
+    return places

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from bot.vega_store import VegaStore
-from tests.exercises.checking import expect, say
+from tests.exercises.checking import call, expect, say, wanted
 from tests.exercises.live import PATIENCE, market_now, order, send, with_store
 from tests.sandbox import Sandbox
 
@@ -16,25 +16,27 @@ GETTERS = "get_market_by_id has the prices, get_position_by_market_id the positi
 
 
 def check(exercise: Any) -> None:
-    check_stopwatch(exercise.seconds_a_turn)
+    check_stopwatch(exercise)
     with Sandbox(block_time=0, traders=False, seed=5) as sandbox:
         trade(sandbox)
         market = market_now(sandbox)
         party_id = sandbox.parties["bot"]
 
         def poll() -> Any:
-            return exercise.poll(sandbox.node_url, market.market_id, party_id, market)
+            return call(exercise, "poll", sandbox.node_url, market.market_id, party_id, market)
 
         def measure(store: VegaStore) -> None:
             def look() -> Any:
-                return exercise.look(store, market.market_id)
+                return exercise.look(store, market.market_id)  # as it is: 1000 of these are measured
 
+            call(exercise, "look", store, market.market_id, gives=wanted(exercise, "Facts"))
+            check_stranger(exercise, store, sandbox.markets["perpetual"])
             check_facts(look, poll)
             send(sandbox, "a", orderSubmission=order(market.market_id, "SELL", 100, 10_001_000))
             sandbox.block()
             check_facts(look, poll)
             sandbox.delay_rest(DELAY)
-            compare(exercise.seconds_a_turn(poll, POLLS), exercise.seconds_a_turn(look, LOOKS))
+            compare(*(call(exercise, "seconds_a_turn", read, turns, gives=float) for read, turns in ((poll, POLLS), (look, LOOKS))))
             sandbox.delay_rest(0)
 
         with_store(sandbox, measure)
@@ -51,14 +53,14 @@ def trade(sandbox: Sandbox) -> None:
     sandbox.block()
 
 
-def check_stopwatch(seconds_a_turn: Any) -> None:
+def check_stopwatch(exercise: Any) -> None:
     calls = []
 
     def nap() -> None:
         calls.append(1)
         time.sleep(NAP)
 
-    seconds = seconds_a_turn(nap, 5)
+    seconds = call(exercise, "seconds_a_turn", nap, 5, gives=float)
     expect(
         len(calls) == 5,
         saw=f"seconds_a_turn(read, 5) called read {len(calls)} times",
@@ -66,10 +68,21 @@ def check_stopwatch(seconds_a_turn: Any) -> None:
         hint="for _ in range(turns): read()",
     )
     expect(
-        isinstance(seconds, float) and NAP <= seconds < 4 * NAP,
+        NAP <= seconds < 4 * NAP,
         saw=f"for a read that takes {NAP} s, seconds_a_turn returned {seconds!r}",
         expected=f"{NAP} or a little more",
         hint="time.perf_counter() before the loop and after it; the difference, divided by turns",
+    )
+
+
+def check_stranger(exercise: Any, store: VegaStore, market_id: str) -> None:
+    """Look at a market on which the bot has an order and never traded, so that the store has no position there."""
+    facts = call(exercise, "look", store, market_id, errors=(AttributeError,), hint=f"{GETTERS}. None where we never traded: that is 0")
+    expect(
+        (facts.open_volume, facts.live_orders) == (0, 1),
+        saw=f"look returned {facts} for a market on which we never traded, with one order that rests",
+        expected="open_volume 0 and live_orders 1",
+        hint=GETTERS,
     )
 
 

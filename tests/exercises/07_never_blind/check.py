@@ -5,16 +5,20 @@ What is right at a turn hangs on the age of the data then, which the check measu
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import bot.submission as sub
 from bot.models import Market
 from bot.vega_store import VegaStore
-from tests.exercises.checking import expect, say
+from tests.exercises.checking import call, expect, say
 from tests.exercises.live import PATIENCE, market_now, order, orders_over_rest, send, wallet_of, with_store
+from tests.exercises.orders import look_over
 from tests.sandbox import Sandbox
 
 LONGEST_AGE = 1.0  # seconds
+OLD_AGE = 3.0  # seconds
+MOST_READS = 100  # of a store, in one turn
 PERIOD = 0.05  # seconds from turn to turn
 QUIET_TURNS = 30  # enough to be longer than LONGEST_AGE
 ORDER = "ask for the age first, then decide: quote, or pull what rests, or do nothing"
@@ -27,7 +31,7 @@ class Turns:
     def __init__(self, exercise: Any, store: VegaStore, sandbox: Sandbox, market: Market) -> None:
         self._store, self._market = store, market
         self._wallet = wallet_of(sandbox)
-        self._quoter = exercise.Quoter(store, self._send, market.market_id, LONGEST_AGE)
+        self._quoter = call(exercise, "Quoter", store, self._send, market.market_id, LONGEST_AGE)
         self._sent: list[int] = []
         self.pulls = 0  # since the last quotes
 
@@ -38,7 +42,7 @@ class Turns:
         """Let the quoter turn once, and look whether that was right at the age that the data had before and after."""
         before = self.age()
         self._sent = []
-        self._quoter.turn()
+        call(self._quoter, "turn")
         after = self.age()
         quoted = any(self._sent)
         if before <= after <= LONGEST_AGE:
@@ -56,12 +60,26 @@ class Turns:
             self.turn()
 
     def _send(self, submissions: list[sub.OrderSubmission]) -> None:
-        self._sent.append(len(submissions))
+        self._sent.append(len(look_over(submissions, "turn sent")))
         batch = sub.BatchMarketInstruction(
             submissions=submissions, cancellations=[sub.OrderCancellation(market_id=self._market.market_id)], amendments=[]
         )
         terms = (self._market.decimal_places, self._market.position_decimal_places, self._market.tick_size)
         self._wallet.submit_transaction(sub.instruction_to_json(batch, *terms))
+
+
+class LateStore(VegaStore):
+    """A store in which a new frame arrives right after the first thing that is read, be it the prices or their age."""
+
+    def __init__(self, old: Market, new: Market) -> None:
+        super().__init__(websocket_url="", rest_api_url="")  # never started
+        self._states = iter([(old, OLD_AGE), *[(new, 0.0)] * MOST_READS])
+
+    def get_market_by_id(self, market_id: str) -> Market:
+        return next(self._states)[0]
+
+    def seconds_since_update(self, market_id: str) -> float:
+        return next(self._states)[1]
 
 
 def check(exercise: Any) -> None:
@@ -71,6 +89,7 @@ def check(exercise: Any) -> None:
         sandbox.block()
         market = market_now(sandbox)
         with_store(sandbox, lambda store: watch(Turns(exercise, store, sandbox, market), sandbox))
+    check_late_frame(exercise, market)
 
 
 def watch(turns: Turns, sandbox: Sandbox) -> None:
@@ -99,3 +118,19 @@ def watch(turns: Turns, sandbox: Sandbox) -> None:
     turns.turn()
     turns.until(lambda: len(orders_over_rest(sandbox)) == 2, "your two orders in the book again", "fresh data is back: quote again")
     say("the stream speaks again: it quotes again")
+
+
+def check_late_frame(exercise: Any, market: Market) -> None:
+    """Let one turn meet a frame that ends a silence."""
+    new = replace(market, best_bid_price=market.best_bid_price + 1, best_offer_price=market.best_offer_price + 1)
+    sent: list[sub.OrderSubmission] = []
+    quoter = call(exercise, "Quoter", LateStore(market, new), sent.extend, market.market_id, LONGEST_AGE)
+    call(quoter, "turn")
+    stale = [order.price for order in sent if order.price in (market.best_bid_price, market.best_offer_price)]
+    expect(
+        not stale,
+        saw=f"quotes at {stale}, prices {OLD_AGE} s old: you read them, then a frame came, then you asked for the age, and it was the frame's",
+        expected="no quotes, or quotes at the prices of the frame",
+        hint="ask for the age first: what is read after it is no older",
+    )
+    say("a frame that arrives in the middle of a turn does not make old prices young")
