@@ -129,7 +129,7 @@ def check_late_frame(exercise: Any, market: Market) -> None:
     stale = [order.price for order in sent if order.price in (market.best_bid_price, market.best_offer_price)]
     expect(
         not stale,
-        saw=f"quotes at {stale}, prices {OLD_AGE} s old: you read them, then a frame came, then you asked for the age, and it was the frame's",
+        saw=f"quotes at {stale}, prices {OLD_AGE} s old: you read them, a frame came, you asked for the age, and that was the frame's",
         expected="no quotes, or quotes at the prices of the frame",
         hint="ask for the age first: what is read after it is no older",
     )
