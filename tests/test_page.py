@@ -1,18 +1,15 @@
-"""The live page in a real browser: what it shows, and what its buttons do."""
+"""The live page in a real browser: what it shows. Its buttons are in test_page_switches, its charts in test_page_charts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from .browser import chromium, resize, why_not
-from .page_driver import choose, click, drawing, rest, show, text, texts, trade, until
+from .browser import chromium, why_not
+from .page_driver import choose, click, drawing, rest, show, text, texts, trade, until, watched
 from .sandbox import Sandbox
-from .sandbox.control import CONTROLS
-from .sandbox.panel import ADVICE
-from .sandbox.records import SELL
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -35,14 +32,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def page(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
-    """The page, live; and after the test, nothing on the browser's console."""
-    resize(browser, 1280, 800)
-    browser.get_log("browser")  # what a test before has left
-    show(browser, sandbox)
-    yield browser
-    entries = [entry["message"] for entry in browser.get_log("browser")]
-    browser.get("about:blank")
-    assert entries == []
+    with watched(browser, sandbox):
+        yield browser
 
 
 def test_the_chart_moves_with_each_block(page: Any, sandbox: Sandbox) -> None:
@@ -118,98 +109,6 @@ def test_calls_are_shown_as_they_happen_and_failed_ones_with_their_answer(page: 
     assert "GET orders?filter.partyIds=" in text(page, "calls-body")
 
 
-def future(inside: Any) -> Any:
-    return inside.chain.markets[inside.markets["future"]]
-
-
-EFFECTS: dict[str, Callable[[Any], bool]] = {  # switch -> what is so on the sandbox after its button, and the next block
-    "suspend": lambda inside: future(inside).state == "STATE_SUSPENDED_VIA_GOVERNANCE",
-    "resume": lambda inside: future(inside).state == "STATE_ACTIVE",
-    "empty_side": lambda inside: not future(inside).depth(SELL),
-    "refill_side": lambda inside: bool(future(inside).depth(SELL)),
-    "reject_orders": lambda inside: inside.chain.reject_orders == "ORDER_ERROR_MARGIN_CHECK_FAILED",
-    "set_state": lambda inside: future(inside).trading_mode == "TRADING_MODE_MONITORING_AUCTION",
-    "drop_streams": lambda inside: not inside.node.open_connections,
-    "silence_streams": lambda inside: len(inside.switches.silent_streams) == 4,
-    "fail_handshakes": lambda inside: inside.switches.stream_status == 503,
-    "delay_rest": lambda inside: inside.switches.rest_delay == 2.0,
-    "fail_rest": lambda inside: inside.switches.rest_status == 503,
-    "delay_wallet": lambda inside: inside.switches.wallet_delay == 2.0,
-    "fail_wallet": lambda inside: inside.switches.wallet_status == 401,
-    "hold_blocks": lambda inside: inside.switches.hold_blocks,
-    "block": lambda inside: True,  # the answer's height says it
-    "reset": lambda inside: not inside.switches.rest_status and future(inside).state == "STATE_ACTIVE",
-}
-BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what must be so for a button to show that it works
-    "resume": lambda sandbox: sandbox.suspend("future"),
-    "refill_side": lambda sandbox: sandbox.empty_side("future", SELL),
-    "reset": lambda sandbox: sandbox.suspend("future"),
-}
-
-
-def test_every_switch_has_a_button_and_a_sentence_on_what_to_watch(page: Any) -> None:
-    forms = page.find_elements("css selector", "#controls form")
-    assert {form.get_attribute("id").removeprefix("control-") for form in forms} == set(CONTROLS) == set(ADVICE) == set(EFFECTS)
-    assert all(form.find_element("css selector", ".hint").text.endswith((".", "”.")) for form in forms)
-
-
-def test_each_button_does_what_it_says(page: Any, sandbox: Sandbox) -> None:
-    for name, effect in EFFECTS.items():
-        BEFORE.get(name, lambda _: None)(sandbox)
-        sandbox.block()
-        height = sandbox.call(lambda inside: inside.chain.height)
-        click(page, f"#control-{name} button")
-        until(lambda done=f"{name}: done at block {height + (name == 'block')}": text(page, "outcome") == done)  # type: ignore[misc]
-        sandbox.block()
-        assert sandbox.call(effect), name
-        sandbox.reset()
-
-
-def test_what_is_active_is_listed_with_what_to_watch_and_can_be_ended(page: Any, sandbox: Sandbox) -> None:
-    assert not page.find_element("id", "active").is_displayed()
-    sandbox.suspend("spot")
-    sandbox.empty_side("future", SELL)
-    sandbox.reject_orders("ORDER_ERROR_MARKET_CLOSED")
-    sandbox.silence_streams("orders")
-    sandbox.hold_blocks()
-    sandbox.fail_handshakes(502)
-    sandbox.delay_rest(0.5)
-    sandbox.fail_rest(500)
-    sandbox.delay_wallet(0.25)
-    sandbox.fail_wallet(403)
-    sandbox.block()
-    until(lambda: len(texts(page, "#active li")) == 10)
-    shown = text(page, "active-list")
-    assert "BTC/EUR spot is STATE_SUSPENDED_VIA_GOVERNANCE" in shown
-    assert "SOL/DAI future has no offers" in shown
-    assert "REST answers 0.5 s late" in shown
-    assert "The wallet fails with HTTP 403" in shown
-    assert ADVICE["fail_rest"].watch in shown
-    for left in range(9, -1, -1):
-        click(page, "#active li button")
-        until(lambda: text(page, "outcome"))
-        sandbox.block()
-        until(lambda left=left: len(texts(page, "#active li")) == left)  # type: ignore[misc]
-    state = sandbox.call(lambda inside: (vars(inside.switches), inside.chain.reject_orders, inside.chain.emptied_sides))
-    assert not any([*state[0].values(), *state[1:]])
-
-
-def test_reset_everything_stands_beside_what_is_active(page: Any, sandbox: Sandbox) -> None:
-    sandbox.fail_rest(500)
-    until(lambda: page.find_element("id", "active").is_displayed())
-    click(page, "#heal")
-    until(lambda: not page.find_element("id", "active").is_displayed())
-    assert sandbox.call(lambda inside: inside.switches.rest_status) is None
-
-
-def test_a_wrong_value_is_answered_in_words(page: Any) -> None:
-    field = page.find_element("css selector", "#control-fail_rest input")
-    page.execute_script("arguments[0].value = 200", field)
-    click(page, "#control-fail_rest button")
-    until(lambda: text(page, "outcome") == "fail_rest: status must be 400 to 599, not 200")
-    page.get_log("browser")  # the browser notes every 400
-
-
 def test_it_says_that_the_sandbox_is_gone_and_comes_back_by_itself(page: Any, sandbox: Sandbox) -> None:
     trade(sandbox)
     page.execute_script("""
@@ -237,6 +136,16 @@ def test_another_sandbox_on_the_same_port_is_shown_with_its_own_markets(browser:
         assert browser.find_element("id", "market").get_attribute("value") == second.markets["future"]
 
 
+def test_state_and_mode_that_agree_are_said_once(page: Any, sandbox: Sandbox) -> None:
+    assert text(page, "state") == "Active"
+    sandbox.suspend("future")
+    sandbox.block()
+    until(lambda: text(page, "state") == "suspended via governance")
+    sandbox.set_state("future", "STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION")
+    sandbox.block()
+    until(lambda: text(page, "state") == "suspended · monitoring auction")
+
+
 def test_the_ranking_has_everyone_by_profit(page: Any, sandbox: Sandbox) -> None:
     for party in ("p01", "a"):
         trade(sandbox, party)
@@ -247,6 +156,7 @@ def test_the_ranking_has_everyone_by_profit(page: Any, sandbox: Sandbox) -> None
     rows = [row.replace(MINUS, "-").split() for row in texts(page, "#ranking tbody tr")]  # place, party, PnL, position, …
     assert [float(row[2]) for row in rows] == sorted((float(row[2]) for row in rows), reverse=True)
     assert {row[1]: float(row[3]) for row in rows} == {"p01": 0.1, "a": 0.1, "p02": -0.1}
+    assert {len(row[2].partition(".")[2]) for row in rows} == {4}  # decimals stand below each other
     assert text(page, "idle") == "Not there yet: bot, b, c"
     assert not page.find_element("id", "market-view").is_displayed()
 
@@ -259,21 +169,3 @@ def test_a_participant_types_the_code_and_gets_the_own_settings_as_a_file(page: 
     until(lambda: (tmp_path / "sandbox.env").exists())
     assert f"PARTY_ID={sandbox.parties['p02']}\n" in (tmp_path / "sandbox.env").read_text(encoding="utf-8")
     assert sandbox.url(path="/join") in text(page, "line")
-
-
-def test_elsewhere_the_switches_want_the_teachers_key(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.sandbox.room.is_loopback", lambda address: False)
-    show(page, sandbox)
-    button = page.find_element("css selector", "#control-fail_rest button")
-    assert not button.is_enabled()
-    page.find_element("id", "key").send_keys("wrong\n")
-    click(page, "#control-fail_rest button")
-    until(lambda: text(page, "outcome").startswith("switches work on the teacher's machine"))
-    page.get_log("browser")  # the browser notes every 403
-    assert not button.is_enabled()
-    page.get("about:blank")
-    show(page, sandbox, f"#key={sandbox.room.teacher_key}")
-    assert page.current_url == sandbox.url()  # out of sight
-    click(page, "#control-fail_rest button")
-    until(lambda: text(page, "outcome").startswith("fail_rest: done"))
-    page.execute_script("sessionStorage.clear()")

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,10 +122,15 @@ def test_settings_name_the_host_by_which_the_participant_came(sandbox: Sandbox) 
     port = sandbox.url().split(":")[2].strip("/")
     given = requests.post(sandbox.url(path="/join"), data={"code": code}, headers={"Host": f"teacher.local:{port}"}, timeout=5)
     assert f"NODE_URL=http://teacher.local:{port}/api/v2\n" in given.text
-    odd = requests.post(
-        sandbox.url(path="/join"), data={"code": sandbox.room.participants["p02"].code}, headers={"Host": "a b\tc"}, timeout=5
-    )
-    assert odd.status_code == 400
+    form = {"code": sandbox.room.participants["p02"].code}
+    assert requests.post(sandbox.url(path="/join"), data=form, headers={"Host": "a b\tc"}, timeout=5).status_code == 400
+    assert requests.post(sandbox.url(path="/join"), data=form, timeout=5).status_code == 200  # that has not used up the code
+
+
+def test_without_participants_there_is_nothing_to_join() -> None:
+    with Sandbox(block_time=0) as alone:
+        answer = requests.get(alone.url(path="/join"), timeout=5)
+    assert (answer.status_code, "opened with --parties" in answer.text) == (404, True)
 
 
 def test_guessing_codes_is_stopped(sandbox: Sandbox) -> None:
@@ -155,8 +161,9 @@ def test_nothing_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None
 def test_files_are_written_for_their_owners_eyes_and_tokens_outlive_a_restart(tmp_path: Path) -> None:
     folder = tmp_path / "room"
     first = run_with_folder(folder)
-    files = sorted(folder.iterdir())
+    leave_out, *files = sorted(folder.iterdir())
     assert [file.name for file in files] == ["p01.env", "p02.env", "room.secret"]
+    assert leave_out.name == ".gitignore"
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert f"WALLET_TOKEN={first['participants']['p01']['token']}\n" in files[0].read_text(encoding="utf-8")
@@ -172,6 +179,17 @@ def run_with_folder(folder: Path) -> dict[str, Any]:
         assert running.finish() == 0
         told: dict[str, Any] = json.loads(running.lines[0])
         return told
+
+
+def test_git_leaves_the_folder_out_and_an_own_list_stays_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with" / ".gitignore").write_text("mine\n", encoding="utf-8")
+    for name in ("new", "with"):
+        run_with_folder(tmp_path / name)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    seen = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert "new/" not in seen
+    assert (tmp_path / "with" / ".gitignore").read_text(encoding="utf-8") == "mine\n"
 
 
 def test_a_link_in_the_place_of_a_secret_is_not_followed(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ import pytest
 import requests
 
 from . import benchmark_room
-from .room_calls import ask, token_of
+from .room_calls import ask, crowd, port_of, start, token_of
 from .sandbox import Sandbox
-from .sandbox.server import MOST_CONNECTIONS
+from .sandbox.page import MOST_LOOKING
+from .sandbox.server import open_files, places
 
 PEOPLE = 3
 MEGABYTE = b" " * 2**20
+REQUEST = b"GET /api/v2/markets HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture
@@ -95,28 +97,84 @@ def test_nonsense_instead_of_http_is_refused(sandbox: Sandbox) -> None:
     assert ask(sandbox, b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 50_000 + b"\r\n\r\n").startswith(b"HTTP/1.0 400")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--x"),
+        ("multipart/form-data; boundary=y", b"--x"),
+        ("multipart/form-data; boundary=x", b"--x\r\n\r\ncode"),
+        ("application/x-www-form-urlencoded; charset=utf-99", b"code=x"),
+        ("application/x-www-form-urlencoded", b"code=\xff"),
+        ("application/json", b'{"code": "x"}'),
+        ("nonsense", b"code=x"),
+    ],
+)
+def test_a_malformed_form_is_refused(sandbox: Sandbox, kind: str, body: bytes) -> None:
+    answer = requests.post(sandbox.url(path="/join"), data=body, headers={"Content-Type": kind}, timeout=5)
+    assert (answer.status_code, answer.text.startswith(("Send the code", "The form"))) == (400, True)
+
+
+# Too many at once
+
+
 def test_a_thousand_connections_from_one_address_are_too_many_and_harm_nobody_else() -> None:
     with Sandbox(block_time=0.1, seed=42) as sandbox, contextlib.ExitStack() as stack:
-        port = int(sandbox.url().split(":")[2].strip("/"))
-        crowd = []
-        for _ in range(1000):
-            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-            with contextlib.suppress(ConnectionError):
-                one.sendall(b"GET /api/v2/assets HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            crowd.append(one)
-        statuses = [status_of(one) for one in crowd]
-        assert statuses.count(b"200") == MOST_CONNECTIONS
+        statuses = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), 1000)]
+        assert statuses.count(b"200") == places(open_files()).from_one
         assert set(statuses) <= {b"200", b"429", b""}  # "": turned away before it had asked
         assert statuses.count(b"429") > 100
         height = sandbox.call(lambda inside: inside.chain.height)
-        request = b"GET /api/v2/markets HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-        assert ask(sandbox, request, "127.0.0.2").startswith(b"HTTP/1.1 200")
+        assert ask(sandbox, REQUEST, "127.0.0.2").startswith(b"HTTP/1.1 200")
         time.sleep(0.5)
         assert sandbox.call(lambda inside: inside.chain.height) >= height + 4
         stack.close()
         deadline = time.monotonic() + 5
-        while not ask(sandbox, request).startswith(b"HTTP/1.1 200"):  # who has gone makes room
+        while not ask(sandbox, REQUEST).startswith(b"HTTP/1.1 200"):  # who has gone makes room
             assert time.monotonic() < deadline
+
+
+def test_with_few_files_as_macos_has_them_connections_are_fewer_and_everything_goes_on() -> None:
+    with start("--block-time", "0.1", files=256) as running, contextlib.ExitStack() as stack:
+        running.wait_for("stops it")
+        node, wallet = (port_of(next(line for line in running.lines if line.startswith(name))) for name in ("NODE_URL", "WALLET_URL"))
+        for port in (node, wallet):
+            for address in ("127.0.0.2", "127.0.0.3", "127.0.0.4"):
+                crowd(stack, port, 300, address)
+        stack.close()
+        deadline = time.monotonic() + 5
+        while requests.get(f"http://127.0.0.1:{node}/api/v2/assets", timeout=5).status_code != 200:
+            assert time.monotonic() < deadline
+        assert "Traceback" not in running.output
+        assert "out of system resource" not in running.output
+
+
+@pytest.mark.parametrize(("files", "one", "all_of_them"), [(256, 22, 68), (1024, 137, 412), (8192, 400, 3576)])
+def test_places_are_a_matter_of_the_files_that_may_be_open(files: int, one: int, all_of_them: int) -> None:
+    lot, from_one, in_all = places(files)
+    assert (from_one, in_all) == (one, all_of_them)
+    assert 2 * (in_all + lot + 4 * lot) < files  # both ports full, both doors crowded
+
+
+def test_others_cannot_keep_this_machine_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.sandbox.server.is_loopback", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("tests.sandbox.server.open_files", lambda: 256)
+    with Sandbox(block_time=0) as sandbox, contextlib.ExitStack() as stack:
+        port = port_of(sandbox.url())
+        statuses = [status_of(one) for host in range(2, 6) for one in crowd(stack, port, places(256).from_one, f"127.0.0.{host}")]
+        assert statuses.count(b"200") == places(256).in_all - places(256).from_one
+        assert ask(sandbox, REQUEST, "127.0.0.9").startswith(b"HTTP/1.1 429")
+        assert ask(sandbox, REQUEST).startswith(b"HTTP/1.1 200")
+
+
+def test_one_address_with_too_many_pages_open_keeps_nobody_else_from_the_page(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.sandbox.page.is_loopback", lambda address: address == "127.0.0.1")
+    page = b"GET /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        statuses = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), MOST_LOOKING + 2, "127.0.0.2", page)]
+        assert statuses == [b"200"] * MOST_LOOKING + [b"503"] * 2
+        here = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), MOST_LOOKING + 2, "127.0.0.1", page)]
+        assert here == [b"200"] * (MOST_LOOKING + 2)
+        assert [status_of(one) for one in crowd(stack, port_of(sandbox.url()), 1, "127.0.0.3", page)] == [b"200"]
 
 
 def status_of(connection: socket.socket) -> bytes:

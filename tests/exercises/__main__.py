@@ -39,7 +39,7 @@ def show_list(folder: Path) -> None:
     print(f"\n{solved} of {len(state_of)} solved.")
     if following:
         print(f"Next: read {shown(following.path / 'README.md')}, edit exercise.py beside it, then")
-        print(f"    python -m tests.exercises {following.number}")
+        print(f"    .venv/bin/python -m tests.exercises {following.number}")
 
 
 def show(exercise: Exercise, verdict: Verdict) -> None:

@@ -6,6 +6,7 @@ No page ever holds a token: the answer is a download, not to be kept by anything
 import re
 import time
 from collections.abc import Callable
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
@@ -27,18 +28,18 @@ class Join:
         address = request.remote or ""
         if self._has_guessed(address):
             return web.Response(status=429, headers={"Retry-After": "60"}, text="Too many wrong codes: wait a minute.\n")
-        code = (await request.post()).get("code", "")
-        participant = self._room.find(code) if isinstance(code, str) else None
+        participant = self._room.find(await _code(request))
         if participant is None:
             self._wrong.setdefault(address, []).append(time.monotonic())
             return web.Response(status=403, text="This is nobody's code: check it, and ask your teacher.\n")
         if participant.given_to is not None:
             logger.warning("sandbox: %s tried the code of %s, which was used by %s", address, participant.name, participant.given_to)
             return web.Response(status=410, text="This code was used before. If that was not you, tell your teacher.\n")
+        settings = self._settings(participant, _host(request))  # first: who is refused has not used the code
         participant.given_to = address
         logger.warning("sandbox: the settings of %s went to %s", participant.name, address)
         return web.Response(
-            text=env_lines(self._settings(participant, _host(request))),
+            text=env_lines(settings),
             headers={"Content-Disposition": 'attachment; filename="sandbox.env"', "Cache-Control": "no-store"},
         )
 
@@ -48,6 +49,17 @@ class Join:
             self._wrong = {one: times for one, times in self._wrong.items() if times[-1] > now - PERIOD}
         recent = [when for when in self._wrong.get(address, []) if when > now - PERIOD]
         return len(recent) >= MOST_WRONG
+
+
+async def _code(request: web.Request) -> str:
+    """Read the form. aiohttp's own reader has an exception, and an error 500, for each way in which a body can be malformed."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPBadRequest(text="Send the code as a form does, for example: curl -d code=ABCD-2345\n")
+    try:
+        form = (await request.read()).decode(request.charset or "utf-8")
+    except (LookupError, ValueError):  # no such charset; bytes that are none of it
+        raise web.HTTPBadRequest(text="The form cannot be read: send it as UTF-8.\n") from None
+    return parse_qs(form).get("code", [""])[0]
 
 
 def _host(request: web.Request) -> str:

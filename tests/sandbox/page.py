@@ -12,7 +12,7 @@ from aiohttp import web
 
 from .followers import Followers
 from .picture import Picture, View
-from .room import sits_here
+from .room import is_loopback, sits_here
 
 FOLDER = Path(__file__).with_name("page")
 FILES = {  # what can be asked for, and nothing else: no path of a request ever meets the file system
@@ -43,7 +43,7 @@ HEADERS = {
 }
 TICK = 0.25  # seconds: the most often that pages get news
 LOOK = 1.0  # seconds: how often the streams are looked at, and the least often that pages get news
-MOST_LOOKING = 200  # pages at a time
+MOST_LOOKING = 40  # pages from one address at a time: those of a room behind one router
 MOST_WAITING = 20  # news that a page has not taken; further behind it is dropped, comes back, and gets everything anew
 
 
@@ -52,6 +52,7 @@ class _Looker:
 
     def __init__(self, view: View, request: web.Request) -> None:
         self.view = view
+        self.address = request.remote or ""
         self.news: asyncio.Queue[Optional[bytes]] = asyncio.Queue(MOST_WAITING)  # None ends it
         self._request = request
 
@@ -80,12 +81,14 @@ class Page:
         app.on_cleanup.append(self._stop)
 
     async def _file(self, request: web.Request) -> web.Response:
+        if request.path == "/join" and not self._picture.has_participants:
+            return web.Response(status=404, text="Nobody has settings to fetch here: a room for N people is opened with --parties N.\n")
         body, kind = self._files[request.path]
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        if len(self._lookers) >= MOST_LOOKING:
-            return web.Response(status=503, text="too many pages are open\n")
+        if self._is_crowded(request.remote or ""):
+            return web.Response(status=503, text="too many pages are open at this address\n")
         view = self._picture.view(request.query.get("party", ""), request.query.get("market", ""))
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
@@ -100,6 +103,10 @@ class Page:
         finally:
             self._lookers.discard(looker)
         return response
+
+    def _is_crowded(self, address: str) -> bool:
+        """Say whether an address has too many pages open. The machine itself, with the projector on it, never has."""
+        return not is_loopback(address) and sum(looker.address == address for looker in self._lookers) >= MOST_LOOKING
 
     def _everything(self, view: View, may_switch: bool) -> bytes:
         setting, common, own = self._picture.setting(view, may_switch), self._picture.common(0), self._picture.own(view)

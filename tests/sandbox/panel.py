@@ -65,7 +65,7 @@ ADVICE = {
     ),
     "delay_wallet": Advice(
         "REST and wallet",
-        "Turns take longer; past five seconds the bot gives the call up, though it is still carried out.",
+        "Turns take longer; past three seconds the bot gives the call up, though it is still carried out.",
         {"seconds": "2"},
     ),
     "fail_wallet": Advice(
@@ -127,8 +127,9 @@ def faults(sandbox: Controls) -> list[dict[str, Any]]:
     for market in chain.markets.values():
         if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
             name = "suspend" if market.state == SUSPENDED_STATE else "set_state"
-            words = f"{market.name} is {market.state}, {market.trading_mode}"
-            found.append(_fault(name, words, "resume", market=market.id))
+            agree = market.state.removeprefix("STATE_") == market.trading_mode.removeprefix("TRADING_MODE_")
+            words = market.state if agree else f"{market.state}, {market.trading_mode}"
+            found.append(_fault(name, f"{market.name} is {words}", "resume", market=market.id))
     for market_id, side in sorted(chain.emptied_sides):
         words = f"{chain.markets[market_id].name} has no {'bids' if side == BUY else 'offers'}"
         found.append(_fault("empty_side", words, "refill_side", market=market_id, side=side))

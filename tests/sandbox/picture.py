@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .answers import compact
 from .calls import Calls
-from .chain import Chain, Market
+from .chain import HOUSE, Chain, Market
 from .control import Controls
 from .followers import Followers
 from .history import SPAN, Deal, History, newer, price_of, size_of
@@ -32,6 +32,10 @@ class Picture:
         self._sandbox, self._history, self._calls, self._followers = sandbox, history, calls, followers
         self._chain: Chain = sandbox.chain
         self.names = {key: name for name, key in [*self._chain.parties.items(), *self._chain.traders.items()]}
+
+    @property
+    def has_participants(self) -> bool:
+        return len(self._chain.parties) > len(HOUSE)
 
     @property
     def newest(self) -> tuple[int, int]:

@@ -25,6 +25,7 @@ KEY_HEADER, KEY_PARAMETER = "X-Teacher-Key", "key"
 TOKEN_LETTERS = string.ascii_letters + string.digits
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is mistaken for another on paper
 SECRET_FILE = "room.secret"
+LEAVE_OUT = f"*.env\n{SECRET_FILE}\n.gitignore\n"  # of git: a room inside the repository is not committed by mistake
 
 
 @dataclass
@@ -82,6 +83,8 @@ def participant_names(count: int) -> list[str]:
 def kept_secret(folder: Path) -> bytes:
     """Return the secret that a folder keeps, made at the first time, so that a restart leaves everyone's settings good."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / ".gitignore").exists():
+        write_private(folder / ".gitignore", LEAVE_OUT)
     path = folder / SECRET_FILE
     if not path.exists():
         write_private(path, secrets.token_hex(32))

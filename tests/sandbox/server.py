@@ -1,14 +1,57 @@
-"""One application on one port, with a doorman: so many connections from one address at a time, and no more."""
+"""One application on one port, with a doorman: so many connections from one address at a time, and so many in all.
+
+How many is a matter of the files that the process may have open. Where that number is passed nobody is let in any more, not even to be
+turned away, so there is always room for what else the sandbox opens.
+"""
 
 import asyncio
-from typing import Any, Optional
+import contextlib
+import os
+import resource
+import socket
+from typing import Any, NamedTuple, Optional
 
 from aiohttp import web
 
+from .room import is_loopback
+
 PATIENCE = 0.2  # seconds that a stop leaves to requests under way
 MOST_CONNECTIONS = 400  # from one address to one port: four streams and a few calls of everyone in a room behind one router
+FILES_WANTED = 8192  # open at a time, where the system grants them: macOS begins with 256
+OTHER_FILES = 40  # that a sandbox has open besides its connections
+QUEUE = 128  # connections that wait to be accepted: what macOS grants
+PORTS = 2  # of a sandbox: that of the node, and that of the wallet
 MOST_BODY = 256 * 1024  # bytes; a batch of 30 instructions has ten thousand
 TURNED_AWAY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Places(NamedTuple):
+    """How many connections one port has room for."""
+
+    lot: int  # accepted in one go, and those at the door who are told that they are too many
+    from_one: int  # address
+    in_all: int
+
+
+def places(files: int) -> Places:
+    """Share out so many open files among the ports.
+
+    asyncio accepts a lot in one go, and up to four lots are on their way before the doorman sees the first of them.
+    """
+    lot = min(100, max(8, files // 64))
+    in_all = (files - OTHER_FILES) // PORTS - 5 * lot
+    return Places(lot, min(MOST_CONNECTIONS, in_all // 3), in_all)
+
+
+def open_files() -> int:
+    """Return how many files this process may have open, after it has asked for as many as it wants."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a system may grant less than its hard limit says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return wanted if soft == resource.RLIM_INFINITY else min(soft, FILES_WANTED)
 
 
 class Server:
@@ -19,15 +62,21 @@ class Server:
         self._host = host
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=PATIENCE)
         self._listener: Optional[asyncio.Server] = None
+        self._door: Optional[_Door] = None
 
     async def start(self) -> None:
         await self._runner.setup()
+        self._door = _Door(self._runner.server, places(open_files()))
         await self.listen()
 
     async def listen(self) -> None:
         # Not aiohttp's TCPSite: it has no place for the doorman.
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: _Doorman(self._runner.server), self._host, self.port)
+        assert self._door is not None
+        door, loop = self._door, asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: _Doorman(door), self._host, self.port, backlog=door.places.lot)
+        for listening in self._listener.sockets:  # more may queue outside than are accepted in one go: asyncio has one number for both
+            with socket.socket(fileno=os.dup(listening.fileno())) as queue:
+                queue.listen(QUEUE)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def pause(self) -> None:
@@ -50,36 +99,54 @@ class Server:
             self._listener.close()
 
 
-class _Doorman(asyncio.Protocol):
-    """Meets each new connection: hands it to aiohttp, or answers its first request with 429 where its address has too many."""
+class _Door:
+    """Who gets in at one port."""
 
-    def __init__(self, server: Any) -> None:
-        self._server = server
+    def __init__(self, server: Any, places: Places) -> None:
+        self.server = server  # aiohttp's
+        self.places = places
+        self.waiting = 0  # those at the door who are not let in
+
+    def has_place_for(self, address: str) -> bool:
+        others = self.server.connections
+        if len(others) < self.places.from_one:  # the usual case, without a look at each
+            return True
+        kept = 0 if is_loopback(address) else self.places.from_one  # for this machine: however many come, its owner gets in
+        if len(others) >= self.places.in_all - kept:
+            return False
+        peers = (other.transport.get_extra_info("peername") for other in others if other.transport)
+        return sum(peer is not None and peer[0] == address for peer in peers) < self.places.from_one
+
+
+class _Doorman(asyncio.Protocol):
+    """Meets each new connection: hands it to aiohttp, or answers its first request with 429 where there are too many."""
+
+    def __init__(self, door: _Door) -> None:
+        self._door = door
+        self._timer: Optional[asyncio.TimerHandle] = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        if self._is_crowded(transport):
+        if self._door.has_place_for(transport.get_extra_info("peername")[0]):
+            handler = self._door.server()
+            transport.set_protocol(handler)
+            handler.connection_made(transport)
+        elif self._door.waiting < self._door.places.lot:
+            self._door.waiting += 1
             self._transport = transport
             self._timer = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)  # one that asks nothing is not kept waiting
-            return
-        handler = self._server()
-        transport.set_protocol(handler)
-        handler.connection_made(transport)
+        else:
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._transport.write(TURNED_AWAY)
-        self._transport.close()
+        if self._timer:
+            self._transport.write(TURNED_AWAY)
+            self._transport.close()
 
     def connection_lost(self, error: Optional[Exception]) -> None:
-        self._timer.cancel()
-
-    def _is_crowded(self, transport: asyncio.Transport) -> bool:
-        others = self._server.connections
-        if len(others) < MOST_CONNECTIONS:  # the usual case, without a look at each
-            return False
-        address = transport.get_extra_info("peername")[0]
-        peers = (other.transport.get_extra_info("peername") for other in others if other.transport)
-        return sum(peer is not None and peer[0] == address for peer in peers) >= MOST_CONNECTIONS
+        if self._timer:
+            self._timer.cancel()
+            self._door.waiting -= 1
 
 
 @web.middleware

@@ -1,8 +1,9 @@
 // The two charts, on uPlot: prices with the party's quotes and fills, and below them its position and PnL.
 
-import { byId, clock, fixed, short, signed } from "./format.js";
+import { byId, clock, decimalsOf, fixed, grouped, short, signed } from "./format.js";
 
-const AXIS = 4; // rem left and right, the same in both charts, so that times stand above each other
+const LEAST = 3; // rem: the least width of an axis with its label
+const FINEST = 8; // decimals of a tick
 const MARK = 0.32; // rem: half the width of a fill's triangle
 
 export class Charts {
@@ -23,6 +24,7 @@ export class Charts {
 
   update(rows, fills) {
     [this.rows, this.fills] = [rows, fills];
+    byId("no-prices").hidden = this.seen().length > 0;
     this.prices?.setData(this.priceData());
     this.profits?.setData(this.profitData());
     this.describe();
@@ -32,6 +34,7 @@ export class Charts {
     if (!this.market) return;
     this.colours = colours();
     this.rem = rem();
+    this.needs = { left: LEAST * this.rem, right: LEAST * this.rem };
     this.prices?.destroy();
     this.profits?.destroy();
     this.prices = new uPlot(this.priceOptions(), this.priceData(), byId("price-chart"));
@@ -53,15 +56,14 @@ export class Charts {
   }
 
   priceOptions() {
-    const { bid, offer, band } = this.colours;
-    const line = (stroke, width) => ({ stroke, width, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } });
+    const { bid, offer } = this.colours;
+    const line = (stroke, width) => ({ stroke, width, paths: steps, points: { show: false } });
     return {
       ...this.options("price-chart"),
       series: [{}, line(bid, 1.25), line(offer, 1.25), line(bid, 3.5), line(offer, 3.5)],
-      bands: [{ series: [2, 1], fill: band }],
       scales: { x: this.timeScale(), y: { range: (plot) => this.priceRange(plot) } },
-      axes: [this.timeAxis(), this.axis({ values: (_, ticks) => ticks.map((tick) => fixed(tick, this.decimals())) }), this.emptyAxis()],
-      hooks: { draw: [(plot) => this.drawFills(plot)], setCursor: [(plot) => this.read(plot)] },
+      axes: [this.timeAxis(), this.axis({ size: this.fit("left"), values: (...asked) => (this.seen().length ? written(fixed, ...asked) : []) }), this.emptyAxis()],
+      hooks: { drawAxes: [(plot) => this.drawBand(plot)], draw: [(plot) => this.drawFills(plot)], setCursor: [(plot) => this.read(plot)] },
     };
   }
 
@@ -78,8 +80,8 @@ export class Charts {
       scales: { x: this.timeScale(), position: { range: aroundZero }, profit: { range: aroundZero } },
       axes: [
         this.timeAxis(),
-        this.axis({ scale: "position", label: "Position", labelSize: this.rem, size: (AXIS - 1) * this.rem, values: (_, ticks) => ticks.map((tick) => short(tick, 6)) }),
-        this.axis({ scale: "profit", side: 1, label: "PnL", labelSize: this.rem, size: (AXIS - 1) * this.rem, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => short(tick, 6)) }),
+        this.axis({ scale: "position", label: "Position", labelSize: this.rem, size: this.fit("left", this.rem), values: (...asked) => written(grouped, ...asked) }),
+        this.axis({ scale: "profit", side: 1, label: "PnL", labelSize: this.rem, size: this.fit("right", this.rem), grid: { show: false }, values: (...asked) => written(grouped, ...asked) }),
       ],
       hooks: { setCursor: [(plot) => this.read(plot)] },
     };
@@ -99,29 +101,63 @@ export class Charts {
 
   axis(options) {
     const { text, grid } = this.colours;
-    const font = `${0.75 * this.rem}px system-ui, sans-serif`;
-    return { stroke: text, size: AXIS * this.rem, font, labelFont: font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, ...options };
+    const font = this.font();
+    return { stroke: text, font, labelFont: font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, ...options };
   }
 
   emptyAxis() {
-    return this.axis({ side: 1, grid: { show: false }, values: () => [] });
+    return this.axis({ side: 1, size: () => this.needs.right, grid: { show: false }, values: () => [] });
+  }
+
+  font() {
+    return `${0.75 * this.rem}px system-ui, sans-serif`;
+  }
+
+  /** A side's axes are as wide as the widest number at it, in both charts, so that times stand above each other. */
+  fit(side, label = 0) {
+    return (_plot, numbers) => {
+      const needed = label + 0.6 * this.rem + widest(numbers ?? [], this.font());
+      if (needed > this.needs[side]) {
+        this.needs[side] = Math.ceil(needed);
+        queueMicrotask(() => [this.prices, this.profits].forEach((plot) => plot?.redraw(true, true)));
+      }
+      return this.needs[side] - label;
+    };
   }
 
   end() {
     return this.rows.length ? this.rows[this.rows.length - 1][1] : Date.now() / 1000;
   }
 
-  decimals() {
-    return Math.min(this.market.priceDecimals, 3);
+  /** Every price that the chart shows. */
+  seen() {
+    return [...this.rows.flatMap((row) => row.slice(2, 6)), ...this.fills.map((fill) => fill.price)].filter((price) => price !== null);
   }
 
   priceRange() {
-    const prices = [...this.rows.flatMap((row) => row.slice(2, 6)), ...this.fills.map((fill) => fill.price)].filter((price) => price !== null);
+    const prices = this.seen();
     if (!prices.length) return [0, 1];
     const low = Math.min(...prices);
     const high = Math.max(...prices);
     const room = (high - low || high * 0.001) * 0.08;
     return [low - room, high + room];
+  }
+
+  /** What lies between best bid and best offer, block by block. */
+  drawBand(plot) {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.fillStyle = this.colours.band;
+    this.rows.slice(0, -1).forEach(([, time, bid, offer], index) => {
+      if (bid === null || offer === null) return;
+      const [left, right] = [time, this.rows[index + 1][1]].map((moment) => Math.round(plot.valToPos(moment, "x", true)));
+      const [top, bottom] = [offer, bid].map((price) => plot.valToPos(price, "y", true));
+      ctx.fillRect(left, top, right - left, bottom - top);
+    });
+    ctx.restore();
   }
 
   /** A triangle for each fill: up where the party bought, down where it sold. */
@@ -166,6 +202,31 @@ export class Charts {
     byId("price-chart").setAttribute("aria-label", `Price of ${this.market.name} over ${this.rows.length} blocks, with the quotes and ${this.fills.length} fills of ${this.party}. Last: ${this.words(row)}`);
     byId("profit-chart").setAttribute("aria-label", `Position and PnL of ${this.party} over ${this.rows.length} blocks. Last: position ${short(row[6], 6)}, PnL ${signed(row[7])} ${this.market.asset}`);
   }
+}
+
+/** A step for each block, and nothing where there was no price: uPlot's own steps leave a hairline at each gap. */
+function steps(plot, series, first, last) {
+  const [times, prices] = [plot.data[0], plot.data[series]];
+  const stroke = new Path2D();
+  for (let index = first; index <= last; index += 1) {
+    if (prices[index] === null) continue;
+    const y = plot.valToPos(prices[index], "y", true);
+    const begins = index === first || prices[index - 1] === null;
+    stroke[begins ? "moveTo" : "lineTo"](plot.valToPos(times[index], "x", true), y);
+    if (index < last) stroke.lineTo(plot.valToPos(times[index + 1], "x", true), y); // it holds until the next block
+  }
+  return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 0 };
+}
+
+/** The numbers at an axis, with as many decimals as the step between them has. */
+function written(write, _plot, ticks, _axis, _space, step) {
+  return ticks.map((tick) => write(tick, decimalsOf(step, FINEST)));
+}
+
+function widest(texts, font) {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = font;
+  return Math.max(0, ...texts.map((text) => context.measureText(text).width));
 }
 
 function rem() {

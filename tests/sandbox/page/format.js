@@ -11,10 +11,30 @@ export function short(number, decimals) {
   return String(Number(number.toFixed(decimals))).replace("-", MINUS);
 }
 
-/** Money won or lost: with its sign, and four digits behind the point where they matter. */
-export function signed(number) {
-  const text = fixed(Math.abs(number), Math.abs(number) < 100 ? 4 : 2);
-  return Number(text) === 0 ? text : (number < 0 ? MINUS : "+") + text;
+/** A number with so many decimals, and its thousands apart. */
+export function grouped(number, decimals) {
+  return number.toLocaleString("en-GB", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", MINUS);
+}
+
+/** How many decimals a number has, up to so many. */
+export function decimalsOf(number, most) {
+  return number.toFixed(most).replace(/0+$/, "").split(".")[1]?.length ?? 0;
+}
+
+/** How many decimals of money matter, beside the largest sum in sight. */
+export function moneyDecimals(largest) {
+  return Math.abs(largest) < 100 ? 4 : 2;
+}
+
+/** Money won or lost, with its sign; nothing won is written without one. */
+export function signed(number, decimals = moneyDecimals(number)) {
+  const text = grouped(Math.abs(number), decimals);
+  return /[1-9]/.test(text) ? (number < 0 ? MINUS : "+") + text : text;
+}
+
+/** The class of such a text: zero is neither won nor lost. */
+export function gainOrLoss(text) {
+  return { [MINUS]: "loss", "+": "gain" }[text[0]] ?? "";
 }
 
 /** Seconds since 1970 as the time of day here. */

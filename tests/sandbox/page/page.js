@@ -1,7 +1,7 @@
 // The page: what is looked at, the connection to the sandbox, and who shows what has come.
 
 import { Charts } from "./charts.js";
-import { byId, clock, fixed, short, signed } from "./format.js";
+import { byId, clock, fixed, gainOrLoss, short, signed } from "./format.js";
 import { Panel } from "./panel.js";
 import { showBook, showCalls, showRanking, showStreams, showTrades } from "./tables.js";
 
@@ -110,7 +110,7 @@ function show() {
   const now = common.markets[setting.market];
   byId("height").textContent = common.height;
   byId("time").textContent = clock(common.time);
-  byId("state").textContent = now.state === "ACTIVE" && now.mode === "CONTINUOUS" ? "Active" : `${now.state} · ${now.mode}`.replaceAll("_", " ").toLowerCase();
+  byId("state").textContent = inWords(now);
   panel.list(common.faults);
   if (isRanking()) {
     showRanking(market(), now.ranking, setting.parties, common.streams, setting.streams);
@@ -124,14 +124,21 @@ function show() {
   showCalls(past.calls, byId("calls-filter").value, setting.party);
 }
 
+/** State and trading mode; where both are the same word, or as they should be, that once. */
+function inWords({ state, mode }) {
+  if (state === "ACTIVE" && mode === "CONTINUOUS") return "Active";
+  return [...new Set([state, mode])].join(" · ").replaceAll("_", " ").toLowerCase();
+}
+
 function showFigures(now) {
   const { priceDecimals, sizeDecimals, asset } = market();
   const row = past.rows.at(-1);
   const rank = now.ranking.find((one) => one.party === setting.party);
   const orders = [...own.book.bids, ...own.book.offers].filter((level) => level[2]).length;
   byId("own-position").textContent = row ? short(row[6], sizeDecimals) : "–";
-  byId("own-profit").textContent = row ? `${signed(row[7])} ${asset}` : "–";
-  byId("own-profit").className = row && row[7] < 0 ? "loss" : "gain";
+  const profit = row ? signed(row[7]) : "–";
+  byId("own-profit").textContent = row ? `${profit} ${asset}` : profit;
+  byId("own-profit").className = gainOrLoss(profit);
   byId("own-entry").textContent = fixed(own.entry, priceDecimals);
   byId("own-orders").textContent = rank?.orders ?? orders;
   byId("own-fills").textContent = rank?.fills ?? past.fills.length;

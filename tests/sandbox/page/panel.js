@@ -1,14 +1,18 @@
-// The switches: a form for each control of the sandbox, made from its own table, and a list of what is active now.
+// The switches: a form for each control of the sandbox, made from its own table; marks at those that are on, and a list of them.
 
 import { byId, make } from "./format.js";
 
 export class Panel {
   constructor() {
     this.built = "";
-    this.listed = "";
+    this.faults = [];
+    this.newest = "";
+    this.rows = new Map(); // how a fault is ended -> its row in the list
     this.key = sessionStorage.getItem("teacher-key") ?? "";
     this.takeKeyFromAddress();
+    addEventListener("hashchange", () => this.takeKeyFromAddress()); // the link was pasted into a page that is open
     byId("heal").addEventListener("click", () => this.press("reset", {}));
+    this.closeListElsewhere();
     byId("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.useKey(byId("key").value.trim());
@@ -21,6 +25,19 @@ export class Panel {
     if (!match) return;
     this.useKey(match[1]);
     history.replaceState(null, "", location.pathname + location.search);
+  }
+
+  /** The list lies over the page: it closes when somebody turns to something else, and with Escape. */
+  closeListElsewhere() {
+    const list = byId("active");
+    const leave = (event) => list.contains(event.target) || (list.open = false);
+    for (const turn of ["pointerdown", "focusin"]) addEventListener(turn, leave);
+    addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !list.open) return;
+      list.open = false;
+      byId("active-count").focus();
+    });
+    list.addEventListener("toggle", () => list.open || this.forgetEnded());
   }
 
   useKey(key) {
@@ -39,6 +56,7 @@ export class Panel {
       this.built = wanted;
       const groups = [...new Set(setting.controls.map((control) => control.group))];
       byId("controls").replaceChildren(...groups.map((group) => this.group(group, setting)));
+      this.mark();
     }
     for (const select of document.querySelectorAll("#controls select[name=market]")) select.value = setting.market;
     this.allow(setting.maySwitch || Boolean(this.key));
@@ -46,7 +64,7 @@ export class Panel {
 
   allow(may) {
     byId("key-form").hidden = may;
-    for (const button of document.querySelectorAll("#controls button, #active button")) button.disabled = !may;
+    for (const button of document.querySelectorAll("#controls button, #active button, #heal")) button.disabled = !may;
     this.may = may;
   }
 
@@ -57,7 +75,8 @@ export class Panel {
 
   form(control, setting) {
     const hint = make("p", { className: "hint", id: `hint-${control.name}`, textContent: control.watch });
-    const button = make("button", { type: "submit", textContent: control.title, title: control.about, "aria-describedby": hint.id });
+    const mark = make("span", { className: "mark", textContent: "on", hidden: true });
+    const button = make("button", { type: "submit", title: control.about, "aria-describedby": hint.id }, control.title, mark);
     const fields = control.parameters.map((parameter) => this.field(control, parameter, setting));
     const form = make("form", { id: `control-${control.name}` }, make("div", { className: "row" }, button, ...fields), hint);
     form.addEventListener("submit", (event) => {
@@ -86,6 +105,7 @@ export class Panel {
     const headers = this.key && !this.mayAlways ? { "X-Teacher-Key": this.key } : {};
     const query = new URLSearchParams(parameters);
     let words;
+    this.say(`${name} …`); // the same answer twice would look like none
     try {
       const answer = await fetch(`/control/${name}?${query}`, { method: "POST", headers });
       words = answer.ok ? `${name}: done at block ${(await answer.json()).height}` : await answer.text();
@@ -97,25 +117,68 @@ export class Panel {
     } catch {
       words = `${name}: the sandbox did not answer`;
     }
-    byId("outcome").textContent = words;
+    this.say(words);
   }
 
-  /** List what is active now. Nothing is touched while nothing changes, so that whoever stands on a button stays there. */
+  say(words) {
+    byId("outcome").textContent = byId("outcome").title = words.trim();
+  }
+
+  /** Show what is active now. Nothing is touched while nothing changes, and nothing moves when it does. */
   list(faults) {
-    const wanted = JSON.stringify(faults);
-    if (wanted === this.listed) return;
-    this.listed = wanted;
-    const wasInside = byId("active").contains(document.activeElement);
-    byId("active").hidden = !faults.length;
-    byId("active-list").replaceChildren(...faults.map((fault) => this.fault(fault)));
-    if (wasInside) (faults.length ? byId("active-title") : byId("main")).focus();
+    if (JSON.stringify(faults) === JSON.stringify(this.faults)) return;
+    const before = new Set(this.faults.map((fault) => fault.words));
+    const now = faults.find((fault) => !before.has(fault.words)) ?? faults.find((fault) => fault.words === this.newest) ?? faults.at(-1);
+    this.newest = now?.words;
+    this.faults = faults;
+    byId("newest").replaceChildren(...(now ? [make("strong", { textContent: now.words }), ` ${now.watch}`] : []));
+    byId("active-count").textContent = ["No fault is on", "1 fault is on"][faults.length] ?? `${faults.length} faults are on`;
+    byId("active").classList.toggle("any", faults.length > 0);
+    this.mark();
+    for (const fault of faults) this.showRow(fault);
+    for (const [key, row] of this.rows) if (!faults.some((fault) => keyOf(fault) === key)) end(row);
+    if (!byId("active").open) this.forgetEnded();
   }
 
-  fault(fault) {
-    const end = make("button", { type: "button", textContent: "End", ariaLabel: `End: ${fault.words}`, disabled: !this.may });
-    end.addEventListener("click", () => this.press(fault.end.name, fault.end.parameters));
-    return make("li", {}, end, make("strong", { textContent: fault.words }), make("span", { textContent: fault.watch }));
+  /** Mark the controls whose faults are on. */
+  mark() {
+    for (const form of document.querySelectorAll("#controls form")) {
+      const on = this.faults.some((fault) => `control-${fault.name}` === form.id);
+      form.classList.toggle("active", on);
+      form.querySelector(".mark").hidden = !on;
+    }
   }
+
+  showRow(fault) {
+    const key = keyOf(fault);
+    if (!this.rows.has(key)) {
+      const button = make("button", { type: "button", disabled: !this.may });
+      button.addEventListener("click", () => button.ariaDisabled || this.press(fault.end.name, fault.end.parameters));
+      this.rows.set(key, make("li", {}, button, make("strong"), make("span")));
+      byId("active-list").append(this.rows.get(key));
+    }
+    const [button, words, watch] = this.rows.get(key).children;
+    [button.textContent, button.ariaLabel, button.ariaDisabled] = ["End", `End: ${fault.words}`, null];
+    [words.textContent, watch.textContent] = [fault.words, fault.watch];
+  }
+
+  /** Rows of what has ended stay while the list is open: the next one's button does not come under the pointer. */
+  forgetEnded() {
+    for (const [key, row] of this.rows) {
+      if (this.faults.some((fault) => keyOf(fault) === key)) continue;
+      row.remove();
+      this.rows.delete(key);
+    }
+  }
+}
+
+function keyOf(fault) {
+  return JSON.stringify(fault.end);
+}
+
+function end(row) {
+  const [button, words] = row.children;
+  [button.textContent, button.ariaLabel, button.ariaDisabled] = ["Ended", `Ended: ${words.textContent}`, "true"];
 }
 
 /** SIDE_BUY as “buy”, ORDER_ERROR_MARKET_CLOSED as “market closed”; close codes and stream names as they are. */

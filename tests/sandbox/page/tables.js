@@ -1,10 +1,10 @@
 // The tables: book, trades, streams, calls, ranking. Each is made anew from what came last.
 
-import { byId, cell, clock, fixed, make, short, signed } from "./format.js";
+import { byId, cell, clock, decimalsOf, fixed, gainOrLoss, grouped, make, moneyDecimals, signed } from "./format.js";
 
 const MOST_TRADES = 40;
 const MOST_CALLS = 80;
-const PER_COLUMN = 16; // rows of the ranking before it goes on in a second column
+const PER_COLUMN = 16; // rows of the ranking before it is in two columns
 
 /** A size with the same number of digits in every row; four behind the point are enough to look at. */
 function sized(size, market) {
@@ -74,13 +74,13 @@ export function showCalls(calls, filter, party) {
 }
 
 export function showRanking(market, ranking, parties, streams, names) {
+  const rows = rankRows(market, ranking, streams, names);
+  const height = rows.length > PER_COLUMN ? Math.ceil(rows.length / 2) : Math.max(rows.length, 1);
   const tables = [];
-  for (let start = 0; start < ranking.length || !start; start += PER_COLUMN) {
-    const rows = ranking.slice(start, start + PER_COLUMN).map((row, index) => rankRow(market, row, start + index + 1, streams, names));
-    tables.push(rankTable(market, rows, start));
-  }
+  for (let start = 0; start < rows.length || !start; start += height) tables.push(rankTable(market, rows.slice(start, start + height), start));
   byId("ranking").replaceChildren(...tables);
   byId("ranking").className = tables.length > 1 ? "columns" : "";
+  byId("ranking").style.setProperty("--rows", height); // all of them fit on the screen
   const idle = parties.filter((party) => !ranking.some((row) => row.party === party));
   byId("idle").textContent = idle.length ? `Not there yet: ${idle.join(", ")}` : "Everybody trades.";
 }
@@ -91,19 +91,25 @@ function rankTable(market, rows, start) {
   return make("table", {}, caption, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...(rows.length ? rows : [nothing("Nobody trades here yet", 7)])));
 }
 
-function rankRow(market, row, place, streams, names) {
-  const open = names.filter((name) => streams.some((one) => one.party === row.party && one.streams[name]?.open)).length;
-  return make(
-    "tr",
-    {},
-    cell(String(place), "place"),
-    make("th", { scope: "row", textContent: row.party }),
-    cell(signed(row.profit), row.profit < 0 ? "loss" : "gain"),
-    cell(short(row.position, market.sizeDecimals)),
-    cell(String(row.orders)),
-    cell(String(row.fills)),
-    cell(`${open} of ${names.length}`, open === names.length || !open ? "" : "loss"),
-  );
+/** A row for each party, with the same decimals down each column. */
+function rankRows(market, ranking, streams, names) {
+  const money = moneyDecimals(Math.max(0, ...ranking.map((row) => Math.abs(row.profit))));
+  const size = Math.max(0, ...ranking.map((row) => decimalsOf(row.position, market.sizeDecimals)));
+  return ranking.map((row, index) => {
+    const open = names.filter((name) => streams.some((one) => one.party === row.party && one.streams[name]?.open)).length;
+    const profit = signed(row.profit, money);
+    return make(
+      "tr",
+      {},
+      cell(String(index + 1), "place"),
+      make("th", { scope: "row", textContent: row.party }),
+      cell(profit, gainOrLoss(profit)),
+      cell(grouped(row.position, size)),
+      cell(String(row.orders)),
+      cell(String(row.fills)),
+      cell(`${open} of ${names.length}`, open === names.length || !open ? "" : "loss"),
+    );
+  });
 }
 
 function nothing(text, columns) {
