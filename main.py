@@ -31,7 +31,7 @@ import rel
 import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
-from bot.guards import ENDED, LONGEST_AGE, TURNS_TO_TRY_AGAIN, check, reason_not_to_quote, reason_to_wait
+from bot.guards import ENDED, LONGEST_AGE, TURNS_TO_TRY_AGAIN, check, checked, reason_not_to_quote, reason_to_wait
 from bot.lifecycle import Life, clear_market, install_signal_handlers, start
 from bot.log import exit_with_log, start_log
 from bot.models import Market
@@ -114,7 +114,7 @@ def _run(
         if not reason and turn % TURNS_TO_TRY_AGAIN:
             reason = reason_to_wait(*vega_store.get_refusals(market_id))
         try:
-            submissions = [] if reason else list(quotes(latest_data, position, max_abs_position))
+            submissions = [] if reason else checked(quotes(latest_data, position, max_abs_position), market_id)
             batch_tx = sub.BatchMarketInstruction(
                 submissions=submissions,
                 cancellations=[sub.OrderCancellation(market_id=market_id)],  # also of what an unanswered call has left
@@ -133,6 +133,7 @@ def _run(
         except Exception:  # quotes() is where newcomers write
             failures += 1
             if failures == MOST_FAILURES:
+                logger.error("quotes() failed %d times in a row, so the bot ends", failures)
                 raise
             logger.exception("quotes() failed, so this turn is skipped")
             submissions, reason, pull = [], "quotes() failed", False

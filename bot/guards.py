@@ -7,9 +7,11 @@ from typing import Any
 
 import bot.submission as sub
 from bot.models import Market
+from bot.words import shortened
 
 LONGEST_AGE = 5.0  # seconds: no quote on older data
 MOST_REFUSALS = 10  # orders in a row for one reason; after that, only …
+MOST_ORDERS = 29  # in a batch, beside the cancellation: spam.protection.max.batchSize is 30
 TURNS_TO_TRY_AGAIN = 10  # … each tenth turn, until one is taken
 ENDED = ("STATE_REJECTED", "STATE_CANCELLED", "STATE_CLOSED", "STATE_TRADING_TERMINATED", "STATE_SETTLED")  # for good
 
@@ -34,6 +36,22 @@ def reason_to_wait(refusal: str, refusals: int) -> str:
     if refusals < MOST_REFUSALS:
         return ""
     return f"{refusals} orders in a row were refused ({refusal or 'no reason given'}), trying each {TURNS_TO_TRY_AGAIN}th turn"
+
+
+def checked(wanted: Any, market_id: str) -> list[sub.OrderSubmission]:
+    """Return what quotes() has returned; raise where it is no list of orders, or holds what this bot cannot send.
+
+    Raises:
+        TypeError, ValueError: in words for whoever wrote that rule.
+    """
+    if not isinstance(wanted, (list, tuple)) or not all(isinstance(order, sub.OrderSubmission) for order in wanted):
+        raise TypeError(f"quotes() must return a list of sub.OrderSubmission, not {shortened(repr(wanted))}")
+    if len(wanted) > MOST_ORDERS:
+        raise ValueError(f"quotes() wants {len(wanted)} orders, but a batch holds at most {MOST_ORDERS} beside its cancellation")
+    for order in wanted:
+        if order.market_id != market_id or order.time_in_force == "TIME_IN_FORCE_GTT":
+            raise ValueError(f"orders must be for market.market_id, and not GTT, since they have no expiry: {order}")
+    return list(wanted)
 
 
 def check(submissions: list[sub.OrderSubmission], transaction: dict[str, Any]) -> None:

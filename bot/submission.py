@@ -70,7 +70,7 @@ def convert_from_decimals(decimal_places: int, number: Number, multiple: int = 1
 
 
 def _submission_to_json(submission: OrderSubmission, price_decimals: int, position_decimals: int, tick_size: int = 1) -> dict[str, Any]:
-    return {
+    content = {
         "marketId": submission.market_id,
         "price": str(convert_from_decimals(price_decimals, submission.price, tick_size)),
         "size": str(convert_from_decimals(position_decimals, submission.size)),
@@ -78,6 +78,9 @@ def _submission_to_json(submission: OrderSubmission, price_decimals: int, positi
         "timeInForce": submission.time_in_force,
         "type": submission.type,
     }
+    if submission.type == "TYPE_MARKET":  # Differs from the page: the network drops market orders that name a price.
+        del content["price"]
+    return content
 
 
 def _cancellation_to_json(cancellation: OrderCancellation) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A link that goes silent both ways and closes nothing: the whole bot on it, as a user sees it and as the node counts it."""
 
 import re
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -76,3 +77,34 @@ def test_a_frozen_peer_is_noticed_and_quotes_are_pulled_once_and_all_streams_are
             assert len(proxy.dials(stream)) == 2
         assert bot.stop() == 0
     assert live_orders(sandbox) == 0
+
+
+def test_a_stream_that_freezes_alone_is_dialled_again(sandbox: Sandbox) -> None:
+    """Where nothing changes, only pings tell a dead stream from a quiet one."""
+    with (
+        FaultProxy(sandbox.node_url) as proxy,
+        BotProcess(sandbox, sandbox.markets["future"], WS_URL=proxy.ws_url) as bot,
+    ):
+        bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$")))
+        proxy.turn("freeze", "positions")
+        bot.wait_for("stream positions: lost, the node is silent: no answer to a ping for 5 s", seconds=2 * (5 + 1))
+        bot.wait_for("no quote: position is older than 5 s$")
+        proxy.turn("pass", "positions")
+        bot.wait_for("stream positions: back$", seconds=2 * (5 + 5 + 1))
+        bot.wait_for(r"\| quoted$", after=len(bot.lines))
+        assert {stream: len(proxy.dials(stream)) for stream in STREAMS} == {**dict.fromkeys(STREAMS, 1), "positions": 2}
+        assert bot.stop() == 0
+
+
+def test_a_bot_that_was_held_up_itself_drops_no_stream(sandbox: Sandbox) -> None:
+    with BotProcess(sandbox, sandbox.markets["future"]) as bot:
+        bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$"))
+        bot.signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        while time.monotonic() < begun + 7:  # the fault itself: longer than the five seconds after which a node counts as silent
+            time.sleep(0.1)
+        bot.signal(signal.SIGCONT)
+        line = bot.wait_for(r"\| quoted$", after=len(bot.lines))
+        bot.wait_for(r"\| quoted$", after=line)
+        assert bot.stop() == 0
+        assert "lost" not in bot.output

@@ -1,7 +1,10 @@
 """main.quotes: from what the bot knows to the orders it wants."""
 
+import dataclasses
+import re
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any, Optional
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 import bot.submission as sub
 import main
+from bot.guards import checked
 from bot.lifecycle import Life
 from bot.models import Market
 from bot.vega_store import VegaStore
@@ -157,3 +161,21 @@ def test_a_first_turn_whose_quotes_fail_is_skipped_and_the_next_one_comes(monkey
         market_id = data["marketData"][0]["market"]
         main._run(node.url, market_id, "bb" * 32, "token", "http://127.0.0.1:1", store, life=life)
     assert turns == [market_id, market_id]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (None, "must return a list of sub.OrderSubmission, not None"),
+        ({"market_id": "another"}, "must be for market.market_id"),
+        ({"time_in_force": "TIME_IN_FORCE_GTT"}, "not GTT"),
+        ({"size": 30}, "wants 30 orders, but a batch holds at most 29"),
+    ],
+    ids=["forgotten return", "another market", "GTT", "too many"],
+)
+def test_orders_that_this_bot_cannot_send_are_an_error_in_words(changes: Optional[dict[str, Any]], words: str) -> None:
+    order = sub.OrderSubmission(market_id="m", size=2, price=3, time_in_force="TIME_IN_FORCE_GTC", type="TYPE_LIMIT", side="SIDE_BUY")
+    wanted = None if changes is None else [dataclasses.replace(order, **changes)] * int(changes.get("size", 1))
+    with pytest.raises((TypeError, ValueError), match=re.escape(words)):
+        checked(wanted, "m")
+    assert checked((order,), "m") == [order]

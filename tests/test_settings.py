@@ -113,7 +113,9 @@ def test_ws_where_http_belongs_is_named(key: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("key", ["NODE_URL", "WS_URL", "WALLET_URL"])
-@pytest.mark.parametrize("value", ["localhost:3008/api/v2", "127.0.0.1", "http://", "http://host:99999", "http://host:x", "http://[1"])
+@pytest.mark.parametrize(
+    "value", ["localhost:3008/api/v2", "127.0.0.1", "http://", "http://host:99999", "http://host:x", "http://[1", "http://127..0.1"]
+)
 def test_an_address_that_is_none_is_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: value})
     assert re.fullmatch(f"{key} is '.*', which is no address: write it like (http|ws)://127.0.0.1:\\d+(/api/v2)?", problem)

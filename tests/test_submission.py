@@ -157,3 +157,12 @@ def test_instructions_keep_their_order() -> None:
 
 def test_a_record_of_the_page_is_sent_with_a_tick_of_one() -> None:
     assert sent(an_order(price=99.90126)) == sent(an_order(price=99.90126), tick_size=1)
+
+
+def test_a_market_order_names_no_price() -> None:
+    order = sub.OrderSubmission(
+        market_id=MARKET, size=0.251, price=99.9, time_in_force="TIME_IN_FORCE_IOC", type="TYPE_MARKET", side="SIDE_BUY"
+    )
+    (content,) = sent(order)["submissions"]
+    assert "price" not in content
+    assert content["size"] == "251"
