@@ -132,6 +132,7 @@ export class Panel {
     this.newest = now?.words;
     this.faults = faults;
     byId("newest").replaceChildren(...(now ? [make("strong", { textContent: now.words }), ` ${now.watch}`] : []));
+    byId("newest").title = byId("newest").textContent; // a narrow window cuts it
     byId("active-count").textContent = ["No fault is on", "1 fault is on"][faults.length] ?? `${faults.length} faults are on`;
     byId("active").classList.toggle("any", faults.length > 0);
     this.mark();
