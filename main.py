@@ -31,7 +31,7 @@ import rel
 import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
-from bot.guards import ENDED, LONGEST_AGE, TURNS_TO_TRY_AGAIN, check, checked, reason_not_to_quote, reason_to_wait
+from bot.guards import ENDED, LONGEST_AGE, TURNS_TO_TRY_AGAIN, as_orders, check_steps, reason_not_to_quote, reason_to_wait
 from bot.lifecycle import Life, clear_market, install_signal_handlers, start
 from bot.log import exit_with_log, start_log
 from bot.models import Market
@@ -114,7 +114,7 @@ def _run(
         if not reason and turn % TURNS_TO_TRY_AGAIN:
             reason = reason_to_wait(*vega_store.get_refusals(market_id))
         try:
-            submissions = [] if reason else checked(quotes(latest_data, position, max_abs_position), market_id)
+            submissions = [] if reason else as_orders(quotes(latest_data, position, max_abs_position), market_id)
             batch_tx = sub.BatchMarketInstruction(
                 submissions=submissions,
                 cancellations=[sub.OrderCancellation(market_id=market_id)],  # also of what an unanswered call has left
@@ -126,7 +126,7 @@ def _run(
                 position_decimals=market_pos_decimals,
                 tick_size=latest_data.tick_size,
             )
-            check(submissions, transaction)
+            check_steps(submissions, transaction)
             failures = 0
             if submissions and age + time.monotonic() - began > LONGEST_AGE:
                 submissions, reason = [], f"data grew older than {LONGEST_AGE:.0f} s while quotes() worked"
@@ -205,13 +205,13 @@ def main(
     vega_store = store.VegaStore(websocket_url=node_ws_url, rest_api_url=node_rest_url)
     try:
         start(vega_store, market_id, party_id)
+        life.starting = False  # in here: from now on a signal raises nothing
     except (client.VegaApiError, ParseError) as error:
         logger.error("Cannot start: %s", error)
         return 1
     except KeyboardInterrupt:
         logger.info("Stopped while starting; nothing was sent")
         return 0
-    life.starting = False
 
     run_thread = threading.Thread(
         target=_run_guarded,

@@ -80,20 +80,25 @@ def in_time(seconds: float, function: Callable[[], Result]) -> Result:
         call.end()
         outcomes.put(outcome)
 
+    def wait(longest: float) -> Optional[tuple[Any, Optional[BaseException]]]:
+        with contextlib.suppress(queue.Empty):
+            return outcomes.get(timeout=longest)
+        return None
+
     threading.Thread(target=run, name="HTTP call", daemon=True).start()
     try:
-        try:
-            result, error = outcomes.get(timeout=seconds)
-        except queue.Empty:
+        outcome = wait(seconds)
+        if outcome is None:
             call.give_up()
-            result, error = outcomes.get(timeout=LONGEST_LAST)
-    except queue.Empty:
-        raise requests.Timeout(f"not over within {seconds:g} s") from None
+            outcome = wait(LONGEST_LAST)
     finally:
         call.give_up()  # also where a signal's handler has raised
+    if outcome is None:
+        raise requests.Timeout(f"not over within {seconds:.2g} s")
+    returned: Result
+    returned, error = outcome
     if error is not None:
         raise error
-    returned: Result = result
     return returned
 
 

@@ -38,7 +38,7 @@ def reason_to_wait(refusal: str, refusals: int) -> str:
     return f"{refusals} orders in a row were refused ({refusal or 'no reason given'}), trying each {TURNS_TO_TRY_AGAIN}th turn"
 
 
-def checked(wanted: Any, market_id: str) -> list[sub.OrderSubmission]:
+def as_orders(wanted: Any, market_id: str) -> list[sub.OrderSubmission]:
     """Return what quotes() has returned; raise where it is no list of orders, or holds what this bot cannot send.
 
     Raises:
@@ -54,7 +54,7 @@ def checked(wanted: Any, market_id: str) -> list[sub.OrderSubmission]:
     return list(wanted)
 
 
-def check(submissions: list[sub.OrderSubmission], transaction: dict[str, Any]) -> None:
+def check_steps(submissions: list[sub.OrderSubmission], transaction: dict[str, Any]) -> None:
     """Raise ValueError for what the wallet would take in, and the network drop without a word."""
     for submission, padded in zip(submissions, transaction["batchMarketInstructions"]["submissions"], strict=True):
         if int(padded["size"]) <= 0 or (submission.type == "TYPE_LIMIT" and int(padded["price"]) <= 0):

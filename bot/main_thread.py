@@ -7,6 +7,7 @@ import contextlib
 import math
 import queue
 import socket
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -40,6 +41,7 @@ class MainThread:
     def __init__(self) -> None:
         self.is_ending = False  # from rel.abort() on: nothing is delivered any more
         self.at_end: list[Callable[[], Any]] = []  # what to close
+        self._thread = threading.current_thread()
         self._calls: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()
         self._receiver, self._sender = socket.socketpair()
         self._receiver.setblocking(False)
@@ -77,7 +79,9 @@ class MainThread:
     def abort(self) -> None:
         """End `rel.dispatch()` and all that it watches. Any thread."""
         self.is_ending = True
-        if self._registrar.run_dispatch:  # in the middle of a poll, rel trips over what is gone: so when it looks at its timers
+        # In the middle of a poll, rel trips over what is gone: so when it looks at its timers. For others, who cannot know
+        # whether it has begun, also where it has not: then it ends as soon as it begins.
+        if self._registrar.run_dispatch or threading.current_thread() is not self._thread:
             self.call(rel.timeout, 0, self._end)
         else:
             self._end()
@@ -85,7 +89,6 @@ class MainThread:
     def _end(self) -> None:
         if MainThread._now is not self:
             return
-        MainThread._now = None
         del self._registrar.loop, self._registrar.abort, self._registrar.add_timer  # from now on it is plain rel again
         rel.registrar.LISTEN_SELECT = rel.registrar.LISTEN_KQUEUE = rel.registrar.LISTEN_POLL = 0
         rel.abort()
@@ -93,6 +96,7 @@ class MainThread:
         self._sender.close()
         for close in self.at_end:
             close()
+        MainThread._now = None  # only now: whoever calls from here on calls by itself, and must find all closed
         self._call_all()
 
     def _add_and_wake(self, timer: Any) -> None:

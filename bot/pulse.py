@@ -12,15 +12,20 @@ USUAL = 2.0  # seconds from one ping to the answer to the next, on a link that k
 
 
 class Pulse:
-    """Says how old what a stream last brought may be. A node that has never answered a ping is not judged by it."""
+    """Says how old what a stream last brought may be. A node that answers no pings is not judged by them."""
 
     def __init__(self) -> None:
-        self.answers = False  # whether the node has ever answered
+        self._is_expected = False  # whether the node has answered on this connection, or did on the one before
+        self._has_answered = False  # on this connection
         self._in_step_at = time.monotonic()  # all that was sent before then has come
         self._asked_at = -math.inf  # time.monotonic() of the newest ping
 
     def start(self) -> None:
-        """Begin with a new connection: its handshake was an answer."""
+        """Begin with a new connection: its handshake was an answer.
+
+        One connection without answers is dropped; the next is not judged, or a node that no longer answers would be lost for ever.
+        """
+        self._is_expected, self._has_answered = self._has_answered, False
         self._in_step_at = time.monotonic()
 
     def next_ping(self) -> str:
@@ -39,9 +44,9 @@ class Pulse:
             return
         if self._in_step_at < asked_at <= time.monotonic():
             self._in_step_at = asked_at
-            self.answers = True
+            self._is_expected = self._has_answered = True
 
     def lag(self) -> float:
         """Return for how many seconds what the node sent may be under way: 0 on a link that keeps up."""
         seconds = time.monotonic() - self._in_step_at
-        return seconds if self.answers and seconds > USUAL else 0.0
+        return seconds if self._is_expected and seconds > USUAL else 0.0

@@ -199,10 +199,14 @@ class Stream:
             self._losses.clear()
 
     def _wait_for_the_rest(self) -> bool:
-        buffer = self.app.sock.frame_buffer
-        if (buffer.length or 0) > LARGEST_FRAME:
-            return self._lost(f"a frame of {buffer.length} bytes")
-        is_half = buffer.header is not None or self._inbox.has_rest()
+        buffer, message = (
+            self.app.sock.frame_buffer,
+            self.app.sock.cont_frame.cont_data,
+        )  # the latter: opcode and bytes of a message in pieces
+        size = (buffer.length or 0) + (len(message[1]) if message else 0)
+        if size > LARGEST_FRAME:
+            return self._lost(f"a frame of {size} bytes")
+        is_half = buffer.header is not None or self._inbox.has_rest() or bool(message)
         self._half_since = (self._half_since or time.monotonic()) if is_half else None
         return True
 

@@ -155,22 +155,9 @@ class VegaWebSocketClient:
             each_block: the node sends something each block, so that silence means trouble.
         """
         if self._dispatcher is not None:
-            ws = websocket.WebSocketApp(
-                url,
-                on_message=lambda _, msg: self._on_message(message=msg, callback=callback),
-                on_error=self._on_error,
-                on_open=lambda _: on_open and on_open(),
-            )
-            ws.run_forever(dispatcher=self._dispatcher, reconnect=self._reconnect)
+            self._subscribe_plainly(url, callback, on_open)
             return
-        if self._main_thread is None or self._is_over():
-            self._main_thread = MainThread.get()
-            self._main_thread.at_end.append(self._close_streams)
-            rel.timeout(LOOK_EACH, self._check_streams)
-            logging.getLogger("websocket").setLevel(logging.CRITICAL)  # says at each try what is reported here once
-            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else wants Ctrl+C
-                rel.signal(signal.SIGINT, self.stop)
-        stream = Stream(self._main_thread, self._reconnect)
+        stream = Stream(self._get_main_thread(), self._reconnect)
         # Differs from the page: no on_error. With `reconnect`, the app calls it for a failed first dial only.
         stream.app = websocket.WebSocketApp(
             url,
@@ -179,6 +166,26 @@ class VegaWebSocketClient:
         stream.on_error, stream.on_open, stream.on_lost, stream.each_block = self._on_error, on_open, on_lost, each_block
         self._streams.append(stream)
         stream.dial(partial(stream.app.run_forever, dispatcher=stream, reconnect=self._reconnect, skip_utf8_validation=True))
+
+    def _subscribe_plainly(self, url: str, callback: Callable[[dict[str, Any]], Any], on_open: Optional[Callable[[], Any]]) -> None:
+        """Do as the page does: hand the dispatcher itself to the client."""
+        ws = websocket.WebSocketApp(
+            url,
+            on_message=lambda _, msg: self._on_message(message=msg, callback=callback),
+            on_error=self._on_error,
+            on_open=lambda _: on_open and on_open(),
+        )
+        ws.run_forever(dispatcher=self._dispatcher, reconnect=self._reconnect)
+
+    def _get_main_thread(self) -> MainThread:
+        if self._main_thread is None or self._is_over():
+            self._main_thread = MainThread.get()
+            self._main_thread.at_end.append(self._close_streams)
+            rel.timeout(LOOK_EACH, self._check_streams)
+            logging.getLogger("websocket").setLevel(logging.CRITICAL)  # says at each try what is reported here once
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else wants Ctrl+C
+                rel.signal(signal.SIGINT, self.stop)
+        return self._main_thread
 
     def lag(self) -> float:
         """Return how old what the streams that send each block have just brought may be, in seconds. Any thread."""

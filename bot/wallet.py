@@ -64,26 +64,24 @@ class VegaWallet:
             "params": {"publicKey": self._pub_key, "sendingMode": "TYPE_SYNC", "transaction": transaction},
         }
         try:
-            response = in_time(
-                sum(timeouts),
-                lambda: self._session.post(
-                    self._url,
-                    json=request,
-                    headers={"Origin": "streaming-data-bot"},
-                    timeout=timeouts,
-                    allow_redirects=False,  # a redirect would carry the token to wherever the answer says
-                ),
-            )
+            response = in_time(sum(timeouts), lambda: self._post(request, timeouts))
         except requests.ConnectTimeout as error:
             raise self._error(f"no connection within {timeouts[0]:g} s") from error
         except requests.ReadTimeout as error:
             words = f"no answer within {timeouts[1]:g} s; the transaction may still be carried out"
             raise self._error(words, unanswered=True) from error
         except CALL_FAILED as error:
-            if isinstance(getattr(error.args[0], "reason", None) if error.args else None, NewConnectionError):
+            never_connected = isinstance(getattr(error.args[0], "reason", None) if error.args else None, NewConnectionError)
+            if never_connected or isinstance(error, requests.exceptions.SSLError):
                 raise self._error(f"no connection: {root_cause(error)}") from error
             raise self._error(root_cause(error), unanswered=isinstance(error, requests.RequestException)) from error
         return self._transaction_hash(response)
+
+    def _post(self, request: dict[str, Any], timeouts: tuple[float, float]) -> requests.Response:
+        # A redirect would carry the token to wherever the answer says.
+        return self._session.post(
+            self._url, json=request, headers={"Origin": "streaming-data-bot"}, timeout=timeouts, allow_redirects=False
+        )
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"VWT {self._token}"

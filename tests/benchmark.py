@@ -106,9 +106,9 @@ def ages(scheme: str, url: str, scale: Scale) -> Iterator[Row]:
     yield against_bare(f"{what}, 99th percentile", "ms", medians(found, lambda one: one["ages"][0]["p99"]), at_most=2)
 
 
-def speeds(scheme: str, url: str, scale: Scale) -> Iterator[Row]:
+def speeds(scheme: str, url: str, scale: Scale, how: str = "flood") -> Iterator[Row]:
     """Frames as fast as the server can send: a second of them, from the first one on, or a number that is soon reached."""
-    urls = [f"{url}/flood/stream/markets/data"]
+    urls = [f"{url}/{how}/stream/markets/data"]
     names = ("bare", "rel", "bot", "store")
     clients = {client: lambda client=client: run_client(client, urls, scale.speed, scale.frames) for client in names}
     what = f"as fast as the server sends, {scheme}"
@@ -256,6 +256,7 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, dict[float, float]]]:
             *speeds("ws", ws, scale),
             *ages("wss", wss, scale),
             *speeds("wss", wss, scale),
+            *speeds("wss, a record each", wss, scale, "singles"),  # many frames a record is what a server under load sends
             *idle(ws, scale),
             *flood(ws, scale),
             *reads(ws, scale),

@@ -83,8 +83,8 @@ def _stream(connection: Any, tls: Any) -> None:
         connection = tls.wrap_socket(connection, server_side=True)
     what = _shake_hands(connection)
     payload = recorded_frame()
-    if what == "flood":
-        chunk = _framed(payload) * FLOOD_AT_ONCE
+    if what in ("flood", "singles"):
+        chunk = _framed(payload) * (FLOOD_AT_ONCE if what == "flood" else 1)
         while True:
             connection.sendall(chunk)
     if what != "silent":

@@ -1,10 +1,13 @@
-"""Fixtures of more than one file: a sandbox that trades by itself, and a bot that quotes on it."""
+"""Fixtures of more than one file: a sandbox that trades by itself, a bot that quotes on it, and its page in a browser."""
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.browser import chromium
+from tests.page_driver import watched
 from tests.processes import BotProcess
 from tests.sandbox import Sandbox
 
@@ -36,3 +39,15 @@ def bot(sandbox: Sandbox, future: str) -> Iterator[BotProcess]:
         running.wait_for(r"\| quoted$")
         yield running
         assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
+    with watched(browser, sandbox):
+        yield browser

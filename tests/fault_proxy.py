@@ -24,7 +24,8 @@ HOST = "127.0.0.1"
 STREAMS = ("markets/data", "accounts", "orders", "positions")
 PING = b"\x89\x00"
 DOWN, UP = "down", "up"  # to the client, to the node
-MODES = ("pass", "freeze", "trickle", "reset", "cut")
+MODES = ("pass", "freeze", "trickle", "slow", "reset", "cut")
+SLOW = 2_000  # bytes a second
 NO_LINGER = struct.pack("ii", 1, 0)  # a socket closed with a linger time of zero says RST instead of FIN
 
 
@@ -57,8 +58,8 @@ class FaultProxy:
         """Treat connections so, those that are open and those to come; the four streams where none is named.
 
         Args:
-            mode: "pass"; "freeze": nothing goes on, nothing is closed; "trickle": a byte a second; "reset" (RST) or "cut" (FIN): the
-                next byte ends the connection.
+            mode: "pass"; "freeze": nothing goes on, nothing is closed; "trickle": a byte a second; "slow": SLOW bytes a second; "reset"
+                (RST) or "cut" (FIN): the next byte ends the connection.
             names: what the connections carry.
             directions: which way.
             after: bytes that pass each way before the mode begins.
@@ -251,11 +252,11 @@ class _Switch:
         self._turned = asyncio.Event()
 
     async def next_byte(self) -> int:
-        """Wait until a byte may pass, or the switch is turned; return how many may."""
+        """Wait until a byte, or a slow link's share of a tenth of a second, may pass, or the switch is turned; return how many may."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._turned.wait(), 1.0 if self.mode == "trickle" else None)
+            await asyncio.wait_for(self._turned.wait(), {"trickle": 1.0, "slow": 0.1}.get(self.mode))
             return 0
-        return 1
+        return SLOW // 10 if self.mode == "slow" else 1
 
 
 async def _head(reader: asyncio.StreamReader) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.fault_proxy import STREAMS, FaultProxy
+from tests.fault_proxy import DOWN, STREAMS, FaultProxy
 from tests.processes import BotProcess
 from tests.sandbox import Sandbox
 from tests.test_faults_streams import threads_and_sockets, wait_for_no_more_than
@@ -94,6 +94,49 @@ def test_a_stream_that_freezes_alone_is_dialled_again(sandbox: Sandbox) -> None:
         bot.wait_for(r"\| quoted$", after=len(bot.lines))
         assert {stream: len(proxy.dials(stream)) for stream in STREAMS} == {**dict.fromkeys(STREAMS, 1), "positions": 2}
         assert bot.stop() == 0
+
+
+def test_no_quote_goes_out_on_data_that_was_long_under_way() -> None:
+    """On a link too slow for the stream, frames never stop coming, and each is older than the one before."""
+    with (
+        Sandbox(block_time=0.2, seed=17) as sandbox,
+        FaultProxy(sandbox.node_url) as proxy,
+        BotProcess(sandbox, sandbox.markets["future"], WS_URL=proxy.ws_url) as bot,
+    ):
+        bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$")))
+        heights = blocks_of_the_bids(sandbox)
+        proxy.turn("slow", "markets/data", directions=(DOWN,))
+        bot.wait_for("stream markets/data: lost, the node is silent: no answer to a ping for 5 s", seconds=2 * (5 + 5))
+        bot.wait_for(STALE)
+        assert bot.stop() == 0
+        behind = [made - seen for made, seen in heights]
+        assert max(behind) <= 2 * 5 / 0.2  # blocks
+        assert len(behind) > 3
+
+
+def blocks_of_the_bids(sandbox: Sandbox) -> list[tuple[int, int]]:
+    """Return a list that grows by the block of each quote of the bot, and the newest block whose best bid it shows."""
+    bids: dict[str, int] = {}  # best bid -> the newest block that ended with it
+    found: list[tuple[int, int]] = []
+    make, submit = sandbox.make_block, sandbox.chain.submit
+
+    def noting_block() -> None:
+        make()
+        market = sandbox.chain.markets[sandbox.markets["future"]]
+        bids[str(market.best_bid[0])] = sandbox.chain.height
+
+    def noting_quote(party_id: str, transaction: dict[str, Any]) -> str:
+        for order in transaction.get("batchMarketInstructions", {}).get("submissions", []):
+            if party_id == sandbox.chain.parties["bot"] and order["side"] == "SIDE_BUY" and order["price"] in bids:
+                found.append((sandbox.chain.height, bids[order["price"]]))
+        return submit(party_id, transaction)
+
+    def note(box: Sandbox) -> None:
+        box.make_block = noting_block
+        box.chain.submit = noting_quote
+
+    sandbox.call(note)
+    return found
 
 
 def test_a_bot_that_was_held_up_itself_drops_no_stream(sandbox: Sandbox) -> None:

@@ -103,6 +103,21 @@ say("ended")
 
 
 @EACH_REGISTRAR
+def test_a_stop_from_another_thread_before_the_dispatch_ends_it_too(sandbox: Sandbox, registrar: str) -> None:
+    code = """
+client = subscribe(lambda result: None)
+stopper = threading.Thread(target=client.stop)
+stopper.start()
+stopper.join()
+rel.dispatch()
+say("ended")
+"""
+    with child(sandbox, code, registrar) as process:
+        process.wait_for("^ended$")
+        assert process.finish() == 0
+
+
+@EACH_REGISTRAR
 def test_a_second_dispatch_after_an_abort_ends_with_ctrl_c(sandbox: Sandbox, registrar: str) -> None:
     code = """
 subscribe(lambda result: rel.abort())

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from .browser import chromium, why_not
-from .page_driver import choose, click, drawing, rest, show, text, texts, trade, until, watched
+from .browser import why_not
+from .page_driver import choose, click, drawing, rest, show, text, texts, trade, until
 from .sandbox import Sandbox
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -17,23 +17,11 @@ OUTAGE = "net::ERR_"  # the browser itself notes each call that meets a closed p
 MINUS = "\u2212"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as driver:
-        yield driver
-
-
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(block_time=0, seed=31, participants=2) as running:
         running.block(3)
         yield running
-
-
-@pytest.fixture
-def page(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
-    with watched(browser, sandbox):
-        yield browser
 
 
 def test_the_chart_moves_with_each_block(page: Any, sandbox: Sandbox) -> None:

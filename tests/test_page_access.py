@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from .browser import chromium, prefer, resize, why_not
+from .browser import prefer, resize, why_not
 from .page_driver import click, rest, show, text, texts, trade, until, watched
 from .sandbox import Sandbox
 
@@ -18,23 +18,11 @@ CONTROLS = """[...document.querySelectorAll('a, button, input, select, summary, 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as driver:
-        yield driver
-
-
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(block_time=0, seed=31, participants=2) as running:
         running.block(3)
         yield running
-
-
-@pytest.fixture
-def page(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
-    with watched(browser, sandbox):
-        yield browser
 
 
 @pytest.mark.parametrize("view", ["", "?view=ranking", "join"])

@@ -46,12 +46,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture
-def page(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
-    with watched(browser, sandbox):
-        yield browser
-
-
 def words(page: Any, chart: str) -> list[list[Any]]:
     found: list[list[Any]] = page.execute_script("return document.querySelector(`#${arguments[0]} canvas`).words", chart)
     return found

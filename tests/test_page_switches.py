@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import websocket
 
-from .browser import chromium, resize, why_not
-from .page_driver import click, show, text, texts, until, watched
+from .browser import resize, why_not
+from .page_driver import click, show, text, texts, until
 from .sandbox import Sandbox
 from .sandbox.control import CONTROLS
 from .sandbox.panel import ADVICE
@@ -18,23 +18,11 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 LIST = "#active-list li"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as driver:
-        yield driver
-
-
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(block_time=0, seed=31, participants=2) as running:
         running.block(3)
         yield running
-
-
-@pytest.fixture
-def page(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
-    with watched(browser, sandbox):
-        yield browser
 
 
 def future(inside: Any) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import bot.submission as sub
 import main
-from bot.guards import checked
+from bot.guards import as_orders
 from bot.lifecycle import Life
 from bot.models import Market
 from bot.vega_store import VegaStore
@@ -177,5 +177,5 @@ def test_orders_that_this_bot_cannot_send_are_an_error_in_words(changes: Optiona
     order = sub.OrderSubmission(market_id="m", size=2, price=3, time_in_force="TIME_IN_FORCE_GTC", type="TYPE_LIMIT", side="SIDE_BUY")
     wanted = None if changes is None else [dataclasses.replace(order, **changes)] * int(changes.get("size", 1))
     with pytest.raises((TypeError, ValueError), match=re.escape(words)):
-        checked(wanted, "m")
-    assert checked((order,), "m") == [order]
+        as_orders(wanted, "m")
+    assert as_orders((order,), "m") == [order]

@@ -52,6 +52,22 @@ def test_retry_after_is_honoured() -> None:
     assert time.monotonic() - began >= 1
 
 
+@pytest.mark.parametrize("value", ["1.5", "soon", "-5"])
+def test_a_retry_after_that_nobody_can_read_costs_neither_the_tries_nor_the_nodes_words(value: str) -> None:
+    words = Answer({"code": 8, "message": "", "details": [{"message": "too many requests"}]}, status=429, headers={"Retry-After": value})
+    with Replay(then=itertools.repeat(words)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 429, too many requests$"):
+        client.get_markets(node.url)
+    assert len(node.requests) == 3
+
+
+def test_a_redirect_to_an_address_that_is_none_is_an_error_of_the_call() -> None:
+    with (
+        Replay(Answer(status=302, headers={"Location": "http://a..b/"})) as node,
+        pytest.raises(client.VegaApiError, match=r"^GET markets: "),
+    ):
+        client.get_markets(node.url)
+
+
 def retry_after(value: str) -> Any:
     retry: Any = client._session(4).get_adapter("http://node").max_retries  # type: ignore[attr-defined]
     return retry.get_retry_after(urllib3.HTTPResponse(status=429, headers={"Retry-After": value}))

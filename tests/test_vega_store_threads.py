@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot import models, submission
 from bot.parsing import ParseError
 from bot.vega_store import VegaStore
 from tests.scripted_node import BOT, MARKETS, ScriptedNode, recorded, recorded_frames, recorded_node
@@ -89,10 +90,13 @@ def test_what_is_no_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) ->
 ###########################################################
 
 
-def test_records_cannot_be_edited(store: VegaStore) -> None:
-    for record in (*store.get_markets(), *store.get_accounts(), *store.get_assets()):
+def test_records_cannot_be_edited() -> None:
+    records = [each for module in (models, submission) for each in vars(module).values() if dataclasses.is_dataclass(each)]
+    assert len(records) == 11
+    for record in records:
+        blank = object.__new__(record)
         with pytest.raises(dataclasses.FrozenInstanceError):
-            record.name = "another"  # type: ignore[misc, union-attr]
+            setattr(blank, dataclasses.fields(record)[0].name, "another")
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,7 @@ def test_records_cannot_be_edited(store: VegaStore) -> None:
         ("_positions_lock", "get_position_by_market_id", ("x",)),
         ("_orders_lock", "get_orders", ()),
         ("_orders_lock", "get_order_by_id", ("x",)),
+        ("_orders_lock", "get_refusals", ("x",)),
     ],
 )
 def test_every_getter_takes_its_lock(store: VegaStore, lock: str, getter: str, args: tuple[str, ...]) -> None:

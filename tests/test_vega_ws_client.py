@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,32 @@ def test_an_error_frame_is_reported_in_the_servers_words_and_harms_no_other_stre
     store.wait_for("^stream orders: the node says: InvalidArgument error: invalid party id: one or more market id is invalid$")
     node.send("markets/data", GOOD.replace("9990000", "9876543"))
     store.wait_until(lambda: store.ask("get_market_by_id", MARKET)["best_bid_price"] == 98.76543)
+
+
+def test_prices_are_there_before_the_first_frame(node: ScriptedNode) -> None:
+    node.first_frames["markets/data"] = []
+    with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=1) as store:
+        store.wait_for("READY")
+        latest = node.rest[f"market/data/{MARKET}/latest"][1]["marketData"]
+        assert store.ask("get_market_by_id", MARKET)["best_bid_price"] == int(latest["bestBidPrice"]) / 10**5 > 0
+        assert store.ask("seconds_since_update", MARKET) < 60
+
+
+def test_a_message_in_pieces_that_never_ends_is_given_up(node: ScriptedNode, store: StoreProcess) -> None:
+    node.send("orders", Raw(b"\x01\x01{"))
+    give_up = time.monotonic() + 2 * (5 + 1)
+    while "stream orders: lost" not in store.output and time.monotonic() < give_up:
+        node.send("markets/data", GOOD)  # or the silence of the market data would be noticed first
+        time.sleep(0.1)
+    store.wait_for("^stream orders: lost, half a frame for 5 s")
+    node.wait_for_dials("orders", 2)
+
+
+@pytest.mark.parametrize("head", [b"\x81\x7f" + (2**40).to_bytes(8, "big"), b"\x01\x01{\x00\x7f" + (2**26).to_bytes(8, "big")])
+def test_a_frame_beyond_all_measure_is_not_waited_for(node: ScriptedNode, store: StoreProcess, head: bytes) -> None:
+    node.send("orders", Raw(head))
+    store.wait_for(r"^stream orders: lost, a frame of \d+ bytes", seconds=4)  # before the five seconds for half a frame
+    node.wait_for_dials("orders", 2)
 
 
 def test_market_data_that_the_node_refuses_without_hanging_up_is_dialled_again_and_costs_no_other_stream(node: ScriptedNode) -> None:

@@ -1,4 +1,4 @@
-"""Exercise 1. Edit this file, then: python -m tests.exercises 1"""
+"""Exercise 1. Edit this file, then: .venv/bin/python -m tests.exercises 1"""
 
 from decimal import Decimal
 from typing import Union

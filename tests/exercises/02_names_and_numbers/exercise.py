@@ -1,4 +1,4 @@
-"""Exercise 2. Edit this file, then: python -m tests.exercises 2"""
+"""Exercise 2. Edit this file, then: .venv/bin/python -m tests.exercises 2"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Exercise 3. Edit this file, then: python -m tests.exercises 3"""
+"""Exercise 3. Edit this file, then: .venv/bin/python -m tests.exercises 3"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Exercise 4. Edit this file, then: python -m tests.exercises 4"""
+"""Exercise 4. Edit this file, then: .venv/bin/python -m tests.exercises 4"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Exercise 5. Edit this file, then: python -m tests.exercises 5"""
+"""Exercise 5. Edit this file, then: .venv/bin/python -m tests.exercises 5"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

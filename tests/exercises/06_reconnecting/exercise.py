@@ -1,4 +1,4 @@
-"""Exercise 6. Edit this file, then: python -m tests.exercises 6"""
+"""Exercise 6. Edit this file, then: .venv/bin/python -m tests.exercises 6"""
 
 from typing import Any
 

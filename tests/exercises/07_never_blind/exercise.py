@@ -1,4 +1,4 @@
-"""Exercise 7. Edit this file, then: python -m tests.exercises 7"""
+"""Exercise 7. Edit this file, then: .venv/bin/python -m tests.exercises 7"""
 
 from collections.abc import Callable
 

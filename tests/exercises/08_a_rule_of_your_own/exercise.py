@@ -1,4 +1,4 @@
-"""Exercise 8. Edit this file, then: python -m tests.exercises 8"""
+"""Exercise 8. Edit this file, then: .venv/bin/python -m tests.exercises 8"""
 
 from bot.models import Market
 from bot.submission import OrderSubmission

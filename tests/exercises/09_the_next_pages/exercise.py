@@ -1,4 +1,4 @@
-"""Exercise 9. Edit this file, then: python -m tests.exercises 9"""
+"""Exercise 9. Edit this file, then: .venv/bin/python -m tests.exercises 9"""
 
 from typing import Any, Optional
 
