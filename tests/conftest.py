@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.browser import chromium
-from tests.page_driver import watched
-from tests.processes import BotProcess
 from tests.sandbox import Sandbox
+from tests.support.browser import chromium
+from tests.support.page_driver import watched
+from tests.support.processes import BotProcess
 
 # Set, it would hide from the tests what users see without it: what Python says at its end where it cannot flush.
 os.environ.pop("PYTHONUNBUFFERED", None)

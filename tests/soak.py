@@ -17,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.processes import BotProcess
 from tests.sandbox import Sandbox
+from tests.support.processes import BotProcess
 
 BLOCK_TIME = 0.05  # seconds
 PAUSES = (1.0, 5.0)  # seconds from one fault to the next

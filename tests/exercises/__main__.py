@@ -5,8 +5,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from .catalogue import FOLDER, Exercise, exercises, remember, states
-from .judge import Verdict, judge
+from tests.exercises.catalogue import FOLDER, Exercise, exercises, remember, states
+from tests.exercises.judge import Verdict, judge
 
 LONGEST_CHECK = 60  # seconds; the longest of the nine takes ten on a quiet machine
 LONGEST_WAIT = 86400  # seconds: a day

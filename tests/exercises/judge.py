@@ -15,7 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .catalogue import Exercise
+from tests.exercises.catalogue import Exercise
 
 ROOT = Path(__file__).parent.parent.parent
 GRACE = 5.0  # seconds after which a child is killed that should have ended itself

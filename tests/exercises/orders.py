@@ -7,8 +7,7 @@ from typing import Any
 
 from bot.enums import OrderType, Side, TimeInForce
 from bot.submission import OrderSubmission
-
-from .checking import call, expect, shown
+from tests.exercises.checking import call, expect, shown
 
 NUMBERS = (int, float, Decimal, Fraction)
 NAMES = {"side": Side, "type": OrderType, "time_in_force": TimeInForce}

@@ -2,11 +2,11 @@
 
 from typing import Optional
 
-from .amendments import FOK, GFA, GFN, IOC
-from .bounds import fits
-from .ledger import Ledger
-from .market import Market
-from .records import REJECTED, Order
+from tests.sandbox.amendments import FOK, GFA, GFN, IOC
+from tests.sandbox.bounds import fits
+from tests.sandbox.ledger import Ledger
+from tests.sandbox.market import Market
+from tests.sandbox.records import REJECTED, Order
 
 NOT_IN_AUCTION = {
     GFN: "ORDER_ERROR_CANNOT_SEND_GFN_ORDER_DURING_AN_AUCTION",

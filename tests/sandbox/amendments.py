@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any, Optional
 
-from .bounds import fits, read_uint
-from .market import Market
-from .records import Order
+from tests.sandbox.bounds import fits, read_uint
+from tests.sandbox.market import Market
+from tests.sandbox.records import Order
 
 GTC, GTT, IOC, FOK = "TIME_IN_FORCE_GTC", "TIME_IN_FORCE_GTT", "TIME_IN_FORCE_IOC", "TIME_IN_FORCE_FOK"
 GFA, GFN = "TIME_IN_FORCE_GFA", "TIME_IN_FORCE_GFN"

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable, Iterator
 
-from .records import Order
+from tests.sandbox.records import Order
 
 
 class Archive:

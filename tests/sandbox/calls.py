@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from .server import MOST_BODY
+from tests.sandbox.server import MOST_BODY
 
 KEPT = 300  # calls
 LONGEST = 240  # characters shown of an answer, or of a path

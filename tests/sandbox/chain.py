@@ -15,12 +15,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Optional
 
-from . import commands
-from .bounds import read_uint
-from .execution import Execution
-from .ledger import Ledger
-from .market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, build_market
-from .records import Account, Asset, Block, Order, Position
+from tests.sandbox import commands
+from tests.sandbox.bounds import read_uint
+from tests.sandbox.execution import Execution
+from tests.sandbox.ledger import Ledger
+from tests.sandbox.market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, build_market
+from tests.sandbox.records import Account, Asset, Block, Order, Position
 
 START_TIME = 1_700_000_000_000_000_000  # ns
 SECOND = 1_000_000_000  # ns

@@ -14,12 +14,12 @@ from typing import Any, Concatenate, Optional, ParamSpec
 
 from aiohttp import web
 
-from .chain import Chain
-from .commands import ENUMS
-from .data_node import DataNode
-from .records import BUY, SELL
-from .room import KEY_PARAMETER
-from .switches import Switches
+from tests.sandbox.chain import Chain
+from tests.sandbox.commands import ENUMS
+from tests.sandbox.data_node import DataNode
+from tests.sandbox.records import BUY, SELL
+from tests.sandbox.room import KEY_PARAMETER
+from tests.sandbox.switches import Switches
 
 MOST_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
 STREAMS = ("markets/data", "orders", "positions", "accounts")

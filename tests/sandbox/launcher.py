@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-from . import HOST, Sandbox
+from tests.sandbox import HOST, Sandbox
 
 TIDY = 30.0  # seconds
 

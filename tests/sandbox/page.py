@@ -10,9 +10,9 @@ from typing import Optional
 
 from aiohttp import web
 
-from .followers import Followers
-from .picture import Picture, View
-from .room import is_loopback, sits_here
+from tests.sandbox.followers import Followers
+from tests.sandbox.picture import Picture, View
+from tests.sandbox.room import is_loopback, sits_here
 
 FOLDER = Path(__file__).with_name("page")
 FILES = {  # what can be asked for, and nothing else: no path of a request ever meets the file system

@@ -6,15 +6,15 @@ Prices, sizes and money are in units here, as floats: they are for looking at.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .answers import compact
-from .calls import Calls
-from .chain import HOUSE, Chain, Market
-from .control import Controls
-from .followers import Followers
-from .history import SPAN, Deal, History, newer, price_of, size_of
-from .panel import faults, table
-from .records import BUY, SELL
-from .streams import PARAMETERS
+from tests.sandbox.answers import compact
+from tests.sandbox.calls import Calls
+from tests.sandbox.chain import HOUSE, Chain, Market
+from tests.sandbox.control import Controls
+from tests.sandbox.followers import Followers
+from tests.sandbox.history import SPAN, Deal, History, newer, price_of, size_of
+from tests.sandbox.panel import faults, table
+from tests.sandbox.records import BUY, SELL
+from tests.sandbox.streams import PARAMETERS
 
 DEPTH = 10  # levels shown of each side
 MOST_DEALS = 60  # trades shown

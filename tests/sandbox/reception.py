@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any, Optional, TextIO
 
-from . import ANY_HOST, Sandbox
-from .room import env_lines, kept_secret, write_private
+from tests.sandbox import ANY_HOST, Sandbox
+from tests.sandbox.room import env_lines, kept_secret, write_private
 
 
 def room_secret(folder: Optional[Path]) -> Optional[bytes]:

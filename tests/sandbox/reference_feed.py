@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from .answers import compact
-from .chain import Market
-from .records import Block
-from .streams import MAX_SUBSCRIPTIONS
-from .traders import Traders, Walk
+from tests.sandbox.answers import compact
+from tests.sandbox.chain import Market
+from tests.sandbox.records import Block
+from tests.sandbox.streams import MAX_SUBSCRIPTIONS
+from tests.sandbox.traders import Traders, Walk
 
 if TYPE_CHECKING:
-    from . import Sandbox
+    from tests.sandbox import Sandbox
 
 MAX_BACKLOG = 1000  # frames; a client further behind is dropped
 MAX_MESSAGE = 1024  # bytes from a client, who has nothing to say

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .chain import Chain, Market
-from .commands import ENUMS
-from .records import Account, Asset, Order, Position
+from tests.sandbox.chain import Chain, Market
+from tests.sandbox.commands import ENUMS
+from tests.sandbox.records import Account, Asset, Order, Position
 
 Node = dict[str, Any]
 

@@ -5,8 +5,8 @@ from typing import Any
 from bot.models import Order
 from tests.exercises.checking import call, expect, say
 from tests.exercises.live import order, orders_over_rest, send, stream_of
-from tests.http_replay import recorded_nodes, streamed_nodes
 from tests.sandbox import Sandbox
+from tests.support.http_replay import recorded_nodes, streamed_nodes
 
 PRICE_DECIMALS, SIZE_DECIMALS = 5, 3  # of the sandbox's future and of the recorded markets
 AMOUNTS = ("price", "size", "remaining_size")

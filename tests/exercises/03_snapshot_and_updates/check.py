@@ -4,8 +4,8 @@ from typing import Any
 
 from tests.exercises.checking import call, expect, say, shown
 from tests.exercises.live import Stream, order, orders_over_rest, send, stream_of
-from tests.http_replay import recorded_nodes, streamed
 from tests.sandbox import Sandbox
+from tests.support.http_replay import recorded_nodes, streamed
 
 LIVE = ("STATUS_ACTIVE", "STATUS_PARKED")
 NUMBERS = "streams send statuses as numbers: 1 is ACTIVE, 8 is PARKED, all others are dead. And a frame holds a list of orders"

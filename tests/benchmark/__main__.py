@@ -1,0 +1,292 @@
+"""`python -m tests.benchmark`: how fast the bot is, beside websocket-client alone, rel as it comes, and polling.
+
+Every ratio is of one run: the clients take turns, each in a fresh process, and a figure is the median of its rounds, so that
+what else the machine does meets them all. Ages and rates are the issue's; CPU a frame is the steadier one on a busy machine.
+Progress goes to standard error. The other modules of this package say what is measured and how; here it is only put together.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Optional
+
+from tests.benchmark.bot import measure_loop, measure_start
+from tests.benchmark.clients import run_client
+from tests.benchmark.dispatch import REGISTRARS, measure_dispatch
+from tests.benchmark.server import stream_server
+from tests.benchmark.store import measure_store
+from tests.benchmark.table import Row, against_bare, as_json, as_table, machine, plot
+
+CLIENTS = ("bare", "rel", "bot")
+REL_RATE = 1000  # frames a second: more than plain rel reads
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long to measure. Seconds, unless they say otherwise."""
+
+    rounds: int = 5
+    few_rounds: int = 3
+    ages: float = 0.8
+    speed: float = 0.8  # at full speed, or …
+    frames: int = 20_000  # … until so many have come
+    idle: float = 6.0
+    reads: float = 3.0
+    flood: float = 1.5
+    store: float = 4.0
+    orders: tuple[int, ...] = (10, 100, 1_000, 10_000, 100_000)  # live ones
+    streams: tuple[int, ...] = (1, 10, 100)
+    delays: tuple[float, ...] = (0.0, 0.1)  # of REST and wallet, at the start
+    delay: float = 0.3  # of REST and wallet, in the loop
+    loop: float = 30.0
+    bots: int = 4  # at a time: together they quote a hundred times in that
+    dispatch: float = 0.6
+    registrars: tuple[str, ...] = REGISTRARS
+    rates: tuple[int, ...] = (20, 200, 2_000, 20_000)  # frames a second, for the plot
+
+
+QUICK = Scale(
+    rounds=1,
+    few_rounds=1,
+    ages=0.2,
+    speed=1.0,
+    frames=500,
+    idle=0.2,
+    reads=0.2,
+    flood=0.2,
+    store=0.5,
+    orders=(10, 100),
+    streams=(1,),
+    delays=(0.0,),
+    delay=0.02,
+    loop=2.0,
+    bots=1,
+    dispatch=0.2,
+    registrars=("poll",),
+    rates=(1_000,),
+)
+
+Rounds = dict[str, list[dict[str, Any]]]  # client -> what each round measured
+_started = time.monotonic()
+
+
+def progress(words: str) -> None:
+    print(f"{time.monotonic() - _started:6.1f} s  {words}", file=sys.stderr, flush=True)
+
+
+def take_turns(what: str, rounds: int, clients: dict[str, Callable[[], dict[str, Any]]]) -> Rounds:
+    """Run each client once a round: A B C A B C …"""
+    found: Rounds = {client: [] for client in clients}
+    for number in range(1, rounds + 1):
+        progress(f"{what}, round {number} of {rounds}")
+        for client, run in clients.items():
+            found[client].append(run())
+    return found
+
+
+def medians(found: Rounds, figure: Callable[[dict[str, Any]], float]) -> dict[str, float]:
+    return {client: median(map(figure, rounds)) for client, rounds in found.items()}
+
+
+def ages(scheme: str, url: str, scale: Scale) -> Iterator[Row]:
+    """A frame's age in its callback: on both sides of it one process's clock, so nothing is estimated."""
+    what = f"age at {REL_RATE:,} frames/s, {scheme}"
+    urls = [f"{url}/{REL_RATE}/stream/markets/data"]
+    clients = {client: lambda client=client: run_client(client, urls, scale.ages) for client in CLIENTS}
+    found = take_turns(what, scale.rounds, clients)
+    yield against_bare(f"{what}, median", "ms", medians(found, lambda one: one["ages"][0]["median"]), at_most=1.5)
+    yield against_bare(f"{what}, 99th percentile", "ms", medians(found, lambda one: one["ages"][0]["p99"]), at_most=2)
+
+
+def speeds(scheme: str, url: str, scale: Scale, how: str = "flood") -> Iterator[Row]:
+    """Frames as fast as the server can send: a second of them, from the first one on, or a number that is soon reached."""
+    urls = [f"{url}/{how}/stream/markets/data"]
+    names = ("bare", "rel", "bot", "store")
+    clients = {client: lambda client=client: run_client(client, urls, scale.speed, scale.frames) for client in names}
+    what = f"as fast as the server sends, {scheme}"
+    found = take_turns(what, scale.rounds, clients)
+    store = {"store": found.pop("store")}
+    for name, unit, figure, bounds in (
+        (what, "frames/s", lambda one: one["frames"] / one["wall"], ({"at_least": 0.9}, {"at_least": 0.5})),
+        (f"CPU a frame, {scheme}", "µs", lambda one: one["cpu"] / one["frames"] * 1e6, ({}, {})),
+    ):
+        figures = medians(found, figure)
+        yield against_bare(name, unit, figures, **bounds[0])
+        figures = {"bare": figures["bare"], "bot": medians(store, figure)["store"]}
+        yield against_bare(f"{name}, into the store", unit, figures, **bounds[1])
+
+
+def idle(url: str, scale: Scale) -> Iterator[Row]:
+    """CPU of the process, while little or nothing comes. Bare threads wait in the kernel for ever, at no cost at all."""
+    progress("CPU at 20 frames/s, and with four silent streams")
+    kinds = {"few": [f"{url}/20/stream/markets/data"], "none": [f"{url}/silent/stream/{number}" for number in range(4)]}
+    with ThreadPoolExecutor(2 * len(CLIENTS)) as pool:  # all at a time: what is measured is their own CPU
+        runs = {(client, kind): pool.submit(run_client, client, kinds[kind], scale.idle) for client in CLIENTS for kind in kinds}
+    per_cent = {key: run.result()["cpu"] / run.result()["wall"] * 100 for key, run in runs.items()}
+    few, none = ({client: per_cent[client, kind] for client in CLIENTS} for kind in kinds)
+    yield against_bare("CPU at 20 frames/s", "% of a core", few, at_most=2)
+    note = "the ratio is to the bare client's CPU at 20 frames/s, since with nothing to read it needs none"
+    yield Row("CPU with four silent streams", "% of a core", none, none["bot"] / few["bare"], at_most=2, note=note)
+
+
+def reads(url: str, scale: Scale) -> Iterator[Row]:
+    urls = [f"{url}/flood/stream/markets/data"]
+    runs = {"bot": lambda: run_client("store", urls, scale.reads, read=True)}
+    found = take_turns("get_market_by_id while frames flood in", scale.few_rounds, runs)
+    for name, key, bound in (("median", "median", 5), ("99.9th percentile", "p999", 100)):
+        nothing = medians(found, lambda one, key=key: one["nothing"][key])["bot"]
+        figures = medians(found, lambda one, key=key: one["reads"][key])
+        again = medians(found, lambda one, key=key: one["again"][key])["bot"]
+        note = f"a function that does nothing, called in its place, takes {nothing:.1f} µs; a second call right after, {again:.1f} µs"
+        yield Row(f"get_market_by_id during a flood, {name}", "µs", figures, at_most=bound, note=note)
+
+
+def store(scale: Scale) -> Iterator[Row]:
+    progress("the store with few and many orders")
+    found = measure_store(list(scale.orders), max(3, scale.rounds), scale.store)
+    few = found["update"][str(scale.orders[0])]
+    for size in scale.orders:
+        update = found["update"][str(size)]
+        bound = {"at_most": 1.5} if size == scale.orders[-1] else {}
+        note = f"they take {found['memory'][str(size)]:.1f} MB"
+        yield Row(
+            f"update of one order among {size:,}, by that among {scale.orders[0]}", "µs", {"bot": update}, update / few, **bound, note=note
+        )
+    held, copy = found["held"], found["copy"]
+    yield Row("get_orders of the most: lock held, by copying the list", "ms", {"bot": held}, held / copy, at_most=1.5)
+    blocked, alone = found["blocked"], found["blocked_by_copy"]
+    note = f"{alone:.2f} ms while the other thread copies a list of its own: Python runs one thread at a time"
+    yield Row("longest update meanwhile, by that during copies elsewhere", "ms", {"bot": blocked}, blocked / alone, at_most=2, note=note)
+
+
+def start(scale: Scale) -> Iterator[Row]:
+    for delay in scale.delays:
+        rounds = take_turns(
+            f"start, REST and wallet {delay * 1e3:.0f} ms late", scale.few_rounds, {"bot": lambda delay=delay: measure_start(delay)}
+        )
+        calls = rounds["bot"][0]["calls"]
+        note = f"{len(calls)} REST calls: {', '.join(calls)}"
+        what = f"start to first quote, REST and wallet {delay * 1e3:.0f} ms late"
+        yield Row(what, "s", medians(rounds, lambda one: one["seconds"]), note=note)
+    yield Row("REST connections until then", "", medians(rounds, lambda one: one["connections"]), at_most=1)
+    yield Row("REST calls made twice", "", medians(rounds, lambda one: one["repeated"]), at_most=0)
+
+
+def loop(scale: Scale) -> Iterator[Row]:
+    late = f"REST and wallet {scale.delay * 1e3:.0f} ms late"
+    progress(f"the loop, {late}")
+    found = measure_loop(scale.delay, scale.loop, scale.bots)
+    bot = found["bot"]
+    note = f"{bot['quotes']} quotes; the most outdated one for {bot['late']:.0f} ms; {bot['told']:.0%} of the frames had new prices"
+    for what, unit, key, bounds in (
+        (f"period of the loop, {late}", "s", "period", {"at_most": 1.01, "at_least": 0.99}),
+        ("quotes on the newest frame, 10 ms old or less aside", "", "newest", {"at_least": 0.99, "note": note}),
+    ):
+        yield Row(what, unit, {client: figures[key] for client, figures in found.items()}, **bounds)
+
+
+def flood(url: str, scale: Scale) -> Iterator[Row]:
+    """One stream floods; how old the frames of three others are, 20 a second each: the worst of the three."""
+    urls = [f"{url}/flood/stream/orders"] + [f"{url}/20/stream/{number}" for number in range(3)]
+    clients = {client: lambda client=client: run_client(client, urls, scale.flood) for client in CLIENTS}
+    found = take_turns("one stream floods", scale.few_rounds, clients)
+    for name, key, bounds in (("median", "median", {}), ("99th percentile", "p99", {"at_most": 20}), ("most", "most", {})):
+        figures = medians(found, lambda one, key=key: max(each.get(key, 0.0) for each in one["ages"]))
+        yield Row(f"age on three streams while a fourth floods, {name}", "ms", figures, **bounds)
+
+
+def growth(url: str, scale: Scale) -> Iterator[Row]:
+    clients = {
+        str(count): lambda count=count: run_client("store", [f"{url}/flood/stream/markets/data"] * count, 5, scale.frames)
+        for count in scale.streams
+    }
+    found = take_turns("growth with the streams", min(2, scale.few_rounds), clients)
+    times = medians(found, lambda one: one["cpu"] / one["frames"] * 1e6)
+    memory = medians(found, lambda one: one["growth"])
+    for count in times:
+        note = f"{memory[count]:.2f} MB more after {scale.frames:,} frames than at the first"
+        yield Row(
+            f"CPU a frame into the store from {count} streams, by one", "µs", {"bot": times[count]}, times[count] / times["1"], note=note
+        )
+
+
+def dispatch(url: str, scale: Scale) -> Iterator[Row]:
+    """Timers, Ctrl+C and CPU, with four silent streams and with none that answers: the worst of the calls rel may wait in."""
+    progress("timers and Ctrl+C, idle and in an outage")
+    found = measure_dispatch(f"{url}/silent", scale.dispatch, scale.registrars)
+    plain = found.pop("rel idle")
+    calls = ", ".join(scale.registrars)
+    for situation in ("idle", "outage"):
+        ours = [figures for kind, figures in found.items() if kind.endswith(situation)]
+        for what, unit, key, bound in (
+            ("a 10 ms timer is late by, 99th percentile", "ms", "timer", 50),
+            ("Ctrl+C to the end of rel.dispatch()", "ms", "interrupt", 50),
+            ("CPU", "% of a core", "cpu", 2),
+        ):
+            figures = {"bot": max(each[key] for each in ours)}
+            if situation == "idle":
+                figures["rel"] = plain[key]
+            yield Row(f"{situation}: {what}", unit, figures, at_most=bound, note=f"the most of {calls}")
+
+
+def ages_by_rate(url: str, scale: Scale) -> dict[str, dict[float, float]]:
+    """Return for each client the median age at each rate, in ms."""
+    points: dict[str, dict[float, float]] = {client: {} for client in CLIENTS}
+    for rate in scale.rates:
+        progress(f"age at {rate:,} frames/s, for the plot")
+        for client, curve in points.items():
+            curve[rate] = run_client(client, [f"{url}/{rate}/stream/markets/data"], scale.ages)["ages"][0]["median"]
+    return points
+
+
+def measure(scale: Scale) -> tuple[list[Row], dict[str, dict[float, float]]]:
+    with tempfile.TemporaryDirectory() as directory, stream_server(Path(directory)) as urls:
+        os.environ["WEBSOCKET_CLIENT_CA_BUNDLE"] = str(Path(directory) / "ca.pem")
+        ws, wss = urls["ws"], urls["wss"]
+        rows = [
+            *ages("ws", ws, scale),
+            *speeds("ws", ws, scale),
+            *ages("wss", wss, scale),
+            *speeds("wss", wss, scale),
+            *speeds("wss, a record each", wss, scale, "singles"),  # many frames a record is what a server under load sends
+            *idle(ws, scale),
+            *flood(ws, scale),
+            *reads(ws, scale),
+            *store(scale),
+            *start(scale),
+            *loop(scale),
+            *dispatch(ws, scale),
+            *growth(ws, scale),
+        ]
+        return rows, ages_by_rate(ws, scale)
+
+
+def main(arguments: Optional[list[str]] = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description="Measure the bot beside what it is built on.")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a bound is missed")
+    parser.add_argument("--quick", action="store_true", help="try everything once, briefly: the figures mean nothing")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw age against rate into an image")
+    options = parser.parse_args(arguments)
+    about = machine()
+    rows, points = measure(QUICK if options.quick else Scale())
+    progress("done")
+    if options.json:
+        print(json.dumps({**as_json(rows, about), "ages_by_rate": points}, indent=2))
+    else:
+        print(as_table(rows, about))
+    if options.plot:
+        plot(points, options.plot)
+    return 1 if options.check and any(row.met is False for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

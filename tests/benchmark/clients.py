@@ -1,0 +1,219 @@
+"""The clients that the benchmark compares, each run in a process of its own, and what is measured in them.
+
+- `bare`: websocket-client alone, a blocking loop of `json.loads(connection.recv())`, without its UTF-8 validation: pure
+  Python there, thirty times as long as all the rest, and what a `json.loads` of bytes does anyway. A thread a stream.
+- `rel`: rel as it comes, as the tutorial's published code uses it.
+- `bot`: this project's client.
+- `store`: the same, into `VegaStore._update_market_data`.
+
+All of them call the same function with the same `result` of each frame; a watch beside them ends the process.
+"""
+
+import functools
+import json
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import rel
+import websocket
+
+from tests.benchmark.server import market_of_the_frames
+from tests.support.processes import PATIENCE, Process
+
+Callbacks = list[Callable[[dict[str, Any]], Any]]
+WARM_UP = 0.3  # seconds from each stream's first frame until ages and CPU are counted
+
+
+def run_client(client: str, urls: list[str], seconds: float, frames: int = 0, read: bool = False) -> dict[str, Any]:
+    """Run a client on streams, a url each, for some seconds or until it has so many frames; return what it measured.
+
+    - `frames`: of all streams; where a number is given, they are counted, and no ages taken.
+    - `cpu`: seconds of the process from after the warm-up, or the first frame, to the end.
+    - `wall`, `growth`: seconds, and MB of memory more, from and to the same.
+    - `ages`: for each stream median, 99th percentile and most, in ms, from a frame's sending to its callback.
+    - `reads`: median and 99.9th percentile of get_market_by_id called each millisecond by another thread, in µs;
+      `again`, of a second call right after; and `nothing`, of a function that does nothing: what the machine does to any call.
+    """
+    order = json.dumps({"client": client, "urls": urls, "seconds": seconds, "frames": frames, "read": read})
+    with Process([sys.executable, "-m", "tests.benchmark.clients", order], {}) as process:
+        line = process.lines[process.wait_for("^RESULT ", seconds + 20) - 1]
+    found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
+    return found
+
+
+def start_watch(urls: list[str], seconds: float, frames: int) -> Callbacks:
+    """Return what the clients call with each frame's result, and start the thread that ends the process."""
+    ages: list[list[int]] = [[] for _ in urls]
+    speaking = sum("/silent/" not in url for url in urls)
+    count = [0]
+    begun: list[float] = []  # time.monotonic(), time.process_time(), resident_memory()
+    report = threading.Lock()
+
+    def finish() -> None:
+        if not report.acquire(blocking=False):  # the other of the two that call this was first
+            return
+        wall, cpu = time.monotonic() - begun[0], time.process_time() - begun[1]
+        result = {
+            "frames": count[0] or sum(map(len, ages)),
+            "wall": wall,
+            "cpu": cpu,
+            "growth": resident_memory() - begun[2],
+            "ages": [age_figures(stream) for stream in ages],
+            **read_figures(),
+        }
+        print("RESULT", json.dumps(result), flush=True)
+        os._exit(0)
+
+    def begin() -> None:
+        for stream in ages:
+            stream.clear()
+        begun[:] = time.monotonic(), time.process_time(), resident_memory()
+
+    def count_frame(result: dict[str, Any]) -> None:
+        if count[0] == 0:
+            begin()
+        count[0] += 1
+        if count[0] == frames:
+            finish()
+
+    def note_age(stream: list[int], result: dict[str, Any]) -> None:
+        stream.append(time.monotonic_ns() - int(result["marketData"][0]["timestamp"]))
+
+    def watch() -> None:
+        give_up = time.monotonic() + PATIENCE
+        while not begun if frames else sum(map(bool, ages)) < speaking:
+            if time.monotonic() > give_up:
+                print("NO FRAME", flush=True)
+                os._exit(1)
+            time.sleep(0.01)
+        if not frames:
+            time.sleep(WARM_UP)
+            begin()
+        time.sleep(seconds)
+        finish()
+
+    threading.Thread(target=watch, daemon=True).start()
+    return [count_frame if frames else functools.partial(note_age, stream) for stream in ages]
+
+
+def resident_memory() -> float:
+    """Return what this process has in memory, in MB; where there is no /proc, nothing."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return math.nan
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def age_figures(ages: list[int]) -> dict[str, float]:
+    """Return median, 99th percentile and most, in ms."""
+    if len(ages) < 2 or ages[0] < 0:  # none, or a flood's, which carry no stamp
+        return {}
+    cuts = quantiles(ages, n=100, method="inclusive")  # or few ages have a 99th percentile above the most
+    return {"median": cuts[49] / 1e6, "p99": cuts[98] / 1e6, "most": max(ages) / 1e6, "count": len(ages)}
+
+
+def run_bare(urls: list[str], callbacks: Callbacks) -> None:
+    def receive(url: str, callback: Callable[[dict[str, Any]], Any]) -> None:
+        connection = websocket.create_connection(url, skip_utf8_validation=True)
+        while True:
+            callback(json.loads(connection.recv())["result"])
+
+    for url, callback in zip(urls[1:], callbacks[1:], strict=True):
+        threading.Thread(target=receive, args=(url, callback), daemon=True).start()
+    receive(urls[0], callbacks[0])
+
+
+def run_rel(urls: list[str], callbacks: Callbacks) -> None:
+    def on_message(message: str, callback: Callable[[dict[str, Any]], Any]) -> None:
+        callback(json.loads(message)["result"])
+
+    for url, callback in zip(urls, callbacks, strict=True):
+        app = websocket.WebSocketApp(url, on_message=lambda _, message, callback=callback: on_message(message, callback))
+        app.run_forever(dispatcher=rel, reconnect=5)
+    rel.dispatch()
+
+
+def run_bot(urls: list[str], callbacks: Callbacks) -> None:
+    from bot.vega_ws_client import VegaWebSocketClient
+
+    client = VegaWebSocketClient("")
+    for url, callback in zip(urls, callbacks, strict=True):
+        client.subscribe_endpoint(url, callback)
+    rel.dispatch()
+
+
+def seeded_store() -> Any:
+    """Return a store that knows the market of the frames; nothing is asked or dialled."""
+    from bot.models import Market
+    from bot.vega_store import VegaStore
+
+    store = VegaStore(websocket_url="", rest_api_url="")
+    market_id = market_of_the_frames()
+    store._markets[market_id] = Market(
+        market_id=market_id,
+        state="STATE_ACTIVE",
+        trading_mode="TRADING_MODE_CONTINUOUS",
+        decimal_places=5,
+        position_decimal_places=3,
+        code="BTC",
+        name="Bitcoin",
+        settlement_asset_id="",
+    )
+    return store
+
+
+_read_times: dict[str, list[int]] = {"reads": [], "again": [], "nothing": []}  # nanoseconds
+
+
+def read_figures() -> dict[str, Any]:
+    """Return median and 99.9th percentile of what was called each millisecond, in µs."""
+    figures = {}
+    for kind, times in _read_times.items():
+        if len(times) < 2:
+            return {}
+        cuts = quantiles(times, n=1000, method="inclusive")
+        figures[kind] = {"median": cuts[499] / 1e3, "p999": cuts[998] / 1e3, "count": len(times)}
+    return figures
+
+
+def run_store(urls: list[str], callbacks: Callbacks, read: bool) -> None:
+    store = seeded_store()
+
+    def into_store(result: dict[str, Any], callback: Callable[[dict[str, Any]], Any]) -> None:
+        store._update_market_data(result)
+        callback(result)
+
+    def read_each_millisecond() -> None:
+        market_id = market_of_the_frames()
+        while True:
+            for call, kinds in ((store.get_market_by_id, ("reads", "again")), (lambda market_id: None, ("nothing",))):
+                time.sleep(0.001)
+                for kind in kinds:
+                    begun = time.perf_counter_ns()
+                    call(market_id)
+                    _read_times[kind].append(time.perf_counter_ns() - begun)
+
+    if read:
+        threading.Thread(target=read_each_millisecond, daemon=True).start()
+    for url, callback in zip(urls, callbacks, strict=True):
+        store._ws_client.subscribe_endpoint(url, functools.partial(into_store, callback=callback))
+    rel.dispatch()
+
+
+def main(client: str, urls: list[str], seconds: float, frames: int, read: bool) -> None:
+    if client in ("bot", "store"):
+        import bot.vega_store  # noqa: F401 - before the clock runs
+    run = {"bare": run_bare, "rel": run_rel, "bot": run_bot, "store": functools.partial(run_store, read=read)}[client]
+    run(urls, start_watch(urls, seconds, frames))
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))

@@ -1,0 +1,158 @@
+"""What an update of the store costs, and whether reading holds up writing: by direct calls, in a process of its own.
+
+No network here: the frames' JSON is read beforehand, so that only the store's own work is on the clock.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.benchmark.clients import resident_memory, seeded_store
+from tests.support.processes import Process
+
+RECORDED = Path(__file__).parents[1] / "recordings" / "ws-future-bot-orders.jsonl"
+UPDATES = 500  # in a round, of different orders
+READ_EACH = 0.01  # seconds between two calls of get_orders
+
+
+def measure_store(sizes: list[int], rounds: int, seconds: float) -> dict[str, Any]:
+    """Run the measurements in a process of its own.
+
+    - `update`: for each number of live orders the microseconds of one order's update, the median of the rounds. The
+      sizes take turns, so that a busy moment of the machine meets them all.
+    - `memory`: for each number of live orders, how many MB they take.
+    - `copy`: milliseconds that copying the list of as many orders as the last size takes, without any lock.
+    - `held`: milliseconds that get_orders holds the orders' lock for it, the median.
+    - `blocked`: the longest update of one order, in ms, while another thread calls get_orders again and again.
+    - `blocked_by_copy`: the same while that thread copies a list of its own under a lock of its own: what Python's one
+      interpreter lock costs the writer in any case.
+    """
+    with Process([sys.executable, "-m", "tests.benchmark.store", json.dumps([sizes, rounds, seconds])], {}) as process:
+        line = process.lines[process.wait_for("^RESULT ", 120) - 1]
+    found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
+    return found
+
+
+def order_nodes(count: int) -> Iterator[dict[str, Any]]:
+    """Yield live orders as the stream sends them: recorded but for their ids and prices."""
+    recorded = json.loads(json.loads(RECORDED.read_text().splitlines()[2])["text"])["result"]["updates"]["orders"][0]
+    for number in range(count):
+        yield {**recorded, "id": f"{number:064x}", "price": str(10_000_000 + number)}
+
+
+def store_with_orders(count: int) -> Any:
+    store = seeded_store()
+    store._order_snapshot.expect()
+    store._update_order({"snapshot": {"orders": list(order_nodes(count)), "lastPage": True}})
+    assert len(store.get_orders()) == count
+    return store
+
+
+def updates_of(count: int) -> list[dict[str, Any]]:
+    """Return updates of single orders, spread over all of them."""
+    nodes = list(islice(order_nodes(count), 0, None, max(1, count // UPDATES)))
+    return [{"updates": {"orders": [node]}} for node in islice(cycle(nodes), UPDATES)]
+
+
+def update_time(store: Any, updates: list[dict[str, Any]]) -> float:
+    """Return the microseconds of one update: of CPU, since it waits for nothing."""
+    begun = time.process_time()
+    for update in updates:
+        store._update_order(update)
+    return (time.process_time() - begun) / len(updates) * 1e6
+
+
+def longest_update(store: Any, updates: list[dict[str, Any]], read: Callable[[], Any], seconds: float) -> float:
+    """Return the longest update, in ms, while another thread calls `read` each few milliseconds."""
+    stop = threading.Event()
+
+    def read_again_and_again() -> None:
+        while not stop.wait(READ_EACH):
+            read()
+
+    reader = threading.Thread(target=read_again_and_again)
+    reader.start()
+    longest = 0.0
+    end = time.perf_counter() + seconds
+    for update in cycle(updates):
+        begun = time.perf_counter()
+        store._update_order(update)
+        now = time.perf_counter()
+        longest = max(longest, now - begun)
+        if now > end:
+            break
+    stop.set()
+    reader.join()
+    return longest * 1e3
+
+
+class TimedLock:
+    """Stands in for a lock, and notes for how long it is held: of CPU, as `milliseconds`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.held: list[float] = []
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._taken = time.thread_time()
+
+    def __exit__(self, *error: object) -> None:
+        self.held.append(time.thread_time() - self._taken)
+        self._lock.release()
+
+
+def milliseconds(function: Callable[[], Any]) -> float:
+    begun = time.thread_time()
+    function()
+    return (time.thread_time() - begun) * 1e3
+
+
+def main(sizes: list[int], rounds: int, seconds: float) -> None:
+    memory, stores, updates = {}, {}, {size: updates_of(size) for size in sizes}
+    store_with_orders(1)  # imports what it needs
+    for size in sizes:
+        before = resident_memory()
+        stores[size] = store_with_orders(size)
+        memory[size] = resident_memory() - before
+    times: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(rounds):
+        for size in sizes:
+            times[size].append(update_time(stores[size], updates[size]))
+
+    store, last = stores[sizes[-1]], updates[sizes[-1]]
+    private, private_lock = dict(store._orders), threading.Lock()
+
+    def copy() -> Any:
+        with private_lock:
+            return list(private.values())
+
+    blocked: list[float] = []
+    blocked_by_copy: list[float] = []
+    for _ in range(rounds):
+        blocked.append(longest_update(store, last, store.get_orders, seconds / rounds / 2))
+        blocked_by_copy.append(longest_update(store, last, copy, seconds / rounds / 2))
+    store._orders_lock = TimedLock()
+    copies = []
+    for _ in range(rounds * 5):
+        copies.append(milliseconds(copy))
+        store.get_orders()
+    result = {
+        "update": {size: median(times[size]) for size in sizes},
+        "memory": memory,
+        "copy": median(copies),
+        "held": median(store._orders_lock.held) * 1e3,
+        "blocked": median(blocked),
+        "blocked_by_copy": median(blocked_by_copy),
+    }
+    print("RESULT", json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main(*json.loads(sys.argv[1]))

@@ -1,0 +1,48 @@
+"""bot/enums.py holds the names and numbers that a v0.77.6 network uses."""
+
+import inspect
+import json
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+from bot import enums
+
+API = json.loads((Path(__file__).parents[1] / "sandbox" / "enums.json").read_text())
+NAMES_HERE = {
+    "Order.Status": "OrderStatus",
+    "Order.Type": "OrderType",
+    "Order.TimeInForce": "TimeInForce",
+    "Market.State": "MarketState",
+    "Market.TradingMode": "TradingMode",
+    "Asset.Status": "AssetStatus",
+}
+KINDS = {name: kind for name, kind in vars(enums).items() if inspect.isclass(kind) and issubclass(kind, IntEnum) and kind is not IntEnum}
+
+
+@pytest.mark.parametrize("api_name", API)
+def test_every_enum_of_the_api_has_its_names_and_numbers(api_name: str) -> None:
+    kind = KINDS[NAMES_HERE.get(api_name, api_name)]
+    assert {name: int(member) for name, member in kind.__members__.items()} == API[api_name]
+
+
+def test_there_is_no_enum_that_the_api_lacks() -> None:
+    assert set(KINDS) == {NAMES_HERE.get(api_name, api_name) for api_name in API}
+
+
+def test_a_number_becomes_its_name() -> None:
+    assert enums.enum_name(enums.OrderError, 49) == "ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE"
+
+
+def test_a_name_stays_as_it_is() -> None:
+    assert enums.enum_name(enums.OrderStatus, "STATUS_FILLED") == "STATUS_FILLED"
+
+
+def test_an_unknown_name_stays_as_it_is() -> None:
+    assert enums.enum_name(enums.OrderStatus, "STATUS_BRAND_NEW") == "STATUS_BRAND_NEW"
+
+
+@pytest.mark.parametrize("number", [42, -1, 2**31])
+def test_an_unknown_number_becomes_text_that_shows_it(number: int) -> None:
+    assert enums.enum_name(enums.OrderStatus, number) == f"OrderStatus({number})"

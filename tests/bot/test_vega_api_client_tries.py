@@ -1,0 +1,129 @@
+"""bot/vega_api_client.py against a real HTTP server: what is tried again, how long it may take, one connection for all."""
+
+import itertools
+import time
+from email.utils import formatdate
+from typing import Any, Optional
+
+import pytest
+import urllib3
+
+import bot.vega_api_client as client
+from tests.support.http_replay import Answer, Replay, recorded_answer
+
+MARKET = "cbe5d71234d0177ddf258bf7c0488dc91f6ca25c367423730f22dea28f562cf2"
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_what_may_pass_is_tried_again(status: int) -> None:
+    with Replay(Answer("busy", status=status), recorded_answer("markets")) as node:
+        assert len(client.get_markets(node.url)) == 3
+    assert node.paths == ["/markets", "/markets"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 501])
+def test_what_was_understood_is_not_tried_again(status: int) -> None:
+    with Replay(Answer("no", status=status), recorded_answer("markets")) as node, pytest.raises(client.VegaApiError):
+        client.get_markets(node.url)
+    assert len(node.requests) == 1
+
+
+def test_a_connection_lost_before_the_answer_is_tried_again() -> None:
+    with Replay(Answer(drop=True), recorded_answer("markets")) as node:
+        assert len(client.get_markets(node.url)) == 3
+
+
+def test_a_node_that_stays_busy_is_asked_three_times_and_quoted() -> None:
+    words = Answer({"code": 8, "message": "", "details": [{"message": "too many requests", "inner": "slow down"}]}, status=503)
+    with Replay(then=itertools.repeat(words)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 503, too many requests: slow down$"):
+        client.get_markets(node.url)
+    assert len(node.requests) == 3
+
+
+def test_retry_after_is_honoured() -> None:
+    with Replay(Answer("busy", status=429, headers={"Retry-After": "1"}), recorded_answer("markets")) as node:
+        began = time.monotonic()
+        client.get_markets(node.url)
+    assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize("value", ["1.5", "soon", "-5"])
+def test_a_retry_after_that_nobody_can_read_costs_neither_the_tries_nor_the_nodes_words(value: str) -> None:
+    words = Answer({"code": 8, "message": "", "details": [{"message": "too many requests"}]}, status=429, headers={"Retry-After": value})
+    with Replay(then=itertools.repeat(words)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 429, too many requests$"):
+        client.get_markets(node.url)
+    assert len(node.requests) == 3
+
+
+def test_a_redirect_to_an_address_that_is_none_is_an_error_of_the_call() -> None:
+    with (
+        Replay(Answer(status=302, headers={"Location": "http://a..b/"})) as node,
+        pytest.raises(client.VegaApiError, match=r"^GET markets: "),
+    ):
+        client.get_markets(node.url)
+
+
+def retry_after(value: str) -> Any:
+    retry: Any = client._session(4).get_adapter("http://node").max_retries  # type: ignore[attr-defined]
+    return retry.get_retry_after(urllib3.HTTPResponse(status=429, headers={"Retry-After": value}))
+
+
+def test_retry_after_of_seven_seconds_is_seven_seconds() -> None:
+    assert retry_after("7") == 7
+
+
+def test_retry_after_of_an_hour_is_cut_to_ten_seconds() -> None:
+    assert retry_after("3600") == client.LONGEST_RETRY_AFTER == 10
+
+
+def test_retry_after_given_as_a_date_is_cut_to_ten_seconds_too() -> None:
+    assert retry_after(formatdate(time.time() + 3600, usegmt=True)) == 10
+
+
+def test_one_try_tries_once_even_where_the_node_asks_to_come_back() -> None:
+    with Replay(Answer("busy", status=429, headers={"Retry-After": "9"}), recorded_answer("future-market")) as node:
+        began = time.monotonic()
+        with pytest.raises(client.VegaApiError, match="HTTP 429, busy"):
+            client.get_market(node.url, MARKET, within=0.9)
+    assert len(node.requests) == 1
+    assert time.monotonic() - began < 5
+
+
+def test_one_try_at_a_node_that_hangs_takes_a_second_at_most() -> None:
+    with Replay(Answer(hang=True)) as node:
+        began = time.monotonic()
+        with pytest.raises(client.VegaApiError, match=f"GET market/{MARKET}: no answer"):
+            client.get_market(node.url, MARKET, within=0.9)
+    assert time.monotonic() - began < 1.5
+
+
+def test_one_try_at_an_answer_that_trickles_takes_a_second_at_most() -> None:
+    with Replay(Answer({"market": "twelve bytes"}, pause=0.2)) as node:
+        began = time.monotonic()
+        with pytest.raises(client.VegaApiError):
+            client.get_market(node.url, MARKET, within=0.9)
+    assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("within", [None, 0.9])
+def test_calls_share_one_connection(within: Optional[float]) -> None:
+    with Replay(recorded_answer("assets"), recorded_answer("markets"), recorded_answer("bad-market"), recorded_answer("assets")) as node:
+        client.execute_get_request("assets", "assets", node.url, within)
+        client.execute_get_request("markets", "markets", node.url, within)
+        with pytest.raises(client.VegaApiError):
+            client.execute_get_request("market/x", "market", node.url, within)
+        client.execute_get_request("assets", "assets", node.url, within)
+    assert len(node.requests) == 4
+    assert len(node.connections) == 1
+
+
+@pytest.mark.parametrize(("status", "may_pass"), [(400, False), (404, False), (429, True), (500, True), (503, True)])
+def test_an_error_says_whether_it_may_pass(status: int, may_pass: bool) -> None:
+    with Replay(Answer("no", status=status)) as node, pytest.raises(client.VegaApiError) as caught:
+        client.execute_get_request("markets", "markets", node.url, within=0.9)
+    assert caught.value.may_pass == may_pass

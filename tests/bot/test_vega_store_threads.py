@@ -1,0 +1,178 @@
+"""The store: what it looks up, and what other threads see meanwhile."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bot import models, submission
+from bot.parsing import ParseError
+from bot.vega_store import VegaStore
+from tests.support.scripted_node import BOT, MARKETS, ScriptedNode, recorded, recorded_frames, recorded_node
+
+DAI = "001eeef746496f66af378f13c1f9bedbca4e6d57804e701810dbaf682a87706c"
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[ScriptedNode]:
+    with recorded_node() as running:
+        yield running
+
+
+@pytest.fixture
+def store(node: ScriptedNode) -> VegaStore:
+    seeded = VegaStore(websocket_url=node.ws_url, rest_api_url=node.rest_url)
+    seeded.load_data(party_id=BOT)
+    return seeded
+
+
+def results(name: str) -> list[dict[str, Any]]:
+    return [json.loads(text)["result"] for text in recorded_frames(name)]
+
+
+def end(name: str) -> list[dict[str, Any]]:
+    """Return the nodes that REST gave when the recorded streams ended."""
+    return [edge["node"] for edge in recorded(f"bot-end-{name}")["body"][name]["edges"]]
+
+
+def order_node(**changes: Any) -> dict[str, Any]:
+    node = {"id": "a" * 64, "marketId": MARKETS["future"], "partyId": BOT, "side": 1, "price": "9990001", "size": "413"}
+    return {**node, "remaining": "107", "timeInForce": 1, "type": 1, "status": 1, "version": "1", **changes}
+
+
+###########################################################
+#                        Look-ups                         #
+###########################################################
+
+
+def test_a_market_made_after_the_start_is_looked_up_once(store: VegaStore, node: ScriptedNode) -> None:
+    new = "c" * 64
+    answer = recorded("future-market")["body"]
+    market = {**answer["market"], "id": new, "decimalPlaces": "4", "positionDecimalPlaces": "1"}
+    node.rest[f"market/{new}"] = (200, {"market": market})
+    for size in ("413", "414"):
+        store._update_order({"updates": {"orders": [order_node(marketId=new, size=size)]}})
+    assert (store.get_orders()[0].price, store.get_orders()[0].size) == (999.0001, 41.4)
+    assert node.asked[f"market/{new}"] == 1
+
+
+def test_a_market_unknown_to_the_node_is_not_asked_for_at_every_frame(store: VegaStore, node: ScriptedNode) -> None:
+    unknown = "d" * 64
+    for _ in range(3):
+        with pytest.raises(ParseError, match=f"{unknown} is unknown"):
+            store._update_order({"updates": {"orders": [order_node(marketId=unknown)]}})
+    assert node.asked[f"market/{unknown}"] == 1
+
+
+def test_a_list_of_unknown_markets_costs_one_look_up_in_two_seconds(store: VegaStore, node: ScriptedNode) -> None:
+    before, began = node.asked.total(), time.monotonic()
+    nodes = [order_node(marketId=f"{number:064x}") for number in range(50_000)]
+    with pytest.raises(ParseError, match="left out 50000 of 50000"):
+        store._update_order({"updates": {"orders": nodes}})
+    assert node.asked.total() - before <= 1 + (time.monotonic() - began) // 2
+
+
+def test_what_is_no_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) -> None:
+    before = node.asked.total()
+    with pytest.raises(ParseError, match="is no id"):
+        store._update_order({"updates": {"orders": [order_node(marketId="../assets")]}})
+    assert node.asked.total() == before
+
+
+###########################################################
+#                     Other threads                       #
+###########################################################
+
+
+def test_records_cannot_be_edited() -> None:
+    records = [each for module in (models, submission) for each in vars(module).values() if dataclasses.is_dataclass(each)]
+    assert len(records) == 11
+    for record in records:
+        blank = object.__new__(record)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(blank, dataclasses.fields(record)[0].name, "another")
+
+
+@pytest.mark.parametrize(
+    ("lock", "getter", "args"),
+    [
+        ("_markets_lock", "get_markets", ()),
+        ("_markets_lock", "get_market_by_id", ("x",)),
+        ("_markets_lock", "seconds_since_update", ("x",)),
+        ("_accounts_lock", "get_accounts", ()),
+        ("_assets_lock", "get_assets", ()),
+        ("_assets_lock", "get_asset_by_id", ("x",)),
+        ("_positions_lock", "get_positions", ()),
+        ("_positions_lock", "get_position_by_market_id", ("x",)),
+        ("_orders_lock", "get_orders", ()),
+        ("_orders_lock", "get_order_by_id", ("x",)),
+        ("_orders_lock", "get_refusals", ("x",)),
+    ],
+)
+def test_every_getter_takes_its_lock(store: VegaStore, lock: str, getter: str, args: tuple[str, ...]) -> None:
+    reader = threading.Thread(target=getattr(store, getter), args=args)
+    with getattr(store, lock):
+        reader.start()
+        reader.join(0.05)
+        assert reader.is_alive()  # it waits for the lock
+    reader.join(5)
+    assert not reader.is_alive()
+
+
+def test_a_look_up_blocks_no_reader(store: VegaStore, node: ScriptedNode) -> None:
+    """The node takes half a second to answer; meanwhile every getter answers at once."""
+
+    def update() -> None:
+        with contextlib.suppress(ParseError):
+            store._update_order({"updates": {"orders": [order_node(marketId="e" * 64)]}})
+
+    writer = threading.Thread(target=update)
+    with SilentServer() as silent:
+        store._rest_api_url = silent.url
+        writer.start()
+        silent.asked.wait(5)
+        began = time.monotonic()
+        store.get_orders(), store.get_markets(), store.get_assets(), store.get_positions(), store.get_accounts()
+        assert writer.is_alive()
+        assert time.monotonic() - began < 0.4
+        writer.join(5)
+    assert not writer.is_alive()
+
+
+class SilentServer:
+    """Takes connections and says nothing."""
+
+    def __init__(self) -> None:
+        import socket
+
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.asked = threading.Event()
+        self._taken: list[Any] = []
+
+    def _accept(self) -> None:
+        connection, _ = self._socket.accept()
+        self._taken.append(connection)
+        connection.recv(1000)
+        self.asked.set()
+
+    def __enter__(self) -> "SilentServer":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self._socket, *self._taken):
+            each.close()
+
+
+def test_the_log_is_quiet_while_all_is_well(store: VegaStore, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        for result in results("perp-bot-orders"):
+            store._update_order(result)
+    assert caplog.text == ""

@@ -1,0 +1,157 @@
+"""The live page in a real browser: whether everybody can use it, and whether it keeps to itself."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.sandbox import Sandbox
+from tests.support.browser import prefer, resize, why_not
+from tests.support.page_driver import click, rest, show, text, texts, trade, until, watched
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+CONTROLS = """[...document.querySelectorAll('a, button, input, select, summary, [tabindex="0"]')].filter(e => e.checkVisibility())"""
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=0, seed=31, participants=2) as running:
+        running.block(3)
+        yield running
+
+
+@pytest.mark.parametrize("view", ["", "?view=ranking", "join"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(page: Any, sandbox: Sandbox, view: str, scheme: str) -> None:
+    prefer(page, scheme)
+    sandbox.fail_rest(500)
+    requests.get(f"{sandbox.node_url}/assets", timeout=5)
+    rest(sandbox)
+    trade(sandbox)
+    page.get(sandbox.url() + view)
+    if view != "join":
+        until(lambda: text(page, "active-count") == "1 fault is on")
+        click(page, "#active-count")
+    page.execute_script(AXE)
+    found = page.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    faults = [(one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]]) for one in found["violations"]]
+    assert faults == []
+    assert len(found["passes"]) > 10
+
+
+def test_the_tab_key_reaches_every_control_in_the_order_of_the_page(page: Any, sandbox: Sandbox) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    sandbox.fail_rest(500)
+    until(lambda: text(page, "active-count") == "1 fault is on")
+    page.execute_script(f"window.controls = {CONTROLS}")
+    page.execute_script("window.reached = []; addEventListener('focusin', (event) => reached.push(controls.indexOf(event.target)))")
+    count = page.execute_script("return controls.length")
+    page.switch_to.active_element.send_keys(Keys.TAB * count)
+    assert page.execute_script("return reached") == list(range(count))
+    outlines = page.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outlines == "solid"
+
+
+def test_the_list_of_faults_works_with_the_keyboard_and_focus_is_not_lost(page: Any, sandbox: Sandbox) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.find_element("css selector", "#control-fail_rest button").send_keys(Keys.ENTER)
+    until(lambda: text(page, "active-count") == "1 fault is on")
+    page.find_element("id", "active-count").send_keys(Keys.ENTER)
+    end = page.find_element("css selector", "#active-list button")
+    end.send_keys(Keys.SPACE)
+    until(lambda: end.text == "Ended")
+    assert page.switch_to.active_element == end
+    end.send_keys(Keys.ESCAPE)
+    until(lambda: not page.find_elements("css selector", "#active-list li"))
+    assert page.switch_to.active_element.get_attribute("id") == "active-count"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1024, 768), (390, 844)])
+def test_what_has_the_focus_is_never_below_what_sticks_to_the_top(page: Any, sandbox: Sandbox, width: int, height: int) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    resize(page, width, height)
+    sandbox.suspend("future")
+    sandbox.block()
+    until(lambda: text(page, "active-count") == "1 fault is on")
+    page.execute_script(f"window.controls = {CONTROLS}.filter(e => !e.closest('.top, .skip')); window.hidden = []; window.seen = 0")
+    page.execute_script("""
+        addEventListener("focusin", ({ target }) => requestAnimationFrame(() => {
+            if (!controls.includes(target)) return;
+            seen += 1;
+            if (target.getBoundingClientRect().top < document.getElementById("status").getBoundingClientRect().bottom)
+                hidden.push(target.id || target.textContent);
+        }))""")
+    count = page.execute_script("scrollTo(0, document.body.scrollHeight); controls.at(-1).focus(); return controls.length")
+    for number in range(1, count):
+        until(lambda so_far=number: page.execute_script("return seen") == so_far)  # type: ignore[misc]
+        page.switch_to.active_element.send_keys(Keys.SHIFT + Keys.TAB)
+    until(lambda: page.execute_script("return seen") == count)
+    assert page.execute_script("return hidden") == []
+
+
+def test_on_a_phone_only_a_line_sticks_to_the_top(page: Any) -> None:
+    resize(page, 390, 844)
+    page.execute_script("scrollTo(0, 2000)")
+    until(lambda: page.execute_script("return document.querySelector('header').getBoundingClientRect().bottom") < 0)
+    assert page.execute_script("return document.getElementById('status').getBoundingClientRect().top") == 0
+    assert page.execute_script("return document.getElementById('status').offsetHeight") < 844 / 15
+
+
+@pytest.mark.parametrize("view", ["", "?view=ranking"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (1024, 768), (700, 900), (390, 844)])
+def test_nothing_sticks_out_at_the_side(page: Any, sandbox: Sandbox, width: int, height: int, view: str) -> None:
+    resize(page, width, height)
+    sandbox.reject_orders("ORDER_ERROR_EXPIRYAT_BEFORE_CREATEDAT")
+    trade(sandbox, "p01")
+    show(page, sandbox, view)
+    until(lambda: text(page, "active-count") == "1 fault is on")
+    script = """
+        const wide = [...document.querySelectorAll("header, main, section, form, .row")]
+            .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth);
+        return [document.documentElement.scrollWidth, wide.map((e) => e.id || e.className)]"""
+    assert page.execute_script(script) == [width, []]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (1280, 720), (1366, 768), (1920, 1080)])
+def test_a_ranking_of_thirty_fits_a_projector_without_scrolling(browser: Any, width: int, height: int) -> None:
+    with Sandbox(block_time=0, seed=31, participants=30) as sandbox, watched(browser, sandbox) as page:
+        sandbox.block(3)
+        for name in list(sandbox.parties)[4:]:
+            trade(sandbox, name)
+        resize(page, width, height)
+        show(page, sandbox, "?view=ranking")
+        until(lambda: len(texts(page, "#ranking tbody tr")) == 30)
+        scrolled = "const page = document.documentElement; return [page.scrollWidth, page.scrollHeight]"
+        assert page.execute_script(scrolled) == [width, height]
+        cut = """return [...document.querySelectorAll("#ranking :is(th, td)")].filter((cell) => {
+            const { right, bottom, height } = cell.getBoundingClientRect();
+            return right > innerWidth || bottom > innerHeight || !height || cell.scrollWidth > cell.clientWidth + 1;
+        }).map((cell) => cell.textContent)"""
+        assert page.execute_script(cut) == []
+        columns = page.execute_script(
+            "return [...document.querySelectorAll('#ranking table')].map((one) => one.getBoundingClientRect().right)"
+        )
+        assert len(columns) == 2
+        assert max(columns) < width - 12
+
+
+def test_nothing_comes_from_elsewhere(page: Any, sandbox: Sandbox) -> None:
+    loaded = json.loads(page.execute_script("return JSON.stringify(performance.getEntriesByType('resource').map((e) => e.name))"))
+    assert loaded
+    assert all(address.startswith(sandbox.url()) for address in loaded)
+    policy = requests.get(sandbox.url(), timeout=5).headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+
+
+def test_text_from_the_network_stays_text(page: Any, sandbox: Sandbox) -> None:
+    requests.get(f"{sandbox.node_url}/<img src=x onerror=alert(1)>", timeout=5)
+    until(lambda: "<img src=x onerror=alert(1)>" in text(page, "calls-body"))
+    assert not page.find_elements("css selector", "#calls img")

@@ -1,0 +1,237 @@
+"""The live page in a real browser: what its buttons do, and how it says which faults are on."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import websocket
+
+from tests.sandbox import Sandbox
+from tests.sandbox.control import CONTROLS
+from tests.sandbox.panel import ADVICE
+from tests.sandbox.records import SELL
+from tests.support.browser import resize, why_not
+from tests.support.page_driver import click, show, text, texts, until
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+LIST = "#active-list li"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=0, seed=31, participants=2) as running:
+        running.block(3)
+        yield running
+
+
+def future(inside: Any) -> Any:
+    return inside.chain.markets[inside.markets["future"]]
+
+
+EFFECTS: dict[str, Callable[[Any], bool]] = {  # switch -> what is so on the sandbox after its button, and the next block
+    "suspend": lambda inside: future(inside).state == "STATE_SUSPENDED_VIA_GOVERNANCE",
+    "resume": lambda inside: future(inside).state == "STATE_ACTIVE",
+    "empty_side": lambda inside: not future(inside).depth(SELL),
+    "refill_side": lambda inside: bool(future(inside).depth(SELL)),
+    "reject_orders": lambda inside: inside.chain.reject_orders == "ORDER_ERROR_MARGIN_CHECK_FAILED",
+    "set_state": lambda inside: future(inside).trading_mode == "TRADING_MODE_MONITORING_AUCTION",
+    "drop_streams": lambda inside: not inside.node.open_connections,
+    "silence_streams": lambda inside: len(inside.switches.silent_streams) == 4,
+    "fail_handshakes": lambda inside: inside.switches.stream_status == 503,
+    "delay_rest": lambda inside: inside.switches.rest_delay == 2.0,
+    "fail_rest": lambda inside: inside.switches.rest_status == 503,
+    "delay_wallet": lambda inside: inside.switches.wallet_delay == 2.0,
+    "fail_wallet": lambda inside: inside.switches.wallet_status == 401,
+    "hold_blocks": lambda inside: inside.switches.hold_blocks,
+    "block": lambda inside: True,  # the answer's height says it
+    "reset": lambda inside: not inside.switches.rest_status and future(inside).state == "STATE_ACTIVE",
+}
+BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what must be so for a button to show that it works
+    "resume": lambda sandbox: sandbox.suspend("future"),
+    "refill_side": lambda sandbox: sandbox.empty_side("future", SELL),
+    "reset": lambda sandbox: sandbox.suspend("future"),
+    "drop_streams": lambda sandbox: follow(sandbox),
+}
+
+
+def follow(sandbox: Sandbox) -> Any:
+    """Open a stream, and return it, for it lasts no longer than what is returned."""
+    stream = websocket.create_connection(f"{sandbox.ws_url}/stream/markets/data?marketIds={sandbox.markets['future']}", timeout=5)
+    until(lambda: sandbox.call(lambda inside: inside.node.open_connections))
+    return stream
+
+
+def test_every_switch_has_a_button_and_a_sentence_on_what_to_watch(page: Any) -> None:
+    forms = page.find_elements("css selector", "#controls form")
+    assert {form.get_attribute("id").removeprefix("control-") for form in forms} == set(CONTROLS) == set(ADVICE) == set(EFFECTS)
+    assert all(form.find_element("css selector", ".hint").text.endswith((".", "”.")) for form in forms)
+
+
+def test_each_button_does_what_it_says(page: Any, sandbox: Sandbox) -> None:
+    for name, effect in EFFECTS.items():
+        kept = BEFORE.get(name, lambda _: None)(sandbox)
+        sandbox.block()
+        height = sandbox.call(lambda inside: inside.chain.height)
+        click(page, f"#control-{name} button")
+        until(lambda done=f"{name}: done at block {height + (name == 'block')}": text(page, "outcome") == done)  # type: ignore[misc]
+        sandbox.block()
+        assert sandbox.call(effect), name
+        if kept:
+            kept.shutdown()
+        sandbox.reset()
+
+
+FAULTS = 10
+
+
+def break_everything(sandbox: Sandbox) -> None:
+    sandbox.suspend("spot")
+    sandbox.empty_side("future", SELL)
+    sandbox.reject_orders("ORDER_ERROR_MARKET_CLOSED")
+    sandbox.silence_streams("orders")
+    sandbox.hold_blocks()
+    sandbox.fail_handshakes(502)
+    sandbox.delay_rest(0.5)
+    sandbox.fail_rest(500)
+    sandbox.delay_wallet(0.25)
+    sandbox.fail_wallet(403)
+    sandbox.block()
+
+
+def test_what_is_active_is_counted_and_listed_with_what_to_watch(page: Any, sandbox: Sandbox) -> None:
+    assert text(page, "active-count") == "No fault is on"
+    sandbox.delay_wallet(0.25)
+    until(lambda: text(page, "active-count") == "1 fault is on")
+    assert text(page, "newest") == f"The wallet answers 0.25 s late {ADVICE['delay_wallet'].watch}"
+    break_everything(sandbox)
+    until(lambda: text(page, "active-count") == f"{FAULTS} faults are on")
+    assert not page.find_element("css selector", LIST).is_displayed()
+    click(page, "#active-count")
+    assert len(texts(page, LIST)) == FAULTS
+    shown = text(page, "active-list")
+    assert "BTC/EUR spot is STATE_SUSPENDED_VIA_GOVERNANCE\n" in shown  # and its trading mode, which is of the same name, not again
+    assert "SOL/DAI future has no offers" in shown
+    assert "REST answers 0.5 s late" in shown
+    assert "The wallet fails with HTTP 403" in shown
+    assert ADVICE["fail_rest"].watch in shown
+
+
+def test_each_fault_can_be_ended_in_the_list_whose_rows_stay_where_they_are(page: Any, sandbox: Sandbox) -> None:
+    break_everything(sandbox)
+    click(page, "#active-count")
+    until(lambda: len(texts(page, LIST)) == FAULTS)
+    for number in range(1, FAULTS + 1):
+        click(page, f"{LIST}:nth-child({number}) button")
+        until(lambda at=number: text(page, "outcome").endswith(f": done at block {at + 3}"))  # type: ignore[misc]
+        sandbox.block()
+        until(lambda row=number: texts(page, f"{LIST}:nth-child({row}) button") == ["Ended"])  # type: ignore[misc]
+        assert len(texts(page, LIST)) == FAULTS
+    assert text(page, "active-count") == "No fault is on"
+    state = sandbox.call(lambda inside: (vars(inside.switches), inside.chain.reject_orders, inside.chain.emptied_sides))
+    assert not any([*state[0].values(), *state[1:]])
+    click(page, "#view-market")  # elsewhere
+    until(lambda: not texts(page, LIST))
+
+
+def test_reset_everything_is_always_at_hand(page: Any, sandbox: Sandbox) -> None:
+    sandbox.fail_rest(500)
+    until(lambda: text(page, "active-count") == "1 fault is on")
+    page.execute_script("scrollTo(0, document.body.scrollHeight)")
+    page.find_element("id", "heal").click()
+    until(lambda: text(page, "active-count") == "No fault is on")
+    assert text(page, "newest") == ""
+    assert sandbox.call(lambda inside: inside.switches.rest_status) is None
+
+
+def test_a_control_is_marked_while_its_fault_is_on(page: Any, sandbox: Sandbox) -> None:
+    def marked() -> list[str]:
+        found: list[str] = page.execute_script(
+            "return [...document.querySelectorAll('#controls form:has(.mark:not([hidden]))')].map((f) => f.id)"
+        )
+        return found
+
+    assert marked() == []
+    sandbox.fail_rest(500)
+    sandbox.suspend("future")
+    sandbox.block()
+    until(lambda: marked() == ["control-suspend", "control-fail_rest"])
+    assert text(page, "control-fail_rest").startswith("Fail REST\non")
+    page.refresh()
+    until(lambda: marked() == ["control-suspend", "control-fail_rest"])
+    sandbox.reset()
+    sandbox.block()
+    until(lambda: marked() == [])
+
+
+PLACES = "return [...document.querySelectorAll('#controls button')].map((button) => button.getBoundingClientRect().top)"
+IN_SIGHT = """
+    const { top, bottom, left, right } = document.getElementById(arguments[0]).getBoundingClientRect();
+    return top >= 0 && bottom <= innerHeight && left >= 0 && right <= innerWidth && bottom > top && right > left"""
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080), (1024, 768), (390, 844)])
+def test_a_pressed_button_has_its_answer_in_sight_and_nothing_moves(page: Any, sandbox: Sandbox, width: int, height: int) -> None:
+    resize(page, width, height)
+    for name in ("suspend", "fail_wallet", "silence_streams", "hold_blocks", "reset"):
+        element = page.find_element("css selector", f"#control-{name} button")
+        page.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        places = page.execute_script(PLACES)
+        element.click()
+        until(lambda done=f"{name}: done": text(page, "outcome").startswith(done))  # type: ignore[misc]
+        before = text(page, "height")
+        sandbox.block()
+        until(lambda seen=before: text(page, "height") != seen)  # type: ignore[misc]
+        assert page.execute_script(PLACES) == pytest.approx(places, abs=0.5), name
+        assert all(page.execute_script(IN_SIGHT, one) for one in ("outcome", "active-count")), name
+
+
+def test_no_choice_of_a_switch_is_cut(page: Any) -> None:
+    narrow = page.execute_script("""
+        const context = document.createElement("canvas").getContext("2d");
+        return [...document.querySelectorAll("#controls select")].flatMap((select) => {
+            context.font = getComputedStyle(select).font;
+            const room = select.clientWidth - 2 * parseFloat(getComputedStyle(select).paddingLeft) - 16;  // the arrow
+            const cut = [...select.options].filter((option) => context.measureText(option.text).width > room);
+            return select.name === "reason" ? cut.filter((option) => option.selected) : cut;  // its longest is a sentence
+        }).map((option) => option.text)""")
+    assert narrow == []
+
+
+def test_a_wrong_value_is_answered_in_words(page: Any) -> None:
+    field = page.find_element("css selector", "#control-fail_rest input")
+    page.execute_script("arguments[0].value = 200", field)
+    click(page, "#control-fail_rest button")
+    until(lambda: text(page, "outcome") == "fail_rest: status must be 400 to 599, not 200")
+    page.get_log("browser")  # the browser notes every 400
+
+
+def test_elsewhere_the_switches_want_the_teachers_key(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.sandbox.room.is_loopback", lambda address: False)
+    show(page, sandbox)
+    button = page.find_element("css selector", "#control-fail_rest button")
+    assert not button.is_enabled()
+    page.find_element("id", "key").send_keys("wrong\n")
+    click(page, "#control-fail_rest button")
+    until(lambda: text(page, "outcome").startswith("switches work on the teacher's machine"))
+    page.get_log("browser")  # the browser notes every 403
+    assert not button.is_enabled()
+    page.get("about:blank")
+    show(page, sandbox, f"#key={sandbox.room.teacher_key}")
+    assert page.current_url == sandbox.url()  # out of sight
+    click(page, "#control-fail_rest button")
+    until(lambda: text(page, "outcome").startswith("fail_rest: done"))
+    page.execute_script("sessionStorage.clear()")
+
+
+def test_a_link_with_the_teachers_key_works_in_a_page_that_is_open(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.sandbox.room.is_loopback", lambda address: False)
+    show(page, sandbox)
+    assert not page.find_element("id", "heal").is_enabled()
+    page.execute_script("window.same = true")
+    page.get(f"{sandbox.url()}#key={sandbox.room.teacher_key}")
+    until(lambda: page.current_url == sandbox.url())  # out of sight
+    assert page.execute_script("return window.same")
+    click(page, "#control-fail_rest button")
+    until(lambda: text(page, "outcome").startswith("fail_rest: done"))
+    page.execute_script("sessionStorage.clear()")

@@ -1,0 +1,193 @@
+"""Frames that a healthy node would not send, through real sockets; those that break the WebSocket layer are in test_vega_ws_client.py."""
+
+import contextlib
+import itertools
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.bot.test_vega_ws_client import BOT, EMPTY, GOOD, MARKET, STREAMS, live_orders, order_frame
+from tests.support.fault_proxy import FaultProxy
+from tests.support.processes import StoreProcess
+from tests.support.scripted_node import ScriptedNode, recorded_frames, recorded_node
+
+MANY = 50_000
+UNKNOWN = "7" * 64
+ACCOUNT = {"owner": BOT, "balance": "23", "asset": UNKNOWN, "type": 4}
+ORDER = json.loads(order_frame())["result"]["updates"]["orders"][0]
+TOO_MANY = '{"error":{"code":8,"message":"client reached max subscription allowed"}}'
+
+
+@contextlib.contextmanager
+def ticking_node() -> Iterator[ScriptedNode]:
+    """A node whose market data does not stop."""
+    over = threading.Event()
+    with recorded_node() as running:
+        running.first_frames = {"accounts": [EMPTY], "orders": [EMPTY], "positions": [EMPTY], "markets/data": [GOOD]}
+
+        def tick() -> None:
+            while not over.wait(0.5):
+                with contextlib.suppress(KeyError, ConnectionError):  # nobody listens
+                    running.send("markets/data", GOOD)
+
+        thread = threading.Thread(target=tick)
+        thread.start()
+        try:
+            yield running
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[ScriptedNode]:
+    with ticking_node() as running:
+        yield running
+
+
+@pytest.fixture
+def own_node() -> Iterator[ScriptedNode]:
+    with ticking_node() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def store(node: ScriptedNode) -> Iterator[StoreProcess]:
+    """One store for all frames that leave it as it was."""
+    with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=0.5) as running:
+        running.wait_for("READY")
+        for stream in STREAMS:
+            node.wait_for_dials(stream, 1)
+        yield running
+
+
+def list_frame(nodes: list[Any]) -> str:
+    return json.dumps({"result": {"updates": {"orders": nodes}}})
+
+
+def order(number: int, **changes: Any) -> dict[str, Any]:
+    return {**ORDER, "id": f"{number:064x}", **changes}
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        ("x" * 10_000_000, r"not JSON \(.*\): 'xxx"),
+        ('{"result": {"updates": {"orders": ["' + "y" * 10_000_000 + '"]}}}', "left out 1 of 1: .*yyy"),
+        ('{"result": ' * 10_000 + "7" + "}" * 10_000, "not JSON|a frame of unknown shape|neither a snapshot nor updates"),
+        (list_frame([7] * MANY), "left out 50000 of 50000: "),
+        (list_frame([{"marketId": MARKET}]), "left out 1 of 1: parse_order: no 'id'"),
+        (order_frame(size=[1]), r"left out 1 of 1: parse_order: \[1\] is no integer"),
+        (order_frame().replace('"9990001"', "NaN"), "left out 1 of 1: parse_order: NaN is no integer"),
+        (order_frame().replace('"9990001"', "1e400"), "left out 1 of 1: parse_order: Infinity is no integer"),
+        (order_frame(status=True), "left out 1 of 1: parse_order: true is no OrderStatus"),
+        ('{"result": {"snapshot": 7}}', "neither a snapshot nor updates"),
+        ("null", "a frame of unknown shape: null"),
+    ],
+    ids=["10 MB", "10 MB in a list", "nested dicts", "numbers", "keys", "type", "NaN", "1e400", "bool", "no snapshot", "null"],
+)
+def test_a_bad_frame_is_one_short_line_and_changes_nothing(node: ScriptedNode, store: StoreProcess, frame: str, words: str) -> None:
+    line, dials = len(store.lines), dict(node.dials)
+    held, behind = live_orders(store), secrets.token_hex(32)
+    node.send("orders", frame, frame, order_frame(id=behind))
+    store.wait_for(f"^stream orders: {words}", after=line)
+    store.wait_until(lambda: live_orders(store) == held | {behind})
+    said = [text for text in store.lines[line:] if text.startswith("stream ")]
+    assert len(said) == 1
+    assert len(said[0]) < 600
+    assert dict(node.dials) == dials
+
+
+def test_a_bad_entry_costs_the_forty_nine_thousand_others_nothing(node: ScriptedNode, store: StoreProcess) -> None:
+    node.send("orders", list_frame([*(order(number) for number in range(1, MANY)), order(MANY, price="1e400")]))
+    store.wait_for("^stream orders: left out 1 of 50000: ")
+    store.wait_until(lambda: store.ask("get_order_by_id", f"{MANY - 1:064x}") is not None)
+    assert store.ask("get_order_by_id", f"{1:064x}") is not None
+    assert store.ask("get_order_by_id", f"{MANY:064x}") is None
+    node.send("orders", EMPTY)
+    store.wait_until(lambda: store.ask("get_order_by_id", f"{MANY - 1:064x}") is None)
+
+
+def test_a_list_of_unknown_markets_is_looked_up_once_in_two_seconds(node: ScriptedNode, store: StoreProcess) -> None:
+    line, asked = len(store.lines), sum(node.asked.values())
+    frame = list_frame([order(number, marketId=f"{number % 500:064x}") for number in range(MANY)])
+    node.send("orders", EMPTY, frame, order_frame(id="c" * 64))
+    store.wait_for("^stream orders: left out 50000 of 50000: 0{64} is unknown: GET market/0{64}: HTTP 404", after=line)
+    store.wait_until(lambda: live_orders(store) == {"c" * 64})
+    assert sum(node.asked.values()) - asked <= 3  # a busy machine takes its time for such a list
+    node.send("orders", EMPTY)
+    store.wait_until(lambda: live_orders(store) == set())
+
+
+def test_an_order_of_a_status_that_only_a_newer_node_knows_is_not_live(node: ScriptedNode, store: StoreProcess) -> None:
+    line = len(store.lines)
+    node.send("orders", EMPTY, *[list_frame([order(1), order(2, status=42)])] * 2, list_frame([order(3, side=9)]))
+    store.wait_until(lambda: f"{3:064x}" in live_orders(store))
+    assert live_orders(store) == {f"{number:064x}" for number in (1, 3)}
+    assert store.ask("get_order_by_id", f"{3:064x}")["side"] == "Side(9)"
+    said = [text for text in store.lines[line:] if not text.startswith("ANSWER ")]
+    assert said == [f"the node sent {words}, which this version does not know" for words in ("OrderStatus(42)", "Side(9)")]  # once
+
+
+def test_errors_at_each_try_are_said_once_and_tried_at_doubling_delays_while_the_others_go_on(own_node: ScriptedNode) -> None:
+    own_node.first_frames["orders"] = list(recorded_frames("bad-orders"))
+    own_node.first_frames["positions"] = [TOO_MANY]
+    own_node.drop_after_first_frames = {"orders", "positions"}
+    with FaultProxy(own_node.rest_url) as proxy, StoreProcess(proxy.ws_url, own_node.rest_url, MARKET, BOT, reconnect=0.5) as store:
+        for stream in ("orders", "positions"):
+            dials = proxy.wait_for_dials(stream, 5, seconds=2 * (0.5 + 1 + 2 + 4))
+            gaps = [later - earlier for earlier, later in itertools.pairwise(dials)]
+            for gap, expected in zip(gaps, (0.5, 1, 2, 4), strict=True):
+                assert expected <= gap < 2 * expected + 2  # the child shares its cores with others
+        assert [len(proxy.dials(stream)) for stream in ("markets/data", "accounts")] == [1, 1]
+        assert store.ask("seconds_since_update", MARKET) < 5
+        said = [line for line in store.lines if "the node says" in line]
+        assert sorted(said) == [
+            "stream orders: the node says: InvalidArgument error: invalid party id: one or more market id is invalid",
+            "stream positions: the node says: client reached max subscription allowed",
+        ]
+        assert sum(line.startswith("stream ") for line in store.lines) == 4  # for each of them that, and that it was lost
+
+
+@pytest.mark.parametrize("fault", ["freeze", "trickle"])
+def test_an_unknown_asset_costs_the_streams_a_second_at_most_where_rest_hangs(own_node: ScriptedNode, fault: str) -> None:
+    with FaultProxy(own_node.rest_url) as proxy, StoreProcess(own_node.ws_url, proxy.rest_url, MARKET, BOT) as store:
+        store.wait_for("READY")
+        store.wait_until(lambda: store.ask("get_accounts") == [])  # the stream's snapshot is empty
+        proxy.turn(fault, "rest")
+        assert seconds_held_up(own_node, store) < 2
+        store.wait_for(f"^stream accounts: left out 1 of 1: {UNKNOWN} is unknown: ")
+
+
+class EndlessPages(dict[str, Any]):
+    """Answers whose list of assets goes on for ever, each page with a new cursor."""
+
+    cursors = itertools.count()
+
+    def get(self, path: str, default: Any = None) -> Any:
+        if not path.startswith("assets"):
+            return super().get(path, default)
+        time.sleep(0.05)
+        page = {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": str(next(self.cursors))}}
+        return 200, {"assets": page}
+
+
+def test_an_unknown_asset_costs_the_streams_a_second_at_most_where_the_pages_never_end(own_node: ScriptedNode) -> None:
+    with StoreProcess(own_node.ws_url, own_node.rest_url, MARKET, BOT) as store:
+        store.wait_until(lambda: store.ask("get_accounts") == [])
+        own_node.rest = EndlessPages(own_node.rest)
+        assert seconds_held_up(own_node, store) < 2
+
+
+def seconds_held_up(node: ScriptedNode, store: StoreProcess) -> float:
+    """Send a frame that needs a look-up, and return how much later the one behind it arrives."""
+    began = time.monotonic()
+    node.send("accounts", json.dumps({"result": {"updates": {"accounts": [ACCOUNT]}}}))
+    node.send("accounts", json.dumps({"result": {"updates": {"accounts": [{**ACCOUNT, "asset": "no id"}]}}}))
+    store.wait_for("^stream accounts: left out 1 of 1: .*no id")
+    return time.monotonic() - began

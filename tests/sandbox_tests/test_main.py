@@ -1,0 +1,292 @@
+"""`python -m tests.sandbox` as a process: what it prints, how it ends, and how it runs a module inside."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.sandbox.markets import read_markets
+
+ROOT = Path(__file__).parents[2]
+
+MARKET = {
+    "name": "M",
+    "product": "perpetual",
+    "price_decimals": 4,
+    "size_decimals": 2,
+    "tick_size": 1,
+    "settlement_asset": "tDAI",
+    "first_price": "7.5",
+}
+
+MODULE = """
+import json, os, signal, sys, time
+
+names = ("MARKET_ID", "PARTY_ID", "NODE_URL", "WS_URL", "WALLET_URL", "WALLET_TOKEN", "NO_PROXY", "no_proxy")
+facts = {name: os.environ.get(name) for name in names}
+facts.update(arguments=sys.argv[1:], own_group=os.getpgrp() == os.getpid())
+begin, got = time.monotonic(), []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, frame: got.append(number))
+print(json.dumps(facts), flush=True)
+while not got and time.monotonic() < begin + 20:
+    time.sleep(0.01)
+time.sleep(0.2)
+print(json.dumps(got), flush=True)
+sys.exit(7)
+"""
+
+
+class Process:
+    """A sandbox started by its command, in a process group of its own, as a shell would."""
+
+    def __init__(self, *arguments: str, module_path: str = "", before: Any = None, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.sandbox", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": module_path, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=before,
+        )
+
+    def line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def end(self, number: int = 0) -> tuple[int, str, str]:
+        """Send a signal to the whole group, as a terminal does, and return the exit status, the rest of the output and the errors."""
+        if number:
+            os.killpg(self.process.pid, number)
+        output, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, output, errors
+
+
+@pytest.fixture
+def start() -> Iterator[Any]:
+    started: list[Process] = []
+
+    def start_one(*arguments: str, **options: Any) -> Process:
+        started.append(Process(*arguments, **options))
+        return started[-1]
+
+    yield start_one
+    for one in started:
+        if one.process.poll() is None:
+            one.process.terminate()  # not killed: it passes this on to the module that it runs
+        one.process.communicate()
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> str:
+    """A stand-in for the bot: prints its surroundings as JSON, then waits for signals, prints which came, and exits with 7."""
+    (tmp_path / "standin.py").write_text(MODULE, encoding="utf-8")
+    return str(tmp_path)
+
+
+def alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_json_is_one_line_when_everything_listens(start: Any) -> None:
+    running = start("--json", "--port", "0", "--wallet-port", "0", "--block-time", "0", "--seed", "5")
+    told = json.loads(running.line())
+
+    assert list(told) == ["node_url", "ws_url", "wallet_url", "token", "control_url", "parties", "markets"]
+    assert told["node_url"].replace("http", "ws") == told["ws_url"]
+    assert told["ws_url"].endswith("/api/v2")
+    assert told["control_url"] == told["node_url"].replace("/api/v2", "/control")
+    assert told["wallet_url"].count("/") == 2
+    assert list(told["parties"]) == ["bot", "a", "b", "c"]
+    assert list(told["markets"]) == ["future", "perpetual", "spot"]
+    assert requests.get(f"{told['wallet_url']}/api/v2/health", timeout=5).status_code == 200
+    assert requests.post(f"{told['control_url']}/block", params={"count": 2}, timeout=5).json() == {"height": 2}
+    assert running.end(signal.SIGINT) == (0, "", "")
+
+
+def test_settings_are_printed_as_lines_for_env(start: Any) -> None:
+    running = start("--port", "0", "--wallet-port", "0", "--market", "spot")
+    lines = [running.line().rstrip() for _ in range(10)]
+    settings = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+    assert list(settings) == ["MARKET_ID", "PARTY_ID", "NODE_URL", "WS_URL", "WALLET_URL", "WALLET_TOKEN"]
+    market = requests.get(f"{settings['NODE_URL']}/market/{settings['MARKET_ID']}", timeout=5).json()["market"]
+    assert "spot" in market["tradableInstrument"]["instrument"]
+    assert "<title>" in requests.get(lines[0].split()[-1], timeout=5).text
+    assert lines[-2].endswith("/control")
+    assert "stops it" in lines[-1]
+    assert running.end(signal.SIGTERM) == (0, "", "")
+
+
+def test_a_signal_ends_it_even_if_it_was_started_with_interrupts_ignored(start: Any) -> None:
+    running = start("--json", "--port", "0", "--wallet-port", "0", before=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    running.line()
+
+    assert running.end(signal.SIGINT)[0] == 0
+
+
+@pytest.mark.parametrize("option", ["--port", "--wallet-port"])
+def test_a_taken_port_is_one_clear_line(start: Any, option: str) -> None:
+    other = {"--port": "--wallet-port", "--wallet-port": "--port"}[option]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, output, errors = start(option, port, other, "0").end()
+
+    assert (status, output) == (2, "")
+    assert errors.count("\n") == 1
+    assert port in errors
+    assert "in use" in errors
+
+
+@pytest.mark.parametrize("option", ["--port", "--wallet-port"])
+@pytest.mark.parametrize("port", ["99999", "-1", "many"])
+def test_a_port_that_cannot_be_is_one_clear_line(start: Any, option: str, port: str) -> None:
+    line = f"python -m tests.sandbox: error: argument {option}: must be a port from 0 to 65535, not {port}\n"
+    assert start(option, port).end() == (2, "", line)
+
+
+def test_a_bad_markets_file_is_one_clear_line(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text('{"assets": {"tDAI": "18"}, "markets": []}', encoding="utf-8")
+
+    line = f"python -m tests.sandbox: error: {path}: asset tDAI: decimals must be a whole number, not '18'\n"
+    assert start("--markets", str(path)).end() == (2, "", line)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "expected {.assets.: {…}, .markets.: .….}"),
+        ('{"assets": {"tDAI": 18}, "markets": []}', "there is no market in it"),
+        ('{"assets": {}, "markets": [{"name": "M"}]}', r"market 1 \(M\): product must be one of future, perpetual, spot, not None"),
+    ],
+)
+def test_a_markets_file_is_checked(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "bad.json").write_text(text, encoding="utf-8")
+
+    with pytest.raises(ValueError, match=words):
+        read_markets(tmp_path / "bad.json")
+    with pytest.raises(ValueError, match="No such file"):
+        read_markets(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"name": 5}, "name is missing"),
+        ({"price_decimals": 1.5}, "price_decimals must be a whole number, not 1.5"),
+        ({"tick_size": 0}, "tick_size must be at least 1"),
+        ({"settlement_asset": "tX"}, "settlement_asset must be one of tDAI, not 'tX'"),
+        ({"product": "spot", "quote_asset": "tDAI"}, "base_asset must be one of tDAI, not None"),
+        ({"first_price": "cheap"}, "first_price must be a price such as .100.5., not 'cheap'"),
+    ],
+)
+def test_each_market_is_checked(changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_markets({"assets": {"tDAI": 18}, "markets": [{**MARKET, **changed}]})
+
+
+def test_a_product_that_the_file_lacks_is_one_clear_line(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({"assets": {"tDAI": 18}, "markets": [MARKET]}), encoding="utf-8")
+
+    status, _, errors = start("--markets", str(path), "--market", "spot").end()
+    assert (status, errors) == (2, "python -m tests.sandbox: error: there is no spot in the markets file\n")
+    running = start("--markets", str(path), "--json", "--port", "0", "--wallet-port", "0")
+    assert list(json.loads(running.line())["markets"]) == ["perpetual"]
+
+
+def test_a_module_runs_with_the_settings_and_without_a_proxy(start: Any, module: str) -> None:
+    running = start("-m", "standin", "--json", "more", module_path=module, no_proxy="", NO_PROXY="elsewhere")
+    facts = json.loads(running.line())
+
+    assert facts["arguments"] == ["--json", "more"]
+    assert facts["own_group"]
+    assert facts["NO_PROXY"] == facts["no_proxy"] == "elsewhere,127.0.0.1"
+    assert facts["WS_URL"] == facts["NODE_URL"].replace("http", "ws")
+    orders = requests.get(f"{facts['NODE_URL']}/orders", params={"filter.partyIds": facts["PARTY_ID"]}, timeout=5)
+    assert orders.status_code == 200
+    market = requests.get(f"{facts['NODE_URL']}/market/{facts['MARKET_ID']}", timeout=5).json()["market"]
+    assert "future" in market["tradableInstrument"]["instrument"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_module_gets_a_signal_once_and_its_status_is_ours(start: Any, module: str, number: int) -> None:
+    running = start("--market", "perpetual", "-m", "standin", module_path=module)
+    running.line()
+    status, output, errors = running.end(number)
+
+    assert (status, json.loads(output)) == (7, [number])
+    assert errors.splitlines()[-1].startswith("sandbox: standin ended with status 7 | 0 fills | position 0")
+    assert errors.splitlines()[-1].endswith("| 0 live orders left")
+
+
+def test_a_second_signal_is_passed_on_too(start: Any, module: str) -> None:
+    running = start("-m", "standin", module_path=module)
+    running.line()
+    running.process.send_signal(signal.SIGINT)
+    time.sleep(0.05)  # the stand-in waits four times as long for more
+    status, output, _ = running.end(signal.SIGTERM)
+
+    assert (status, json.loads(output)) == (7, [signal.SIGINT, signal.SIGTERM])
+
+
+def test_a_module_killed_by_a_signal_ends_us_with_128_more(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "kills_itself.py").write_text("import os\nos.kill(os.getpid(), 9)\n", encoding="utf-8")
+
+    assert start("-m", "kills_itself", module_path=str(tmp_path)).end()[0] == 128 + 9
+
+
+def test_with_json_the_modules_output_goes_to_standard_error(start: Any, module: str) -> None:
+    running = start("--json", "-m", "standin", module_path=module)
+    told = json.loads(running.line())
+    deadline = time.monotonic() + 5
+    assert running.process.stderr
+    facts = json.loads(running.process.stderr.readline())
+    assert time.monotonic() < deadline
+    status, output, _ = running.end(signal.SIGINT)
+
+    assert (facts["NODE_URL"], status, output) == (told["node_url"], 7, "")
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "no_such.module", "", ".main"])
+def test_a_module_that_does_not_exist_is_one_clear_line(start: Any, name: str) -> None:
+    assert start("-m", name).end() == (2, "", f"python -m tests.sandbox: error: No module named {name!r}\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bound is Linux's")
+def test_a_module_that_cannot_be_started_is_one_clear_line(start: Any, module: str) -> None:
+    longest = "x" * 131_060  # Linux takes 131,072 bytes for a variable, and the module's gets ",127.0.0.1" as well
+    line = "python -m tests.sandbox: error: standin could not be started: Argument list too long\n"
+    assert start("-m", "standin", module_path=module, NO_PROXY=longest).end() == (2, "", line)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--block-time", "0"], "sandbox: with --block-time 0 nothing moves until somebody asks for a block by POST /control/block"),
+        (["--no-traders"], "sandbox: with --no-traders the book is empty until somebody quotes"),
+    ],
+)
+def test_a_market_in_which_the_module_will_find_nothing_is_announced(start: Any, module: str, option: list[str], words: str) -> None:
+    running = start(*option, "-m", "standin", module_path=module)
+    running.line()
+    errors = running.end(signal.SIGINT)[2].splitlines()
+    assert errors[0].startswith("sandbox: standin trades SOL/DAI future")
+    assert errors[1:-1] == [words]

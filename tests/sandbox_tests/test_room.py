@@ -1,0 +1,267 @@
+"""A room full of people: keys, tokens, codes and files."""
+
+import json
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.sandbox import Sandbox, reception
+from tests.sandbox.page import FILES
+from tests.sandbox.room import is_loopback, kept_secret
+from tests.sandbox.wallet import MOST_A_BLOCK
+from tests.support.processes import Process
+from tests.support.room_calls import ask, call, send, start, token_of, words
+
+PEOPLE = 3
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=0, seed=41, participants=PEOPLE, host="0.0.0.0") as running:
+        running.block()
+        yield running
+
+
+def test_each_participant_has_a_funded_key_that_hangs_on_the_seed_and_a_token_that_does_not(sandbox: Sandbox) -> None:
+    again = Sandbox(seed=41, participants=PEOPLE)
+    assert list(sandbox.parties) == ["bot", "a", "b", "c", "p01", "p02", "p03"]
+    assert again.parties == sandbox.parties
+    assert again.token == sandbox.token
+    assert not set(sandbox.room.secrets()) & set(again.room.secrets())
+    for name in ("bot", "p03"):
+        query = {"filter.partyIds": sandbox.parties[name]}
+        accounts = requests.get(f"{sandbox.node_url}/accounts", params=query, timeout=5).json()["accounts"]["edges"]
+        assert sorted(account["node"]["balance"] for account in accounts) == ["1" + "0" * (7 + decimals) for decimals in (6, 8, 10, 18)]
+
+
+def test_a_room_changes_no_id_and_no_trader() -> None:
+    alone, room = Sandbox(seed=5), Sandbox(seed=5, participants=30)
+    assert alone.markets == room.markets
+    assert alone.traders
+    assert room.traders
+    assert alone.traders.transactions() == room.traders.transactions()
+    assert list(room.parties)[-1] == "p30"
+
+
+def test_a_token_works_for_its_own_key_only(sandbox: Sandbox) -> None:
+    own = token_of(sandbox, "p01")
+    assert send(sandbox, own, "p01").status_code == 200
+    for other in ("p02", "bot"):
+        refused = send(sandbox, own, other)
+        assert (refused.status_code, words(refused)) == (400, "this public key is not allowed to be used")
+    assert send(sandbox, sandbox.token, "p01").status_code == 400
+    assert send(sandbox, sandbox.token, "bot").status_code == 200
+    assert call(sandbox, own).json()["result"]["keys"] == [{"name": "p01", "publicKey": sandbox.parties["p01"]}]
+    assert [key["name"] for key in call(sandbox, sandbox.token).json()["result"]["keys"]] == ["bot", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("token", ["", "x" * 64, "x", "é" * 32])
+def test_no_token_and_a_wrong_one_are_refused(sandbox: Sandbox, token: str) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"})
+    headers = {"Origin": "test", "Authorization": f"VWT {token}".encode()}
+    assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=5).status_code == 401
+
+
+def test_the_token_of_the_seed_which_everyone_can_work_out_works_here_only(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.sandbox.wallet.is_loopback", lambda address: False)
+    assert send(sandbox, sandbox.token, "bot").status_code == 401
+    assert send(sandbox, token_of(sandbox, "p02"), "p02").status_code == 200
+    refused = call(sandbox, "", "client.connect_wallet")  # it hands out the owner's token
+    assert (refused.status_code, "Authorization" in refused.headers) == (401, False)
+
+
+def test_a_bot_that_never_waits_slows_nobody_else(sandbox: Sandbox) -> None:
+    own, other = token_of(sandbox, "p01"), token_of(sandbox, "p02")
+    for _ in range(MOST_A_BLOCK):
+        assert send(sandbox, own, "p01").status_code == 200
+    refused = send(sandbox, own, "p01")
+    assert (refused.status_code, words(refused)) == (400, "the transaction failed: more than 50 transactions since the last block")
+    assert send(sandbox, other, "p02").status_code == 200
+    sandbox.block()
+    assert send(sandbox, own, "p01").status_code == 200
+
+
+@pytest.mark.parametrize(("address", "here"), [("127.0.0.2", True), ("::1", True), ("::ffff:127.0.0.1", True), ("localhost", True)])
+def test_the_loopback_is_known(address: str, here: bool) -> None:
+    assert is_loopback(address) is here
+    assert not any(map(is_loopback, ("192.168.0.7", "::", "0.0.0.0", "::ffff:10.0.0.1", "evil.example", "", None)))
+
+
+# Settings: codes and files
+
+
+def test_a_code_gives_the_own_settings_once(sandbox: Sandbox) -> None:
+    participant = sandbox.room.participants["p02"]
+    given = requests.post(sandbox.url(path="/join"), data={"code": participant.code.lower().replace("-", " ")}, timeout=5)
+    settings = dict(line.split("=", 1) for line in given.text.splitlines())
+    assert settings == {
+        "MARKET_ID": sandbox.markets["future"],
+        "PARTY_ID": sandbox.parties["p02"],
+        "NODE_URL": sandbox.node_url,
+        "WS_URL": sandbox.ws_url,
+        "WALLET_URL": sandbox.wallet_url,
+        "WALLET_TOKEN": participant.token,
+    }
+    assert given.headers["Content-Disposition"].startswith("attachment")
+    assert given.headers["Cache-Control"] == "no-store"
+    again = requests.post(sandbox.url(path="/join"), data={"code": participant.code}, timeout=5)
+    assert (again.status_code, participant.token in again.text) == (410, False)
+    assert participant.given_to == "127.0.0.1"
+
+
+def test_settings_name_the_host_by_which_the_participant_came(sandbox: Sandbox) -> None:
+    code = sandbox.room.participants["p01"].code
+    port = sandbox.url().split(":")[2].strip("/")
+    given = requests.post(sandbox.url(path="/join"), data={"code": code}, headers={"Host": f"teacher.local:{port}"}, timeout=5)
+    assert f"NODE_URL=http://teacher.local:{port}/api/v2\n" in given.text
+    form = {"code": sandbox.room.participants["p02"].code}
+    assert requests.post(sandbox.url(path="/join"), data=form, headers={"Host": "a b\tc"}, timeout=5).status_code == 400
+    assert requests.post(sandbox.url(path="/join"), data=form, timeout=5).status_code == 200  # that has not used up the code
+
+
+def test_without_participants_there_is_nothing_to_join() -> None:
+    with Sandbox(block_time=0) as alone:
+        answer = requests.get(alone.url(path="/join"), timeout=5)
+    assert (answer.status_code, "opened with --parties" in answer.text) == (404, True)
+
+
+def test_guessing_codes_is_stopped(sandbox: Sandbox) -> None:
+    guesses = [requests.post(sandbox.url(path="/join"), data={"code": f"AAAA-{n:04}"}, timeout=5).status_code for n in range(12)]
+    assert guesses == [403] * 10 + [429] * 2
+    code = sandbox.room.participants["p01"].code
+    body = f"code={code}".encode()
+    head = f"POST /join HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+    request = f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n".encode() + body
+    assert ask(sandbox, request).startswith(b"HTTP/1.1 429")
+    assert ask(sandbox, request, "127.0.0.2").startswith(b"HTTP/1.1 200")  # nobody else has to wait
+
+
+def test_nothing_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None:
+    secrets = [sandbox.token, *sandbox.room.secrets()]
+    requests.get(f"{sandbox.node_url}/assets", params={"token": token_of(sandbox, "p01")}, timeout=5)  # where it does not belong
+    requests.get(f"{sandbox.node_url}/{sandbox.token}", timeout=5)
+    requests.post(f"{sandbox.control_url}/block", params={"key": sandbox.room.teacher_key}, timeout=5)
+    assert send(sandbox, token_of(sandbox, "p01"), "p01", f"unknown {token_of(sandbox, 'p01')}").status_code == 400
+    seen = [requests.get(sandbox.url(path=path), timeout=5).text for path in (*FILES, "/control")]
+    with requests.get(sandbox.url(path="/page/events"), stream=True, timeout=5) as events:
+        seen.append(next(line for line in events.iter_lines(decode_unicode=True) if line.startswith("data:")))
+    shown = [call[5] for call in json.loads(seen[-1].removeprefix("data:"))["common"]["calls"]]
+    assert {"GET assets?token=…", "GET …", "POST /control/block"} <= set(shown)
+    assert not [secret for secret in secrets if any(secret in text for text in seen)]
+
+
+def test_files_are_written_for_their_owners_eyes_and_tokens_outlive_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "room"
+    first = run_with_folder(folder)
+    leave_out, *files = sorted(folder.iterdir())
+    assert [file.name for file in files] == ["p01.env", "p02.env", "room.secret"]
+    assert leave_out.name == ".gitignore"
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert f"WALLET_TOKEN={first['participants']['p01']['token']}\n" in files[0].read_text(encoding="utf-8")
+    files[1].chmod(0o644)
+    assert run_with_folder(folder)["participants"] == first["participants"]
+    assert stat.S_IMODE(files[1].stat().st_mode) == 0o600
+
+
+def run_with_folder(folder: Path) -> dict[str, Any]:
+    with start("--json", "--parties", "2", "--env-dir", str(folder), "--block-time", "0") as running:
+        running.wait_for("^{")
+        running.signal(signal.SIGTERM)
+        assert running.finish() == 0
+        told: dict[str, Any] = json.loads(running.lines[0])
+        return told
+
+
+def test_git_leaves_the_folder_out_and_an_own_list_stays_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "with").mkdir()
+    (tmp_path / "with" / ".gitignore").write_text("mine\n", encoding="utf-8")
+    for name in ("new", "with"):
+        run_with_folder(tmp_path / name)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    seen = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert "new/" not in seen
+    assert (tmp_path / "with" / ".gitignore").read_text(encoding="utf-8") == "mine\n"
+
+
+def test_a_link_in_the_place_of_a_secret_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "room.secret").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        kept_secret(tmp_path)
+
+
+# What the teacher is told
+
+
+def test_the_page_and_codes_are_announced_and_the_network_loudly(tmp_path: Path) -> None:
+    with start("--parties", "2", "--host", "0.0.0.0", "--block-time", "0") as running:
+        running.wait_for("stops it")
+        running.wait_for("WARNING: nothing is encrypted")
+        output = running.output
+        page = re.search(r"Watch it at (http://127\.0\.0\.1:\d+/)", output)
+        assert page
+        assert requests.get(page[1], timeout=5).status_code == 200
+        assert re.search(r"#   p01 [A-Z2-9]{4}-[A-Z2-9]{4}   p02 [A-Z2-9]{4}-[A-Z2-9]{4}", output)
+        assert re.search(r"http://\S+/#key=\w{20}\n", output)
+        assert re.search(r"Projector: http://\S+/\?view=ranking", output)
+        assert listening_addresses(int(page[1].split(":")[2].strip("/"))) == {"00000000"}
+
+
+def test_without_a_host_it_listens_on_the_loopback_alone_and_says_nothing_of_keys() -> None:
+    with start("--block-time", "0") as running:
+        running.wait_for("stops it")
+        assert "WARNING" not in running.output
+        assert "key=" not in running.output
+        page = re.search(r"Watch it at http://127\.0\.0\.1:(\d+)/", running.output)
+        assert page
+        assert listening_addresses(int(page[1])) == {"0100007F"}
+
+
+def listening_addresses(port: int) -> set[str]:
+    """Return the local addresses, in the kernel's hex digits, at which somebody listens on a port."""
+    table = Path("/proc/net/tcp")
+    if not table.exists():
+        pytest.skip("needs /proc/net/tcp")
+    rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()[1:]]
+    return {row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+
+
+def test_with_a_module_the_page_is_announced_too(tmp_path: Path) -> None:
+    (tmp_path / "looks.py").write_text("import os\nprint('token', os.environ['WALLET_TOKEN'], flush=True)\ninput()\n", encoding="utf-8")
+    command = [sys.executable, "-m", "tests.sandbox", "--parties", "1", "-m", "looks"]
+    with Process(command, {"PYTHONPATH": str(tmp_path)}) as running:
+        running.wait_for("^token HzsBqg6u")  # the bot's, as without a room
+        running.wait_for("#   p01 ")
+        page = re.search(r"watch it at (\S+/);", running.output)
+        assert page
+        assert "<title>Vega sandbox" in requests.get(page[1], timeout=5).text
+        running.signal(signal.SIGTERM)
+        running.finish()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [(["--parties", "201"], "--parties must be 0 to 200"), (["--env-dir", "x"], "--env-dir is for the participants")],
+)
+def test_options_that_make_no_sense_are_refused(options: list[str], complaint: str) -> None:
+    with start(*options) as running:
+        assert running.finish() == 2
+        assert complaint in running.output
+
+
+def test_the_address_for_others_is_one_of_this_machine(sandbox: Sandbox) -> None:
+    assert not sandbox.is_private
+    assert sandbox.host == "127.0.0.1"
+    assert reception.host_for_others(sandbox)
+    assert reception.host_for_others(Sandbox()) == "127.0.0.1"
+
+
+# The switches

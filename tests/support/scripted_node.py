@@ -1,0 +1,141 @@
+"""A data node that says what a test wants it to say: recorded REST answers, and streams frame by frame, byte by byte.
+
+with ScriptedNode() as node:
+    node.rest["markets"] = (200, {...})
+    node.send("orders", '{"result": …}')
+"""
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Optional, Union
+
+from aiohttp import web
+
+RECORDINGS = Path(__file__).parents[1] / "recordings"
+Frame = Union[str, bytes, "Raw"]
+
+
+class Raw(bytes):
+    """Bytes for the TCP connection itself, around the WebSocket layer."""
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """Return a REST recording."""
+    content: dict[str, Any] = json.loads((RECORDINGS / f"rest-{name}.json").read_text())
+    return content
+
+
+def recorded_frames(name: str) -> list[str]:
+    """Return the frames of a stream recording, as they came."""
+    lines = (RECORDINGS / f"ws-{name}.jsonl").read_text().splitlines()
+    return [line["text"] for line in map(json.loads, lines) if "text" in line]
+
+
+class ScriptedNode:
+    """Listens on loopback, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.rest: dict[str, tuple[int, Any]] = {}  # path with parameters -> status, JSON body
+        self.asked: Counter[str] = Counter()  # the same -> calls
+        self.first_frames: dict[str, list[Frame]] = {}  # stream -> what each new connection gets
+        self.drop_after_first_frames: set[str] = set()  # streams that end then, with no close frame
+        self.dials: Counter[str] = Counter()  # stream -> connections ever
+        self._open: dict[str, web.WebSocketResponse] = {}
+        self._transports: dict[str, asyncio.WriteTransport] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.changed = threading.Condition()
+
+    def send(self, stream: str, *frames: Frame) -> None:
+        """Send frames on a stream's newest connection; return when they are on their way."""
+        self._call(self._send(stream, list(frames)))
+
+    def wait_for_dials(self, stream: str, count: int, seconds: float = 10.0) -> None:
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.dials[stream] >= count, seconds):
+                raise AssertionError(f"{self.dials[stream]} dials of {stream}, not {count}, within {seconds} s")
+
+    async def _send(self, stream: str, frames: list[Frame]) -> None:
+        for frame in frames:
+            if isinstance(frame, Raw):
+                self._transports[stream].write(frame)
+            elif isinstance(frame, bytes):
+                await self._open[stream].send_bytes(frame)
+            else:
+                await self._open[stream].send_str(frame)
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        stream = request.match_info["stream"]
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        assert request.transport is not None
+        self._open[stream], self._transports[stream] = socket, request.transport  # type: ignore[assignment]
+        await self._send(stream, self.first_frames.get(stream, []))
+        with self.changed:
+            self.dials[stream] += 1
+            self.changed.notify_all()
+        if stream in self.drop_after_first_frames:
+            request.transport.close()
+            return socket
+        async for _ in socket:
+            pass
+        return socket
+
+    async def _rest(self, request: web.Request) -> web.Response:
+        path = request.path_qs.removeprefix("/api/v2/")
+        self.asked[path] += 1
+        status, body = self.rest.get(path, (404, {"code": 5, "message": "Not Found", "details": []}))
+        return web.json_response(body, status=status)
+
+    def _call(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/api/v2/stream/{stream:.+}", self._stream)
+        app.router.add_get("/api/v2/{path:.*}", self._rest)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._port = self._runner.addresses[0][1]
+
+    @property
+    def rest_url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/api/v2"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self._port}/api/v2"
+
+    def __enter__(self) -> "ScriptedNode":
+        self._thread.start()
+        self._call(self._start())
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self._call(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def recorded_node() -> ScriptedNode:
+    """Return a node that gives the recorded network's first REST answers."""
+    node = ScriptedNode()
+    for name in ("assets", "markets", "bot-accounts", "bot-orders", "bot-positions", *(f"{kind}-market" for kind in KINDS)):
+        answer = recorded(name)
+        node.rest[answer["path"]] = (answer["status"], answer["body"])
+    for kind in KINDS:
+        answer = recorded(f"{kind}-market-data-latest")
+        node.rest[answer["path"]] = (answer["status"], answer["body"])
+    return node
+
+
+KINDS = ("future", "perp", "spot")
+INFO = json.loads((RECORDINGS / "info.json").read_text())
+BOT = INFO["PUB"]["bot"]
+MARKETS = dict(zip(KINDS, (INFO["MARKETS"][f"BTCDAI {kind}"] for kind in ("Future", "Perp", "Spot")), strict=True))
