@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.sandbox import Sandbox
-from tests.sandbox.views import market_data_node
+from tests.sandbox.node.serializers import market_data_node
 from tests.support.processes import PATIENCE, BotProcess
 
 BLOCK_TIME = 0.23  # seconds: no part of a second, so that quotes meet blocks at every phase

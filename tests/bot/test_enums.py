@@ -9,7 +9,7 @@ import pytest
 
 from bot import enums
 
-API = json.loads((Path(__file__).parents[1] / "sandbox" / "enums.json").read_text())
+API = json.loads((Path(__file__).parents[1] / "sandbox" / "chain" / "enums.json").read_text())
 NAMES_HERE = {
     "Order.Status": "OrderStatus",
     "Order.Type": "OrderType",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.sandbox.history import SPAN, History, newer
-from tests.sandbox.records import Block
+from tests.sandbox.chain.records import Block
+from tests.sandbox.dashboard.history import SPAN, History, newer
 from tests.support.chain_network import Network
 
 

@@ -7,9 +7,9 @@ import pytest
 import websocket
 
 from tests.sandbox import Sandbox
+from tests.sandbox.chain.records import SELL
 from tests.sandbox.control import CONTROLS
-from tests.sandbox.panel import ADVICE
-from tests.sandbox.records import SELL
+from tests.sandbox.dashboard.panel import ADVICE
 from tests.support.browser import resize, why_not
 from tests.support.page_driver import click, show, text, texts, until
 
@@ -207,7 +207,7 @@ def test_a_wrong_value_is_answered_in_words(page: Any) -> None:
 
 
 def test_elsewhere_the_switches_want_the_teachers_key(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.sandbox.room.is_loopback", lambda address: False)
+    monkeypatch.setattr("tests.sandbox.room.room.is_loopback", lambda address: False)
     show(page, sandbox)
     button = page.find_element("css selector", "#control-fail_rest button")
     assert not button.is_enabled()
@@ -225,7 +225,7 @@ def test_elsewhere_the_switches_want_the_teachers_key(page: Any, sandbox: Sandbo
 
 
 def test_a_link_with_the_teachers_key_works_in_a_page_that_is_open(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.sandbox.room.is_loopback", lambda address: False)
+    monkeypatch.setattr("tests.sandbox.room.room.is_loopback", lambda address: False)
     show(page, sandbox)
     assert not page.find_element("id", "heal").is_enabled()
     page.execute_script("window.same = true")

@@ -13,9 +13,9 @@ from typing import Any
 import bot.models as models
 import bot.submission as sub
 import tests.sandbox
-from tests.sandbox.chain import Chain, Market
-from tests.sandbox.traders import Traders
-from tests.sandbox.views import market_data_node, market_node
+from tests.sandbox.chain.chain import Chain, Market
+from tests.sandbox.chain.traders import Traders
+from tests.sandbox.node.serializers import market_data_node, market_node
 
 REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
 Rule = Callable[[models.Market, float, float], list[sub.OrderSubmission]]  # like main.quotes

@@ -14,8 +14,8 @@ from typing import Any
 import requests
 
 from tests.sandbox import Sandbox
+from tests.sandbox.chain.records import ACTIVE, BUY, SELL
 from tests.sandbox.control import DROPS
-from tests.sandbox.records import ACTIVE, BUY, SELL
 from tests.support.fault_proxy import DOWN, STREAMS, FaultProxy
 from tests.support.processes import PATIENCE, Process, StoreProcess
 

@@ -12,7 +12,7 @@ import requests
 
 from tests.faults.test_convergence import Node, QuietStore, in_store
 from tests.sandbox import Sandbox
-from tests.sandbox.records import BUY, SELL
+from tests.sandbox.chain.records import BUY, SELL
 from tests.support.fault_proxy import DOWN, FaultProxy
 
 PAGE = 50  # orders on one page of a snapshot

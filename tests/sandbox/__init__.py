@@ -20,22 +20,22 @@ from typing import Any, Optional, Union
 
 from aiohttp import web
 
-from tests.sandbox.calls import Calls
-from tests.sandbox.chain import Chain
+from tests.sandbox.chain.chain import Chain
+from tests.sandbox.chain.traders import Traders
 from tests.sandbox.control import Controls, add_routes
-from tests.sandbox.data_node import DataNode
-from tests.sandbox.followers import Followers
-from tests.sandbox.history import History
-from tests.sandbox.join import Join
+from tests.sandbox.dashboard.dashboard import Page
+from tests.sandbox.dashboard.history import History
+from tests.sandbox.dashboard.request_log import Calls
+from tests.sandbox.dashboard.state import Picture
+from tests.sandbox.dashboard.stream_monitor import Followers
+from tests.sandbox.faults import Switches
 from tests.sandbox.markets import PRODUCTS, read_markets
-from tests.sandbox.page import Page
-from tests.sandbox.picture import Picture
-from tests.sandbox.reference_feed import add_reference_feed
-from tests.sandbox.room import Participant, Room, guard_switches, is_loopback, participant_names
+from tests.sandbox.node.data_node import DataNode
+from tests.sandbox.node.reference_feed import add_reference_feed
+from tests.sandbox.room.join import Join
+from tests.sandbox.room.room import Participant, Room, guard_switches, is_loopback, participant_names
 from tests.sandbox.server import Server, refuse_large_bodies
-from tests.sandbox.switches import Switches
-from tests.sandbox.traders import Traders
-from tests.sandbox.wallet import Keyring, Wallet, make_token
+from tests.sandbox.wallet.wallet import Keyring, Wallet, make_token
 
 __all__ = ["HOST", "Sandbox"]
 

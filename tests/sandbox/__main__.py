@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Optional
 from tests.sandbox import HOST, Sandbox
 from tests.sandbox.launcher import Child, account, keep_pauses_short, settings, signals
 from tests.sandbox.markets import PRODUCTS
-from tests.sandbox.reception import announce_room, room_secret, warn_of_the_network, write_env_files
+from tests.sandbox.room.reception import announce_room, room_secret, warn_of_the_network, write_env_files
 
 PORT, WALLET_PORT = 3008, 1789  # those of .env.example
 DEFAULT_SEED = 0

@@ -14,12 +14,12 @@ from typing import Any, Concatenate, Optional, ParamSpec
 
 from aiohttp import web
 
-from tests.sandbox.chain import Chain
-from tests.sandbox.commands import ENUMS
-from tests.sandbox.data_node import DataNode
-from tests.sandbox.records import BUY, SELL
-from tests.sandbox.room import KEY_PARAMETER
-from tests.sandbox.switches import Switches
+from tests.sandbox.chain.chain import Chain
+from tests.sandbox.chain.commands import ENUMS
+from tests.sandbox.chain.records import BUY, SELL
+from tests.sandbox.faults import Switches
+from tests.sandbox.node.data_node import DataNode
+from tests.sandbox.room.room import KEY_PARAMETER
 
 MOST_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
 STREAMS = ("markets/data", "orders", "positions", "accounts")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Optional
 
 from aiohttp import web
 
-from tests.sandbox.room import is_loopback
+from tests.sandbox.room.room import is_loopback
 
 PATIENCE = 0.2  # seconds that a stop leaves to requests under way
 MOST_CONNECTIONS = 400  # from one address to one port: four streams and a few calls of everyone in a room behind one router

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.records import BUY, SELL, Order
+from tests.sandbox.chain.records import BUY, SELL, Order
 from tests.support.chain_network import MONEY, SECOND, Network, outcome
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sandbox.chain import Chain
-from tests.sandbox.records import BUY, SELL
+from tests.sandbox.chain.chain import Chain
+from tests.sandbox.chain.records import BUY, SELL
 from tests.support.chain_network import CONFIG, MONEY, SECOND, Network
 
 

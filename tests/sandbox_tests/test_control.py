@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.sandbox import Sandbox
-from tests.sandbox.records import BUY, SELL
+from tests.sandbox.chain.records import BUY, SELL
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.records import Position, Trade
-from tests.sandbox.views import position_node
+from tests.sandbox.chain.records import Position, Trade
+from tests.sandbox.node.serializers import position_node
 from tests.support.chain_network import CONFIG, MONEY, SECOND, Network, outcome
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.records import BUY
+from tests.sandbox.chain.records import BUY
 from tests.support.chain_network import SECOND, Network, outcome
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.records import Order
-from tests.sandbox.views import rounded
+from tests.sandbox.chain.records import Order
+from tests.sandbox.node.serializers import rounded
 from tests.support.chain_network import Network
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"

@@ -9,7 +9,7 @@ import requests
 import websocket
 
 from tests.sandbox import Sandbox
-from tests.sandbox.reference_feed import add_reference_feed
+from tests.sandbox.node.reference_feed import add_reference_feed
 
 
 @pytest.fixture(params=[True, False], ids=["with_traders", "without_traders"])

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.sandbox import Sandbox, reception
-from tests.sandbox.page import FILES
-from tests.sandbox.room import is_loopback, kept_secret
-from tests.sandbox.wallet import MOST_A_BLOCK
+from tests.sandbox import Sandbox
+from tests.sandbox.dashboard.dashboard import FILES
+from tests.sandbox.room.room import is_loopback, kept_secret, reception
+from tests.sandbox.wallet.wallet import MOST_A_BLOCK
 from tests.support.processes import Process
 from tests.support.room_calls import ask, call, send, start, token_of, words
 
@@ -71,7 +71,7 @@ def test_no_token_and_a_wrong_one_are_refused(sandbox: Sandbox, token: str) -> N
 
 
 def test_the_token_of_the_seed_which_everyone_can_work_out_works_here_only(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.sandbox.wallet.is_loopback", lambda address: False)
+    monkeypatch.setattr("tests.sandbox.wallet.wallet.is_loopback", lambda address: False)
     assert send(sandbox, sandbox.token, "bot").status_code == 401
     assert send(sandbox, token_of(sandbox, "p02"), "p02").status_code == 200
     refused = call(sandbox, "", "client.connect_wallet")  # it hands out the owner's token

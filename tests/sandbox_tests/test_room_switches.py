@@ -12,7 +12,7 @@ import requests
 
 from tests.benchmark import room as benchmark_room
 from tests.sandbox import Sandbox
-from tests.sandbox.page import MOST_LOOKING
+from tests.sandbox.dashboard.dashboard import MOST_LOOKING
 from tests.sandbox.server import open_files, places
 from tests.support.room_calls import ask, crowd, port_of, start, token_of
 
@@ -38,7 +38,7 @@ def test_switches_work_at_this_machine(sandbox: Sandbox) -> None:
 
 
 def test_from_elsewhere_they_want_the_teachers_key(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.sandbox.room.is_loopback", lambda address: False)
+    monkeypatch.setattr("tests.sandbox.room.room.is_loopback", lambda address: False)
     key = sandbox.room.teacher_key
     assert [press(sandbox), press(sandbox, key="wrong"), press(sandbox, headers={"X-Teacher-Key": "é".encode()})] == [403] * 3
     assert press(sandbox, key=key) == 200
@@ -167,7 +167,7 @@ def test_others_cannot_keep_this_machine_out(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_one_address_with_too_many_pages_open_keeps_nobody_else_from_the_page(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.sandbox.page.is_loopback", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("tests.sandbox.dashboard.dashboard.is_loopback", lambda address: address == "127.0.0.1")
     page = b"GET /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     with contextlib.ExitStack() as stack:
         statuses = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), MOST_LOOKING + 2, "127.0.0.2", page)]

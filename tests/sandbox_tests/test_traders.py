@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.sandbox.chain import Chain, Market
+from tests.sandbox.chain.chain import Chain, Market
+from tests.sandbox.chain.records import BUY, SELL, Block, Order, Trade
+from tests.sandbox.chain.traders import Traders, Transactions
 from tests.sandbox.markets import read_markets
-from tests.sandbox.records import BUY, SELL, Block, Order, Trade
-from tests.sandbox.traders import Traders, Transactions
 
 BLOCKS = 120
 PRODUCTS = ("future", "perpetual", "spot")

@@ -5,8 +5,8 @@ Every market here has other decimals for price, size and money, so that a swappe
 
 from typing import Any, Optional
 
-from tests.sandbox.chain import Chain, Market
-from tests.sandbox.records import Block, Order
+from tests.sandbox.chain.chain import Chain, Market
+from tests.sandbox.chain.records import Block, Order
 
 SECOND = 10**9
 CONFIG: dict[str, Any] = {

@@ -14,7 +14,7 @@ from tests.exercises.live import Stream, market_now, order, orders_over_rest, se
 from tests.exercises.orders import call_for_orders
 from tests.exercises.switching import Race, switched
 from tests.sandbox import Sandbox
-from tests.sandbox.reference_feed import add_reference_feed
+from tests.sandbox.node.reference_feed import add_reference_feed
 
 SYMBOL = "SOLDAI"
 BLOCKS = 30

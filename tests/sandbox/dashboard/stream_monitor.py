@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from tests.sandbox.streams import Streams, Subscription
+from tests.sandbox.node.streams import Streams, Subscription
 
 WINDOW = 5  # looks over which frames a second are counted
 REMEMBERED = 120.0  # seconds for which a stream that has closed is still shown

@@ -8,8 +8,8 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from tests.sandbox.chain import Chain, Market
-from tests.sandbox.records import BUY, SELL
+from tests.sandbox.chain.chain import Chain, Market
+from tests.sandbox.chain.records import BUY, SELL
 
 LEVELS = 3  # quotes of the maker on each side
 DEEP = 10  # contracts at the last of them: more than the taker ever takes, so that no side runs empty

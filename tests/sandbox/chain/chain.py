@@ -15,12 +15,12 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Optional
 
-from tests.sandbox import commands
-from tests.sandbox.bounds import read_uint
-from tests.sandbox.execution import Execution
-from tests.sandbox.ledger import Ledger
-from tests.sandbox.market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, build_market
-from tests.sandbox.records import Account, Asset, Block, Order, Position
+from tests.sandbox.chain import commands
+from tests.sandbox.chain.execution import Execution
+from tests.sandbox.chain.ledger import Ledger
+from tests.sandbox.chain.market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, build_market
+from tests.sandbox.chain.records import Account, Asset, Block, Order, Position
+from tests.sandbox.chain.uint_limits import read_uint
 
 START_TIME = 1_700_000_000_000_000_000  # ns
 SECOND = 1_000_000_000  # ns

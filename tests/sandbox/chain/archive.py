@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable, Iterator
 
-from tests.sandbox.records import Order
+from tests.sandbox.chain.records import Order
 
 
 class Archive:

@@ -10,11 +10,11 @@ from typing import Optional
 
 from aiohttp import web
 
-from tests.sandbox.followers import Followers
-from tests.sandbox.picture import Picture, View
-from tests.sandbox.room import is_loopback, sits_here
+from tests.sandbox.dashboard.state import Picture, View
+from tests.sandbox.dashboard.stream_monitor import Followers
+from tests.sandbox.room.room import is_loopback, sits_here
 
-FOLDER = Path(__file__).with_name("page")
+FOLDER = Path(__file__).with_name("static")
 FILES = {  # what can be asked for, and nothing else: no path of a request ever meets the file system
     "/": ("index.html", "text/html"),
     "/join": ("join.html", "text/html"),

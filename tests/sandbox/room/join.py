@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from tests.sandbox.room import Participant, Room, env_lines, logger
+from tests.sandbox.room.room import Participant, Room, env_lines, logger
 
 MOST_WRONG, PERIOD = 10, 60.0  # codes that one address may get wrong in so many seconds; a code is one of 10^12
 Settings = Callable[[Participant, str], dict[str, str]]  # of a participant, with the host by which this machine was reached

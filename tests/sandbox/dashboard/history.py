@@ -7,8 +7,8 @@ import itertools
 from collections import Counter, deque
 from typing import NamedTuple, Optional, TypeVar
 
-from tests.sandbox.chain import Chain, Market
-from tests.sandbox.records import BUY, SELL, Block, Trade
+from tests.sandbox.chain.chain import Chain, Market
+from tests.sandbox.chain.records import BUY, SELL, Block, Trade
 
 SPAN = 300  # blocks
 MOST_TRADES = 5_000  # of one market, however many five minutes bring

@@ -6,8 +6,8 @@ from fractions import Fraction
 from math import floor
 from typing import Any, Optional
 
-from tests.sandbox.book import Book
-from tests.sandbox.records import BUY, SELL, Asset
+from tests.sandbox.chain.book import Book
+from tests.sandbox.chain.records import BUY, SELL, Asset
 
 ACTIVE_STATE, SUSPENDED_STATE = "STATE_ACTIVE", "STATE_SUSPENDED_VIA_GOVERNANCE"
 CONTINUOUS, SUSPENDED, NO_TRADING = "TRADING_MODE_CONTINUOUS", "TRADING_MODE_SUSPENDED_VIA_GOVERNANCE", "TRADING_MODE_NO_TRADING"

@@ -6,15 +6,15 @@ Prices, sizes and money are in units here, as floats: they are for looking at.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from tests.sandbox.answers import compact
-from tests.sandbox.calls import Calls
-from tests.sandbox.chain import HOUSE, Chain, Market
+from tests.sandbox.chain.chain import HOUSE, Chain, Market
+from tests.sandbox.chain.records import BUY, SELL
 from tests.sandbox.control import Controls
-from tests.sandbox.followers import Followers
-from tests.sandbox.history import SPAN, Deal, History, newer, price_of, size_of
-from tests.sandbox.panel import faults, table
-from tests.sandbox.records import BUY, SELL
-from tests.sandbox.streams import PARAMETERS
+from tests.sandbox.dashboard.history import SPAN, Deal, History, newer, price_of, size_of
+from tests.sandbox.dashboard.panel import faults, table
+from tests.sandbox.dashboard.request_log import Calls
+from tests.sandbox.dashboard.stream_monitor import Followers
+from tests.sandbox.node.responses import compact
+from tests.sandbox.node.streams import PARAMETERS
 
 DEPTH = 10  # levels shown of each side
 MOST_DEALS = 60  # trades shown

@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil, floor
 
-from tests.sandbox.book import MARKET
-from tests.sandbox.ledger import GENERAL, MARGIN, NETWORK, SETTLEMENT, Ledger
-from tests.sandbox.market import Market
-from tests.sandbox.records import BUY, SELL, Account, Order, Position, Trade
+from tests.sandbox.chain.book import MARKET
+from tests.sandbox.chain.ledger import GENERAL, MARGIN, NETWORK, SETTLEMENT, Ledger
+from tests.sandbox.chain.market import Market
+from tests.sandbox.chain.records import BUY, SELL, Account, Order, Position, Trade
 
 # The log-normal model of the recorded markets (tau one hour, sigma 1, risk aversion 1e-6), and their scaling and slippage factors.
 LONG_RISK, SHORT_RISK = Fraction("0.051531420845347675"), Fraction("0.054215188478479999")

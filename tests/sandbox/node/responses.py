@@ -13,7 +13,7 @@ from typing import Any, Optional
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
-from tests.sandbox.views import Node
+from tests.sandbox.node.serializers import Node
 
 Query = MultiMapping[str]
 

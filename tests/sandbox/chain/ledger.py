@@ -7,9 +7,9 @@ what it gives to another, and what rounding leaves over stays in the network's s
 from fractions import Fraction
 from typing import Union
 
-from tests.sandbox.book import Fills
-from tests.sandbox.market import Market
-from tests.sandbox.records import BUY, SELL, Account, Order, Trade
+from tests.sandbox.chain.book import Fills
+from tests.sandbox.chain.market import Market
+from tests.sandbox.chain.records import BUY, SELL, Account, Order, Trade
 
 GENERAL, MARGIN, BOND = "ACCOUNT_TYPE_GENERAL", "ACCOUNT_TYPE_MARGIN", "ACCOUNT_TYPE_BOND"
 HOLDING, SETTLEMENT = "ACCOUNT_TYPE_HOLDING", "ACCOUNT_TYPE_SETTLEMENT"

@@ -15,11 +15,11 @@ from typing import Any, Optional, Union
 
 from aiohttp import web
 
-from tests.sandbox.answers import ApiError, check_ids, compact, is_id, not_found, plain_error, query_of
-from tests.sandbox.chain import Chain
-from tests.sandbox.records import Block
-from tests.sandbox.switches import Switches
-from tests.sandbox.views import Node, account_node, market_data_node, order_node, position_node, stream_node
+from tests.sandbox.chain.chain import Chain
+from tests.sandbox.chain.records import Block
+from tests.sandbox.faults import Switches
+from tests.sandbox.node.responses import ApiError, check_ids, compact, is_id, not_found, plain_error, query_of
+from tests.sandbox.node.serializers import Node, account_node, market_data_node, order_node, position_node, stream_node
 
 MAX_LIST = 50  # records in a frame
 MAX_SUBSCRIPTIONS = 250  # open at a time, from one IP

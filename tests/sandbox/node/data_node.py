@@ -13,13 +13,13 @@ from typing import Any, Optional
 
 from aiohttp import web
 
-from tests.sandbox.answers import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error, query_of
-from tests.sandbox.chain import Chain
-from tests.sandbox.records import Block
+from tests.sandbox.chain.chain import Chain
+from tests.sandbox.chain.records import Block
+from tests.sandbox.faults import Switches
+from tests.sandbox.node.responses import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error, query_of
+from tests.sandbox.node.serializers import account_node, asset_node, market_data_node, market_node, order_node, position_node
+from tests.sandbox.node.streams import Streams
 from tests.sandbox.server import MOST_BODY
-from tests.sandbox.streams import Streams
-from tests.sandbox.switches import Switches
-from tests.sandbox.views import account_node, asset_node, market_data_node, market_node, order_node, position_node
 
 Answer = dict[str, Any]
 

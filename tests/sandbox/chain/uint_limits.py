@@ -2,8 +2,8 @@
 
 from typing import Optional
 
-from tests.sandbox.market import Market
-from tests.sandbox.records import Order
+from tests.sandbox.chain.market import Market
+from tests.sandbox.chain.records import Order
 
 UINT_BITS = 256  # of a price or an amount
 POSITION_BITS = 63  # of what a position would be on one side, were all its orders filled

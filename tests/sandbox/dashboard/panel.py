@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Optional, get_args
 
-from tests.sandbox.commands import ENUMS
+from tests.sandbox.chain.commands import ENUMS
+from tests.sandbox.chain.market import SUSPENDED_STATE
+from tests.sandbox.chain.records import BUY, SELL
 from tests.sandbox.control import CONTROLS, DROPS, STREAMS, Controls
-from tests.sandbox.market import SUSPENDED_STATE
-from tests.sandbox.records import BUY, SELL
 
 CHOICES = {  # parameter -> what it can be
     "side": (BUY, SELL),

@@ -12,15 +12,15 @@ from collections.abc import Callable, Collection, Iterable
 from fractions import Fraction
 from typing import Any, Optional
 
-from tests.sandbox import amendments
-from tests.sandbox.admission import is_dropped, reject
-from tests.sandbox.amendments import FOK, GFA, GFN, GTT, IOC
-from tests.sandbox.archive import Archive
-from tests.sandbox.bounds import read_uint
-from tests.sandbox.ledger import Ledger
-from tests.sandbox.market import FINAL_STATES, MARK_INTERVAL, UNOPENED_STATES, Market
-from tests.sandbox.positions import Positions
-from tests.sandbox.records import ACTIVE, BUY, REJECTED, SELL, Order, Trade
+from tests.sandbox.chain import amendments
+from tests.sandbox.chain.amendments import FOK, GFA, GFN, GTT, IOC
+from tests.sandbox.chain.archive import Archive
+from tests.sandbox.chain.ledger import Ledger
+from tests.sandbox.chain.market import FINAL_STATES, MARK_INTERVAL, UNOPENED_STATES, Market
+from tests.sandbox.chain.order_validation import is_dropped, reject
+from tests.sandbox.chain.positions import Positions
+from tests.sandbox.chain.records import ACTIVE, BUY, REJECTED, SELL, Order, Trade
+from tests.sandbox.chain.uint_limits import read_uint
 
 FILLED, PARTIALLY_FILLED, STOPPED = "STATUS_FILLED", "STATUS_PARTIALLY_FILLED", "STATUS_STOPPED"
 CANCELLED, EXPIRED = "STATUS_CANCELLED", "STATUS_EXPIRED"

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from tests.sandbox.chain import Chain, Market
-from tests.sandbox.commands import ENUMS
-from tests.sandbox.records import Account, Asset, Order, Position
+from tests.sandbox.chain.chain import Chain, Market
+from tests.sandbox.chain.commands import ENUMS
+from tests.sandbox.chain.records import Account, Asset, Order, Position
 
 Node = dict[str, Any]
 

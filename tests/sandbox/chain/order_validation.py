@@ -2,11 +2,11 @@
 
 from typing import Optional
 
-from tests.sandbox.amendments import FOK, GFA, GFN, IOC
-from tests.sandbox.bounds import fits
-from tests.sandbox.ledger import Ledger
-from tests.sandbox.market import Market
-from tests.sandbox.records import REJECTED, Order
+from tests.sandbox.chain.amendments import FOK, GFA, GFN, IOC
+from tests.sandbox.chain.ledger import Ledger
+from tests.sandbox.chain.market import Market
+from tests.sandbox.chain.records import REJECTED, Order
+from tests.sandbox.chain.uint_limits import fits
 
 NOT_IN_AUCTION = {
     GFN: "ORDER_ERROR_CANNOT_SEND_GFN_ORDER_DURING_AN_AUCTION",

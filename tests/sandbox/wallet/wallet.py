@@ -17,11 +17,10 @@ from typing import Any, Optional
 
 from aiohttp import web
 
-from tests.sandbox import commands
-from tests.sandbox.chain import Chain
-from tests.sandbox.room import is_loopback, same
+from tests.sandbox.chain.chain import Chain, commands
+from tests.sandbox.faults import Switches
+from tests.sandbox.room.room import is_loopback, same
 from tests.sandbox.server import MOST_BODY
-from tests.sandbox.switches import Switches
 
 SENDING_MODES = ("TYPE_ASYNC", "TYPE_SYNC", "TYPE_COMMIT")
 MESSAGES = {

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tests.sandbox.answers import compact
-from tests.sandbox.chain import Market
-from tests.sandbox.records import Block
-from tests.sandbox.streams import MAX_SUBSCRIPTIONS
-from tests.sandbox.traders import Traders, Walk
+from tests.sandbox.chain.chain import Market
+from tests.sandbox.chain.records import Block
+from tests.sandbox.chain.traders import Traders, Walk
+from tests.sandbox.node.responses import compact
+from tests.sandbox.node.streams import MAX_SUBSCRIPTIONS
 
 if TYPE_CHECKING:
     from tests.sandbox import Sandbox

@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from fractions import Fraction
 
-from tests.sandbox.records import BUY, SELL, Order
+from tests.sandbox.chain.records import BUY, SELL, Order
 
 FOK = "TIME_IN_FORCE_FOK"
 MARKET = "TYPE_MARKET"

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any, Optional
 
-from tests.sandbox.bounds import fits, read_uint
-from tests.sandbox.market import Market
-from tests.sandbox.records import Order
+from tests.sandbox.chain.market import Market
+from tests.sandbox.chain.records import Order
+from tests.sandbox.chain.uint_limits import fits, read_uint
 
 GTC, GTT, IOC, FOK = "TIME_IN_FORCE_GTC", "TIME_IN_FORCE_GTT", "TIME_IN_FORCE_IOC", "TIME_IN_FORCE_FOK"
 GFA, GFN = "TIME_IN_FORCE_GFA", "TIME_IN_FORCE_GFN"
