@@ -31,9 +31,17 @@ import rel
 import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
-from bot.guards import ENDED, LONGEST_AGE, TURNS_TO_TRY_AGAIN, as_orders, check_steps, reason_not_to_quote, reason_to_wait
-from bot.lifecycle import Life, clear_market, install_signal_handlers, start
-from bot.log import exit_with_log, start_log
+from bot.execution.pre_trade_checks import (
+    ENDED,
+    LONGEST_AGE,
+    TURNS_TO_TRY_AGAIN,
+    as_orders,
+    check_steps,
+    reason_not_to_quote,
+    reason_to_wait,
+)
+from bot.execution.shutdown import Life, clear_market, install_signal_handlers, start
+from bot.logs import exit_with_log, start_log
 from bot.models import Market
 from bot.parsing import ParseError
 from bot.settings import SettingsError, load_settings

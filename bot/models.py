@@ -10,7 +10,7 @@ from typing import Any
 from bot.enums import AccountType, AssetStatus, MarketState, OrderError, OrderStatus, OrderType, Side, TimeInForce, TradingMode
 from bot.parsing import ParseError as ParseError
 from bot.parsing import amount, decimals, integer, name, raises_parse_error, text
-from bot.words import shortened
+from bot.transport.error_text import shortened
 
 # Differs from the page: all records are frozen. The store replaces them whole, so that a reader in another thread never
 # sees a bid of one block beside an offer of the next.

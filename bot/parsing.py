@@ -13,7 +13,7 @@ from typing import Any, Generic, Optional, TypeVar
 
 from bot.enums import enum_name
 from bot.submission import convert_to_decimals
-from bot.words import shortened
+from bot.transport.error_text import shortened
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ import requests
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from bot.deadline import CALL_FAILED, DeadlineAdapter, in_time
 from bot.parsing import ParseError
-from bot.words import node_words, root_cause, shortened
+from bot.transport.error_text import node_words, root_cause, shortened
+from bot.transport.http import CALL_FAILED, DeadlineAdapter, in_time
 
 Found = TypeVar("Found")
 

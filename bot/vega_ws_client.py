@@ -15,10 +15,10 @@ from typing import Any, Optional, Union
 import rel
 import websocket
 
-from bot.main_thread import MainThread
 from bot.parsing import ParseError
-from bot.stream import Stream
-from bot.words import node_words, shortened, stream_name
+from bot.transport.connection import Stream
+from bot.transport.error_text import node_words, shortened, stream_name
+from bot.transport.event_loop import MainThread
 
 logger = logging.getLogger(__name__)
 

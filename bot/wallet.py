@@ -10,8 +10,8 @@ from typing import Any
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from bot.deadline import CALL_FAILED, DeadlineAdapter, in_time
-from bot.words import root_cause, shortened, without
+from bot.transport.error_text import root_cause, shortened, without
+from bot.transport.http import CALL_FAILED, DeadlineAdapter, in_time
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
 _NOT_THERE = "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent"

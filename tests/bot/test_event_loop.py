@@ -1,4 +1,4 @@
-"""bot/main_thread.py: rel's one loop, each time in a process of its own, on real streams."""
+"""bot/transport/event_loop.py: rel's one loop, each time in a process of its own, on real streams."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ from tests.support.processes import Process
 EACH_REGISTRAR = pytest.mark.parametrize("registrar", ["epoll", "poll", "select"])
 BEGIN = """
 import rel, signal, sys, threading
-import bot.main_thread
+import bot.transport.event_loop
 from bot.vega_ws_client import VegaWebSocketClient
 
 url, market_id, registrar = sys.argv[1:4]
@@ -68,8 +68,8 @@ say("ended")
 def test_a_new_timer_wakes_the_poll_whoever_sets_it(sandbox: Sandbox, registrar: str, setter: str) -> None:
     code = """
 import os
-import bot.stream, bot.vega_ws_client
-bot.main_thread.LONGEST_WAIT = bot.stream.LONGEST_DIAL = bot.vega_ws_client.LOOK_EACH = 3600.0  # no other timer is due
+import bot.transport.connection, bot.vega_ws_client  # no other timer may be due
+bot.transport.event_loop.LONGEST_WAIT = bot.transport.connection.LONGEST_DIAL = bot.vega_ws_client.LOOK_EACH = 3600.0
 client = VegaWebSocketClient(url)
 client.subscribe_endpoint(url + "/stream/markets/data?foo=bar", callback=print)  # a stream of no market: silent
 
@@ -160,7 +160,7 @@ try:
     rel.dispatch()
 except ZeroDivisionError:
     rel.abort()
-say("ended", bot.main_thread.MainThread._now)
+say("ended", bot.transport.event_loop.MainThread._now)
 input()
 """
     with child(sandbox, code, "epoll") as process:

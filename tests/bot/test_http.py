@@ -1,4 +1,4 @@
-"""bot/deadline.py: calls that hang where no timeout of requests reaches, in a name look-up."""
+"""bot/transport/http.py: calls that hang where no timeout of requests reaches, in a name look-up."""
 
 import socket
 import threading
@@ -8,7 +8,7 @@ import pytest
 import requests
 
 import bot.vega_api_client as client
-from bot.deadline import in_time
+from bot.transport.http import in_time
 from bot.wallet import VegaWallet, WalletError
 from tests.support.http_replay import Replay, recorded_answer
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import bot.submission as sub
 import main
-from bot.guards import as_orders
-from bot.lifecycle import Life
+from bot.execution.pre_trade_checks import as_orders
+from bot.execution.shutdown import Life
 from bot.models import Market
 from bot.vega_store import VegaStore
 from main import quotes

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import bot.stream
+import bot.transport.connection
 from tests.sandbox import Sandbox
 from tests.support.fault_proxy import DOWN, PING, STREAMS, FaultProxy
 from tests.support.processes import Process, StoreProcess
@@ -265,9 +265,9 @@ def test_an_address_that_cannot_be_reached_is_one_line_a_stream() -> None:
 def delays(monkeypatch: pytest.MonkeyPatch, refused: bool) -> list[float]:
     """Return the seconds that a stream waits before each dial, one loss after the other."""
     waited: list[float] = []
-    monkeypatch.setattr(bot.stream.rel, "timeout", lambda seconds, *call: waited.append(seconds))
+    monkeypatch.setattr(bot.transport.connection.rel, "timeout", lambda seconds, *call: waited.append(seconds))
     at_once = SimpleNamespace(call=lambda function, *args: function(*args))
-    stream = bot.stream.Stream(main_thread=at_once, reconnect=5)  # type: ignore[arg-type]
+    stream = bot.transport.connection.Stream(main_thread=at_once, reconnect=5)  # type: ignore[arg-type]
     stream.app, stream.on_error = SimpleNamespace(url="/stream/orders"), lambda app, words: None
     for _ in range(7):
         if refused:

@@ -15,7 +15,8 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.sandbox.dashboard.dashboard import FILES
-from tests.sandbox.room.room import is_loopback, kept_secret, reception
+from tests.sandbox.room import reception
+from tests.sandbox.room.room import is_loopback, kept_secret
 from tests.sandbox.wallet.wallet import MOST_A_BLOCK
 from tests.support.processes import Process
 from tests.support.room_calls import ask, call, send, start, token_of, words

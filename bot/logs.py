@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import NoReturn
 
-from bot.words import without
+from bot.transport.error_text import without
 
 MOST_WAITING = 10_000  # lines that nobody has read; later ones are lost until somebody does
 LAST_WAIT = 0.5  # seconds at the end, for lines that nobody may ever read

@@ -17,11 +17,11 @@ from typing import Any, Optional
 import rel
 import websocket
 
-from bot.deadline import shut_down
-from bot.inbox import Inbox
-from bot.main_thread import MainThread
-from bot.pulse import Pulse
-from bot.words import close_words, failure_words, stream_name
+from bot.transport.error_text import close_words, failure_words, stream_name
+from bot.transport.event_loop import MainThread
+from bot.transport.heartbeat import Pulse
+from bot.transport.http import shut_down
+from bot.transport.receive_buffer import Inbox
 
 logger = logging.getLogger(__name__)
 

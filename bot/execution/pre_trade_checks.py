@@ -7,7 +7,7 @@ from typing import Any
 
 import bot.submission as sub
 from bot.models import Market
-from bot.words import shortened
+from bot.transport.error_text import shortened
 
 LONGEST_AGE = 5.0  # seconds: no quote on older data
 MOST_REFUSALS = 10  # orders in a row for one reason; after that, only …
