@@ -16,7 +16,8 @@ from aiohttp import web
 
 from tests.sandbox import Sandbox
 from tests.sandbox.node.serializers import market_data_node
-from tests.support.processes import PATIENCE, BotProcess
+from tests.support.processes import BotProcess
+from tests.support.waiting import DEFAULT_TIMEOUT
 
 BLOCK_TIME = 0.23  # seconds: no part of a second, so that quotes meet blocks at every phase
 IN_TIME = 0.01  # seconds that a frame may take from the node into a quote
@@ -105,7 +106,7 @@ def measure_loop(delay: float, seconds: float, bots: int) -> dict[str, dict[str,
             for sandbox, command in zip(sandboxes, commands, strict=True):
                 processes.enter_context(BotProcess(sandbox, sandbox.market.id, command))
             time.sleep(seconds)
-            give_up = time.monotonic() + PATIENCE
+            give_up = time.monotonic() + DEFAULT_TIMEOUT
             while min(len(sandbox.quotes) for sandbox in sandboxes) < 2 and time.monotonic() < give_up:
                 time.sleep(0.05)
         time.sleep(delay + 0.1)  # the sandboxes still have calls to answer

@@ -25,7 +25,8 @@ import rel
 import websocket
 
 from tests.benchmark.server import market_of_the_frames
-from tests.support.processes import PATIENCE, Process
+from tests.support.processes import Process
+from tests.support.waiting import DEFAULT_TIMEOUT
 
 Callbacks = list[Callable[[dict[str, Any]], Any]]
 WARM_UP = 0.3  # seconds from each stream's first frame until ages and CPU are counted
@@ -87,7 +88,7 @@ def start_watch(urls: list[str], seconds: float, frames: int) -> Callbacks:
         stream.append(time.monotonic_ns() - int(result["marketData"][0]["timestamp"]))
 
     def watch() -> None:
-        give_up = time.monotonic() + PATIENCE
+        give_up = time.monotonic() + DEFAULT_TIMEOUT
         while not begun if frames else sum(map(bool, ages)) < speaking:
             if time.monotonic() > give_up:
                 print("NO FRAME", flush=True)

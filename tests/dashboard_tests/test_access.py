@@ -10,7 +10,8 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.support.browser import prefer, resize, why_not
-from tests.support.page_driver import click, rest, show, text, texts, trade, until, watched
+from tests.support.page_driver import click, rest, show, text, texts, trade, watched
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -35,7 +36,7 @@ def test_axe_finds_no_fault(page: Any, sandbox: Sandbox, view: str, scheme: str)
     trade(sandbox)
     page.get(sandbox.url() + view)
     if view != "join":
-        until(lambda: text(page, "active-count") == "1 fault is on")
+        wait_until(lambda: text(page, "active-count") == "1 fault is on")
         click(page, "#active-count")
     page.execute_script(AXE)
     found = page.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
@@ -48,7 +49,7 @@ def test_the_tab_key_reaches_every_control_in_the_order_of_the_page(page: Any, s
     from selenium.webdriver.common.keys import Keys
 
     sandbox.fail_rest(500)
-    until(lambda: text(page, "active-count") == "1 fault is on")
+    wait_until(lambda: text(page, "active-count") == "1 fault is on")
     page.execute_script(f"window.controls = {CONTROLS}")
     page.execute_script("window.reached = []; addEventListener('focusin', (event) => reached.push(controls.indexOf(event.target)))")
     count = page.execute_script("return controls.length")
@@ -62,14 +63,14 @@ def test_the_list_of_faults_works_with_the_keyboard_and_focus_is_not_lost(page: 
     from selenium.webdriver.common.keys import Keys
 
     page.find_element("css selector", "#control-fail_rest button").send_keys(Keys.ENTER)
-    until(lambda: text(page, "active-count") == "1 fault is on")
+    wait_until(lambda: text(page, "active-count") == "1 fault is on")
     page.find_element("id", "active-count").send_keys(Keys.ENTER)
     end = page.find_element("css selector", "#active-list button")
     end.send_keys(Keys.SPACE)
-    until(lambda: end.text == "Ended")
+    wait_until(lambda: end.text == "Ended")
     assert page.switch_to.active_element == end
     end.send_keys(Keys.ESCAPE)
-    until(lambda: not page.find_elements("css selector", "#active-list li"))
+    wait_until(lambda: not page.find_elements("css selector", "#active-list li"))
     assert page.switch_to.active_element.get_attribute("id") == "active-count"
 
 
@@ -80,7 +81,7 @@ def test_what_has_the_focus_is_never_below_what_sticks_to_the_top(page: Any, san
     resize(page, width, height)
     sandbox.suspend("future")
     sandbox.block()
-    until(lambda: text(page, "active-count") == "1 fault is on")
+    wait_until(lambda: text(page, "active-count") == "1 fault is on")
     page.execute_script(f"window.controls = {CONTROLS}.filter(e => !e.closest('.top, .skip')); window.hidden = []; window.seen = 0")
     page.execute_script("""
         addEventListener("focusin", ({ target }) => requestAnimationFrame(() => {
@@ -91,16 +92,16 @@ def test_what_has_the_focus_is_never_below_what_sticks_to_the_top(page: Any, san
         }))""")
     count = page.execute_script("scrollTo(0, document.body.scrollHeight); controls.at(-1).focus(); return controls.length")
     for number in range(1, count):
-        until(lambda so_far=number: page.execute_script("return seen") == so_far)  # type: ignore[misc]
+        wait_until(lambda so_far=number: page.execute_script("return seen") == so_far)  # type: ignore[misc]
         page.switch_to.active_element.send_keys(Keys.SHIFT + Keys.TAB)
-    until(lambda: page.execute_script("return seen") == count)
+    wait_until(lambda: page.execute_script("return seen") == count)
     assert page.execute_script("return hidden") == []
 
 
 def test_on_a_phone_only_a_line_sticks_to_the_top(page: Any) -> None:
     resize(page, 390, 844)
     page.execute_script("scrollTo(0, 2000)")
-    until(lambda: page.execute_script("return document.querySelector('header').getBoundingClientRect().bottom") < 0)
+    wait_until(lambda: page.execute_script("return document.querySelector('header').getBoundingClientRect().bottom") < 0)
     assert page.execute_script("return document.getElementById('status').getBoundingClientRect().top") == 0
     assert page.execute_script("return document.getElementById('status').offsetHeight") < 844 / 15
 
@@ -112,7 +113,7 @@ def test_nothing_sticks_out_at_the_side(page: Any, sandbox: Sandbox, width: int,
     sandbox.reject_orders("ORDER_ERROR_EXPIRYAT_BEFORE_CREATEDAT")
     trade(sandbox, "p01")
     show(page, sandbox, view)
-    until(lambda: text(page, "active-count") == "1 fault is on")
+    wait_until(lambda: text(page, "active-count") == "1 fault is on")
     script = """
         const wide = [...document.querySelectorAll("header, main, section, form, .row")]
             .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth);
@@ -128,7 +129,7 @@ def test_a_ranking_of_thirty_fits_a_projector_without_scrolling(browser: Any, wi
             trade(sandbox, name)
         resize(page, width, height)
         show(page, sandbox, "?view=ranking")
-        until(lambda: len(texts(page, "#ranking tbody tr")) == 30)
+        wait_until(lambda: len(texts(page, "#ranking tbody tr")) == 30)
         scrolled = "const page = document.documentElement; return [page.scrollWidth, page.scrollHeight]"
         assert page.execute_script(scrolled) == [width, height]
         cut = """return [...document.querySelectorAll("#ranking :is(th, td)")].filter((cell) => {
@@ -153,5 +154,5 @@ def test_nothing_comes_from_elsewhere(page: Any, sandbox: Sandbox) -> None:
 
 def test_text_from_the_network_stays_text(page: Any, sandbox: Sandbox) -> None:
     requests.get(f"{sandbox.node_url}/<img src=x onerror=alert(1)>", timeout=5)
-    until(lambda: "<img src=x onerror=alert(1)>" in text(page, "calls-body"))
+    wait_until(lambda: "<img src=x onerror=alert(1)>" in text(page, "calls-body"))
     assert not page.find_elements("css selector", "#calls img")

@@ -9,7 +9,8 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.support.browser import why_not
-from tests.support.page_driver import choose, click, drawing, rest, show, text, texts, trade, until
+from tests.support.page_driver import choose, click, drawing, rest, show, text, texts, trade
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -27,8 +28,8 @@ def sandbox() -> Iterator[Sandbox]:
 def test_the_chart_moves_with_each_block(page: Any, sandbox: Sandbox) -> None:
     before, label = drawing(page, "price-chart"), page.find_element("id", "price-chart").get_attribute("aria-label")
     sandbox.block(5)
-    until(lambda: text(page, "height") == "8")
-    until(lambda: drawing(page, "price-chart") != before)
+    wait_until(lambda: text(page, "height") == "8")
+    wait_until(lambda: drawing(page, "price-chart") != before)
     assert page.find_element("id", "price-chart").get_attribute("aria-label") != label
     assert text(page, "time").count(":") == 2
 
@@ -36,31 +37,31 @@ def test_the_chart_moves_with_each_block(page: Any, sandbox: Sandbox) -> None:
 def test_a_fill_appears_with_position_and_profit(page: Any, sandbox: Sandbox) -> None:
     before = drawing(page, "profit-chart")
     trade(sandbox)
-    until(lambda: text(page, "own-fills") == "1")
+    wait_until(lambda: text(page, "own-fills") == "1")
     assert text(page, "own-position") == "0.1"
     assert text(page, "own-profit").endswith("tDAI")
     assert "bot ← maker" in text(page, "deals")
     assert "1 fills of bot" in page.find_element("id", "price-chart").get_attribute("aria-label")
-    until(lambda: drawing(page, "profit-chart") != before)
+    wait_until(lambda: drawing(page, "profit-chart") != before)
 
 
 def test_own_orders_are_marked_in_the_book(page: Any, sandbox: Sandbox) -> None:
     rest(sandbox)
-    until(lambda: "◆ 2.500" in text(page, "bids"))
+    wait_until(lambda: "◆ 2.500" in text(page, "bids"))
     assert "90.00000" in texts(page, "#bids tr.own")[0]
     assert text(page, "own-orders") == "1"
     choose(page, "party", "a")
-    until(lambda: text(page, "own-title") == "a" and "◆" not in text(page, "bids"))
+    wait_until(lambda: text(page, "own-title") == "a" and "◆" not in text(page, "bids"))
 
 
 def test_party_and_market_are_chosen_from_lists_and_stay_in_the_address(page: Any, sandbox: Sandbox) -> None:
     trade(sandbox, "p02", "SIDE_SELL", "spot")
     choose(page, "party", "p02")
     choose(page, "market", sandbox.markets["spot"])
-    until(lambda: text(page, "own-fills") == "1")
+    wait_until(lambda: text(page, "own-fills") == "1")
     assert text(page, "own-position") == f"{MINUS}0.00001"
     page.refresh()
-    until(lambda: text(page, "own-title") == "p02" and text(page, "own-fills") == "1")
+    wait_until(lambda: text(page, "own-title") == "p02" and text(page, "own-fills") == "1")
 
 
 def test_streams_are_shown_open_and_closed(page: Any, sandbox: Sandbox) -> None:
@@ -69,13 +70,13 @@ def test_streams_are_shown_open_and_closed(page: Any, sandbox: Sandbox) -> None:
     party = sandbox.parties["p01"]
     queries = [f"orders?partyIds={party}", f"positions?partyId={party}", f"markets/data?marketIds={sandbox.markets['future']}"]
     clients = [websocket.create_connection(f"{sandbox.ws_url}/stream/{query}") for query in queries]
-    until(lambda: text(page, "streams-body").count("● open") == 3)
+    wait_until(lambda: text(page, "streams-body").count("● open") == 3)
     assert texts(page, "#streams-body th") == ["p01"]
     sandbox.block()
-    until(lambda: "s ago" in text(page, "streams-body").split("accounts")[0].split("\t")[2])
+    wait_until(lambda: "s ago" in text(page, "streams-body").split("accounts")[0].split("\t")[2])
     for client in clients:
         client.shutdown()
-    until(lambda: text(page, "streams-body").count("○ closed") == 3)
+    wait_until(lambda: text(page, "streams-body").count("○ closed") == 3)
 
 
 def test_calls_are_shown_as_they_happen_and_failed_ones_with_their_answer(page: Any, sandbox: Sandbox) -> None:
@@ -84,7 +85,7 @@ def test_calls_are_shown_as_they_happen_and_failed_ones_with_their_answer(page: 
     call = {"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"}
     wrong = {"Origin": "test", "Authorization": f"VWT {'x' * 64}"}
     requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=call, headers=wrong, timeout=5)
-    until(lambda: len(texts(page, "#calls-body tr")) == 3)
+    wait_until(lambda: len(texts(page, "#calls-body tr")) == 3)
     failed = texts(page, "#calls-body tr.failed")
     assert "no connection associated to this authentication token" in failed[0]
     assert "✕ 401" in failed[0]
@@ -93,7 +94,7 @@ def test_calls_are_shown_as_they_happen_and_failed_ones_with_their_answer(page: 
     assert len(texts(page, "#calls-body tr")) == 2
     choose(page, "party", "p01")
     choose(page, "calls-filter", "party")
-    until(lambda: len(texts(page, "#calls-body tr")) == 1)
+    wait_until(lambda: len(texts(page, "#calls-body tr")) == 1)
     assert "GET orders?filter.partyIds=" in text(page, "calls-body")
 
 
@@ -104,9 +105,9 @@ def test_it_says_that_the_sandbox_is_gone_and_comes_back_by_itself(page: Any, sa
         const status = document.getElementById("connection");
         new MutationObserver(() => said.push(status.textContent)).observe(status, {childList: true})""")
     sandbox.restart(down=1.5)
-    until(lambda: text(page, "connection") == "Live" and text(page, "own-fills") == "1")
+    wait_until(lambda: text(page, "connection") == "Live" and text(page, "own-fills") == "1")
     sandbox.block()
-    until(lambda: text(page, "height") == "5")
+    wait_until(lambda: text(page, "height") == "5")
     assert page.execute_script("return said") == ["Connection lost. Trying again …", "Live"]
     assert all(OUTAGE in entry["message"] for entry in page.get_log("browser"))
 
@@ -116,11 +117,11 @@ def test_another_sandbox_on_the_same_port_is_shown_with_its_own_markets(browser:
         first.block(40)
         port, market = int(first.url().split(":")[2].strip("/")), first.markets["future"]
         show(browser, first, f"?party=c&market={market}")
-    until(lambda: text(browser, "connection").startswith("Connection lost"))
+    wait_until(lambda: text(browser, "connection").startswith("Connection lost"))
     with Sandbox(block_time=0, seed=32, port=port) as second:
         second.block(7)
-        until(lambda: text(browser, "connection") == "Live")
-        until(lambda: text(browser, "height") == "7")
+        wait_until(lambda: text(browser, "connection") == "Live")
+        wait_until(lambda: text(browser, "height") == "7")
         assert browser.find_element("id", "market").get_attribute("value") == second.markets["future"]
 
 
@@ -128,10 +129,10 @@ def test_state_and_mode_that_agree_are_said_once(page: Any, sandbox: Sandbox) ->
     assert text(page, "state") == "Active"
     sandbox.suspend("future")
     sandbox.block()
-    until(lambda: text(page, "state") == "suspended via governance")
+    wait_until(lambda: text(page, "state") == "suspended via governance")
     sandbox.set_state("future", "STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION")
     sandbox.block()
-    until(lambda: text(page, "state") == "suspended · monitoring auction")
+    wait_until(lambda: text(page, "state") == "suspended · monitoring auction")
 
 
 def test_the_ranking_has_everyone_by_profit(page: Any, sandbox: Sandbox) -> None:
@@ -140,7 +141,7 @@ def test_the_ranking_has_everyone_by_profit(page: Any, sandbox: Sandbox) -> None
     trade(sandbox, "p02", "SIDE_SELL")
     sandbox.block(10)
     click(page, "#view-ranking")
-    until(lambda: len(texts(page, "#ranking tbody tr")) == 3)
+    wait_until(lambda: len(texts(page, "#ranking tbody tr")) == 3)
     rows = [row.replace(MINUS, "-").split() for row in texts(page, "#ranking tbody tr")]  # place, party, PnL, position, …
     assert [float(row[2]) for row in rows] == sorted((float(row[2]) for row in rows), reverse=True)
     assert {row[1]: float(row[3]) for row in rows} == {"p01": 0.1, "a": 0.1, "p02": -0.1}
@@ -154,6 +155,6 @@ def test_a_participant_types_the_code_and_gets_the_own_settings_as_a_file(page: 
     page.get(sandbox.url(path="/join"))
     page.find_element("id", "code").send_keys(sandbox.room.participants["p02"].code)
     click(page, "button")
-    until(lambda: (tmp_path / "sandbox.env").exists())
+    wait_until(lambda: (tmp_path / "sandbox.env").exists())
     assert f"PARTY_ID={sandbox.parties['p02']}\n" in (tmp_path / "sandbox.env").read_text(encoding="utf-8")
     assert sandbox.url(path="/join") in text(page, "line")

@@ -11,7 +11,8 @@ from tests.sandbox.chain.records import SELL
 from tests.sandbox.control import CONTROLS
 from tests.sandbox.dashboard.panel import ADVICE
 from tests.support.browser import resize, why_not
-from tests.support.page_driver import click, show, text, texts, until
+from tests.support.page_driver import click, show, text, texts
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -58,7 +59,7 @@ BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what must be so for a button 
 def follow(sandbox: Sandbox) -> Any:
     """Open a stream, and return it, for it lasts no longer than what is returned."""
     stream = websocket.create_connection(f"{sandbox.ws_url}/stream/markets/data?marketIds={sandbox.markets['future']}", timeout=5)
-    until(lambda: sandbox.call(lambda inside: inside.node.open_connections))
+    wait_until(lambda: sandbox.call(lambda inside: inside.node.open_connections))
     return stream
 
 
@@ -74,7 +75,7 @@ def test_each_button_does_what_it_says(page: Any, sandbox: Sandbox) -> None:
         sandbox.block()
         height = sandbox.call(lambda inside: inside.chain.height)
         click(page, f"#control-{name} button")
-        until(lambda done=f"{name}: done at block {height + (name == 'block')}": text(page, "outcome") == done)  # type: ignore[misc]
+        wait_until(lambda done=f"{name}: done at block {height + (name == 'block')}": text(page, "outcome") == done)  # type: ignore[misc]
         sandbox.block()
         assert sandbox.call(effect), name
         if kept:
@@ -102,10 +103,10 @@ def break_everything(sandbox: Sandbox) -> None:
 def test_what_is_active_is_counted_and_listed_with_what_to_watch(page: Any, sandbox: Sandbox) -> None:
     assert text(page, "active-count") == "No fault is on"
     sandbox.delay_wallet(0.25)
-    until(lambda: text(page, "active-count") == "1 fault is on")
+    wait_until(lambda: text(page, "active-count") == "1 fault is on")
     assert text(page, "newest") == f"The wallet answers 0.25 s late {ADVICE['delay_wallet'].watch}"
     break_everything(sandbox)
-    until(lambda: text(page, "active-count") == f"{FAULTS} faults are on")
+    wait_until(lambda: text(page, "active-count") == f"{FAULTS} faults are on")
     assert not page.find_element("css selector", LIST).is_displayed()
     click(page, "#active-count")
     assert len(texts(page, LIST)) == FAULTS
@@ -120,26 +121,26 @@ def test_what_is_active_is_counted_and_listed_with_what_to_watch(page: Any, sand
 def test_each_fault_can_be_ended_in_the_list_whose_rows_stay_where_they_are(page: Any, sandbox: Sandbox) -> None:
     break_everything(sandbox)
     click(page, "#active-count")
-    until(lambda: len(texts(page, LIST)) == FAULTS)
+    wait_until(lambda: len(texts(page, LIST)) == FAULTS)
     for number in range(1, FAULTS + 1):
         click(page, f"{LIST}:nth-child({number}) button")
-        until(lambda at=number: text(page, "outcome").endswith(f": done at block {at + 3}"))  # type: ignore[misc]
+        wait_until(lambda at=number: text(page, "outcome").endswith(f": done at block {at + 3}"))  # type: ignore[misc]
         sandbox.block()
-        until(lambda row=number: texts(page, f"{LIST}:nth-child({row}) button") == ["Ended"])  # type: ignore[misc]
+        wait_until(lambda row=number: texts(page, f"{LIST}:nth-child({row}) button") == ["Ended"])  # type: ignore[misc]
         assert len(texts(page, LIST)) == FAULTS
     assert text(page, "active-count") == "No fault is on"
     state = sandbox.call(lambda inside: (vars(inside.switches), inside.chain.reject_orders, inside.chain.emptied_sides))
     assert not any([*state[0].values(), *state[1:]])
     click(page, "#view-market")  # elsewhere
-    until(lambda: not texts(page, LIST))
+    wait_until(lambda: not texts(page, LIST))
 
 
 def test_reset_everything_is_always_at_hand(page: Any, sandbox: Sandbox) -> None:
     sandbox.fail_rest(500)
-    until(lambda: text(page, "active-count") == "1 fault is on")
+    wait_until(lambda: text(page, "active-count") == "1 fault is on")
     page.execute_script("scrollTo(0, document.body.scrollHeight)")
     page.find_element("id", "heal").click()
-    until(lambda: text(page, "active-count") == "No fault is on")
+    wait_until(lambda: text(page, "active-count") == "No fault is on")
     assert text(page, "newest") == ""
     assert sandbox.call(lambda inside: inside.switches.rest_status) is None
 
@@ -155,13 +156,13 @@ def test_a_control_is_marked_while_its_fault_is_on(page: Any, sandbox: Sandbox) 
     sandbox.fail_rest(500)
     sandbox.suspend("future")
     sandbox.block()
-    until(lambda: marked() == ["control-suspend", "control-fail_rest"])
+    wait_until(lambda: marked() == ["control-suspend", "control-fail_rest"])
     assert text(page, "control-fail_rest").startswith("Fail REST\non")
     page.refresh()
-    until(lambda: marked() == ["control-suspend", "control-fail_rest"])
+    wait_until(lambda: marked() == ["control-suspend", "control-fail_rest"])
     sandbox.reset()
     sandbox.block()
-    until(lambda: marked() == [])
+    wait_until(lambda: marked() == [])
 
 
 PLACES = "return [...document.querySelectorAll('#controls button')].map((button) => button.getBoundingClientRect().top)"
@@ -178,10 +179,10 @@ def test_a_pressed_button_has_its_answer_in_sight_and_nothing_moves(page: Any, s
         page.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         places = page.execute_script(PLACES)
         element.click()
-        until(lambda done=f"{name}: done": text(page, "outcome").startswith(done))  # type: ignore[misc]
+        wait_until(lambda done=f"{name}: done": text(page, "outcome").startswith(done))  # type: ignore[misc]
         before = text(page, "height")
         sandbox.block()
-        until(lambda seen=before: text(page, "height") != seen)  # type: ignore[misc]
+        wait_until(lambda seen=before: text(page, "height") != seen)  # type: ignore[misc]
         assert page.execute_script(PLACES) == pytest.approx(places, abs=0.5), name
         assert all(page.execute_script(IN_SIGHT, one) for one in ("outcome", "active-count")), name
 
@@ -202,7 +203,7 @@ def test_a_wrong_value_is_answered_in_words(page: Any) -> None:
     field = page.find_element("css selector", "#control-fail_rest input")
     page.execute_script("arguments[0].value = 200", field)
     click(page, "#control-fail_rest button")
-    until(lambda: text(page, "outcome") == "fail_rest: status must be 400 to 599, not 200")
+    wait_until(lambda: text(page, "outcome") == "fail_rest: status must be 400 to 599, not 200")
     page.get_log("browser")  # the browser notes every 400
 
 
@@ -213,14 +214,14 @@ def test_elsewhere_the_switches_want_the_teachers_key(page: Any, sandbox: Sandbo
     assert not button.is_enabled()
     page.find_element("id", "key").send_keys("wrong\n")
     click(page, "#control-fail_rest button")
-    until(lambda: text(page, "outcome").startswith("switches work on the teacher's machine"))
+    wait_until(lambda: text(page, "outcome").startswith("switches work on the teacher's machine"))
     page.get_log("browser")  # the browser notes every 403
     assert not button.is_enabled()
     page.get("about:blank")
     show(page, sandbox, f"#key={sandbox.room.teacher_key}")
     assert page.current_url == sandbox.url()  # out of sight
     click(page, "#control-fail_rest button")
-    until(lambda: text(page, "outcome").startswith("fail_rest: done"))
+    wait_until(lambda: text(page, "outcome").startswith("fail_rest: done"))
     page.execute_script("sessionStorage.clear()")
 
 
@@ -230,8 +231,8 @@ def test_a_link_with_the_teachers_key_works_in_a_page_that_is_open(page: Any, sa
     assert not page.find_element("id", "heal").is_enabled()
     page.execute_script("window.same = true")
     page.get(f"{sandbox.url()}#key={sandbox.room.teacher_key}")
-    until(lambda: page.current_url == sandbox.url())  # out of sight
+    wait_until(lambda: page.current_url == sandbox.url())  # out of sight
     assert page.execute_script("return window.same")
     click(page, "#control-fail_rest button")
-    until(lambda: text(page, "outcome").startswith("fail_rest: done"))
+    wait_until(lambda: text(page, "outcome").startswith("fail_rest: done"))
     page.execute_script("sessionStorage.clear()")

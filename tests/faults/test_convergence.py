@@ -17,7 +17,8 @@ from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import ACTIVE, BUY, SELL
 from tests.sandbox.control import DROPS
 from tests.support.fault_proxy import DOWN, STREAMS, FaultProxy
-from tests.support.processes import PATIENCE, Process, StoreProcess
+from tests.support.processes import Process, StoreProcess
+from tests.support.waiting import DEFAULT_TIMEOUT
 
 SEED = int(os.environ.get("CONVERGENCE_SEED", "0"))
 SEQUENCES = 200
@@ -64,7 +65,7 @@ class Node:
         }
 
     def _ask(self, name: str, more: str = "") -> list[dict[str, Any]]:
-        answer = self._session.get(f"{self._url}/{name}?filter.partyIds={self._party}{more}", timeout=PATIENCE).json()[name]
+        answer = self._session.get(f"{self._url}/{name}?filter.partyIds={self._party}{more}", timeout=DEFAULT_TIMEOUT).json()[name]
         assert not answer["pageInfo"]["hasNextPage"]
         return [edge["node"] for edge in answer["edges"]]
 
@@ -232,7 +233,7 @@ def test_after_any_sequence_of_orders_and_faults_the_store_equals_the_nodes_answ
             for number in range(SEQUENCES):
                 story.tell()
                 expected, found = node.state(), in_store(store)
-                deadline = time.monotonic() + 2 * PATIENCE
+                deadline = time.monotonic() + DEFAULT_TIMEOUT
                 while found != expected and time.monotonic() < deadline:
                     time.sleep(0.005)  # between two looks, not instead of one
                     found = in_store(store)

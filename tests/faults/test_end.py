@@ -15,6 +15,7 @@ from tests.support.faulty_wallet import FaultyWallet
 from tests.support.fork import FAST, Fork
 from tests.support.processes import BotProcess, Process
 from tests.support.scripted_node import BOT, MARKETS, Raw, recorded_frames, recorded_node
+from tests.support.waiting import wait_until
 
 LONGEST_END = 10  # seconds; tested with twice its time
 QUOTED = r"\| quoted$"
@@ -95,13 +96,6 @@ def live(sandbox: Sandbox) -> list[str]:
 
     found: list[str] = sandbox.call(ids)
     return found
-
-
-def wait_until(condition: Any, seconds: float = 2 * LONGEST_END) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # between two looks, not instead of one
 
 
 ###########################################################

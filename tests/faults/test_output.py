@@ -9,18 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import pytest
 
 from tests.sandbox import Sandbox
 from tests.support.faulty_wallet import FaultyWallet
 from tests.support.fork import FAST, Fork
-from tests.support.processes import ROOT, settings_of
+from tests.support.processes import ROOT
+from tests.support.settings import sandbox_settings
+from tests.support.waiting import DEFAULT_TIMEOUT, wait_until
 
-PATIENCE = 20.0  # seconds for what takes a second or two
 QUOTED = r"\| quoted$"
 CLOCK_STEPS = """
 import signal
@@ -49,13 +50,6 @@ def wallet(sandbox: Sandbox) -> Iterator[FaultyWallet]:
         yield running
 
 
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # between two looks, not instead of one
-
-
 def orders(sandbox: Sandbox, status: Optional[str] = None) -> int:
     """Count the bot's orders on the chain, as long as it lives."""
 
@@ -73,14 +67,14 @@ def trade_and_end(bot: "subprocess.Popen[bytes]", sandbox: Sandbox, wallet: Faul
         wait_until(lambda: len(wallet.quotes) >= quotes + 2)
         wait_until(lambda: orders(sandbox) > made)
         bot.send_signal(signal.SIGINT)
-        return bot.wait(PATIENCE)
+        return bot.wait(DEFAULT_TIMEOUT)
     finally:
         bot.kill()
         bot.wait()
 
 
 def environment(sandbox: Sandbox, wallet: FaultyWallet) -> dict[str, str]:
-    return {**os.environ, **settings_of(sandbox, sandbox.markets["future"]), "WALLET_URL": wallet.url, "NO_PROXY": "127.0.0.1"}
+    return {**os.environ, **sandbox_settings(sandbox, sandbox.markets["future"], WALLET_URL=wallet.url, NO_PROXY="127.0.0.1")}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +129,7 @@ def test_a_second_signal_ends_at_once_where_nobody_reads_the_log(sandbox: Sandbo
         bot.send_signal(signal.SIGINT)
         wait_until(lambda: wallet.cancels)  # it is ending, and its first cancel hangs
         bot.send_signal(signal.SIGINT)
-        assert bot.wait(PATIENCE) == 1
+        assert bot.wait(DEFAULT_TIMEOUT) == 1
     finally:
         bot.kill()
         bot.wait()

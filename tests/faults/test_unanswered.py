@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.test_end import end, live, wait_until
+from tests.faults.test_end import end, live
 from tests.sandbox import Sandbox
 from tests.support.faulty_wallet import FaultyWallet
 from tests.support.processes import BotProcess
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

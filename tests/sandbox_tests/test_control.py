@@ -13,6 +13,7 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import BUY, SELL
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -42,13 +43,6 @@ def rest_status(sandbox: Sandbox) -> int:
 
 def wallet_status(sandbox: Sandbox) -> int:
     return requests.get(f"{sandbox.wallet_url}/api/v2/health", timeout=5).status_code
-
-
-def wait_until(fact: Any, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def test_blocks_are_in_rest_when_the_call_returns(sandbox: Sandbox) -> None:

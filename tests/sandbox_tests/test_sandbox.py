@@ -4,7 +4,6 @@ import contextlib
 import gc
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,17 +12,11 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.support.fault_proxy import FaultProxy
+from tests.support.waiting import wait_until
 
 
 def port_of(url: str) -> int:
     return int(url.split(":")[2].split("/")[0])
-
-
-def wait_until(fact: Any, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def test_nothing_is_left_of_a_stopped_sandbox(recwarn: pytest.WarningsRecorder) -> None:

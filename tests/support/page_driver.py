@@ -1,14 +1,12 @@
 """What a test does with the live page in a browser: for the files test_page*."""
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from tests.sandbox import Sandbox
 from tests.support.browser import resize
-
-PATIENCE = 10.0  # seconds for what takes a tick of the page
+from tests.support.waiting import wait_until
 
 
 @contextlib.contextmanager
@@ -25,14 +23,7 @@ def watched(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
 
 def show(browser: Any, sandbox: Sandbox, query: str = "") -> None:
     browser.get(sandbox.url() + query)
-    until(lambda: text(browser, "connection") == "Live")
-
-
-def until(fact: Callable[[], Any], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+    wait_until(lambda: text(browser, "connection") == "Live")
 
 
 def text(browser: Any, element_id: str) -> str:

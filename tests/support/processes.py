@@ -16,14 +16,33 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
+
+from tests.support.settings import sandbox_settings
+from tests.support.waiting import DEFAULT_TIMEOUT, wait_until
+
+if TYPE_CHECKING:
+    from tests.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 10.0  # seconds for what takes milliseconds on a quiet machine
+
+
+def use_default_signals_in_children() -> None:
+    """Make sure that children start with default signals, also where this process has inherited them as ignored.
+
+    An ignored signal stays ignored in a child, a handled one becomes the default there. So an inherited SIG_IGN becomes a handler that does
+    nothing: this process still ignores the signal, and its children do not. Without this, no child could be ended by a signal under
+    `trap '' INT HUP`, `nohup`, or in a background job of a shell.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+use_default_signals_in_children()  # at import: on the main thread, the only one that may set handlers
 
 
 class Process:
@@ -31,7 +50,8 @@ class Process:
 
     def __init__(self, command: list[str], environment: dict[str, str], **options: Any) -> None:
         self.lines: list[str] = []  # standard output and standard error together
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # guards lines and _is_output_over
+        self._is_output_over = False
         self._child = subprocess.Popen(
             command,
             env={**os.environ, **environment, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
@@ -51,22 +71,39 @@ class Process:
             with self._changed:
                 self.lines.append(line.rstrip("\n"))
                 self._changed.notify_all()
+        with self._changed:
+            self._is_output_over = True
+            self._changed.notify_all()
 
     @property
     def output(self) -> str:
         return "\n".join(self.lines)
 
-    def wait_for(self, pattern: str, seconds: float = PATIENCE, after: int = 0) -> int:
-        """Wait for a line that matches, from line number `after` on; return the number of the line behind it."""
+    def wait_for(self, pattern: str, seconds: float = DEFAULT_TIMEOUT, after: int = 0) -> int:
+        """Wait for a line that matches a regular expression.
+
+        Args:
+            pattern: the regular expression.
+            seconds: how long to wait.
+            after: how many lines to skip.
+
+        Returns:
+            The number of the line, counted from 1. Passed as `after`, it continues the search behind that line.
+
+        Raises:
+            AssertionError: when no line matches in time, or the output ends without one.
+        """
         found: list[int] = []
 
-        def look() -> bool:
+        def has_matched() -> bool:
             found[:] = [number for number, line in enumerate(self.lines[after:], after + 1) if re.search(pattern, line)]
-            return bool(found)
+            return bool(found) or self._is_output_over
 
         with self._changed:
-            if not self._changed.wait_for(look, seconds):
-                raise AssertionError(f"no line matches {pattern!r} within {seconds} s:\n{self.output}")
+            self._changed.wait_for(has_matched, seconds)
+        if not found:
+            when = "before the output ended" if self._is_output_over else f"within {seconds:g} s"
+            raise AssertionError(f"no line matches {pattern!r} {when}:\n{self.output}")
         return found[0]
 
     def signal(self, number: int) -> None:
@@ -76,10 +113,10 @@ class Process:
     def pid(self) -> int:
         return self._child.pid
 
-    def finish(self, seconds: float = 2 * PATIENCE) -> int:
+    def finish(self, seconds: float = DEFAULT_TIMEOUT) -> int:
         """Wait for the end; return the exit status."""
         status = self._child.wait(seconds)
-        self._reader.join(PATIENCE)
+        self._reader.join(DEFAULT_TIMEOUT)
         return status
 
     def __enter__(self) -> Any:
@@ -88,29 +125,17 @@ class Process:
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
         self._child.kill()
         self._child.wait()
-        self._reader.join(PATIENCE)
+        self._reader.join(DEFAULT_TIMEOUT)
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 pipe.close()
 
 
-def settings_of(sandbox: Any, market_id: str) -> dict[str, str]:
-    """Return a sandbox's settings as environment variables."""
-    return {
-        "NODE_URL": sandbox.node_url,
-        "WS_URL": sandbox.ws_url,
-        "WALLET_URL": sandbox.wallet_url,
-        "WALLET_TOKEN": sandbox.token,
-        "PARTY_ID": sandbox.parties["bot"],
-        "MARKET_ID": market_id,
-    }
-
-
 class BotProcess(Process):
-    """`python -m main` on a sandbox; `settings` change or add environment variables."""
+    """`python -m main` on a sandbox; `changes` replace or add environment variables."""
 
-    def __init__(self, sandbox: Any, market_id: str, command: tuple[str, ...] = ("-m", "main"), **settings: str) -> None:
-        super().__init__([sys.executable, *command], {**settings_of(sandbox, market_id), **settings})
+    def __init__(self, sandbox: "Sandbox", market_id: str, command: tuple[str, ...] = ("-m", "main"), **changes: str) -> None:
+        super().__init__([sys.executable, *command], sandbox_settings(sandbox, market_id, **changes))
 
     def stop(self, number: int = signal.SIGINT) -> int:
         self.signal(number)
@@ -131,12 +156,9 @@ class StoreProcess(Process):
         self._child.stdin.flush()
         return json.loads(self.lines[self.wait_for("^ANSWER ", after=after) - 1].removeprefix("ANSWER "))
 
-    def wait_until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds} s:\n{self.output}")
-            time.sleep(0.02)  # between two looks, not instead of one
+    def wait_until(self, condition: Callable[[], Any], seconds: float = DEFAULT_TIMEOUT) -> None:
+        """Wait until a condition is true; where it stays false, the failure shows the child's output."""
+        wait_until(condition, seconds, lambda: f"{condition}\n{self.output}")
 
 
 def _run_store(ws_url: str, rest_url: str, market_id: str, party_id: str, options: str) -> None:
