@@ -1,4 +1,4 @@
-"""The markets file: reading it, and saying in one line what is wrong with it."""
+"""The markets file: reading and validating it. Errors are one line."""
 
 import json
 from fractions import Fraction
@@ -11,10 +11,10 @@ NUMBERS = ("price_decimals", "size_decimals", "tick_size")
 
 
 def read_markets(source: Union[str, Path, dict[str, Any], None] = None) -> dict[str, Any]:
-    """Return the assets and markets of a file (or of a dict that is one already), checked.
+    """Return the validated assets and markets of a file or dict.
 
     Raises:
-        ValueError: the file cannot be read, or says what the chain could not build; the text names the place.
+        ValueError: the file cannot be read or is invalid; the message names the place.
     """
     if isinstance(source, dict):
         return _checked(source)

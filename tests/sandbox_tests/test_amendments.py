@@ -1,4 +1,4 @@
-"""What the chain makes of amendments, and of orders on markets that are suspended or ended."""
+"""The chain: amendments, and orders on suspended and settled markets."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def network() -> Network:
 
 
 def queue_of_two(network: Network) -> tuple[Order, Order]:
-    """Two bids at one price, b's behind a's, of which a's has been filled by 2 of 6."""
+    """Return two bids at one price; b's is behind a's, and a's is filled by 2 of 6."""
     orders = network.place("a", "BUY", 6, 999_000), network.place("b", "BUY", 8, 999_000)
     network.place("c", "SELL", 2, 999_000)
     return orders
@@ -31,7 +31,7 @@ def queue_of_two(network: Network) -> tuple[Order, Order]:
         ({"price": "998000"}, 6, 4, False),
     ],
 )
-def test_an_amended_order_keeps_its_place_unless_its_price_changes_or_it_grows(
+def test_an_amended_order_keeps_its_priority_unless_its_price_changes_or_its_size_grows(
     network: Network, changes: dict[str, str], size: int, remaining: int, keeps_its_place: bool
 ) -> None:
     order, behind = queue_of_two(network)
@@ -41,25 +41,25 @@ def test_an_amended_order_keeps_its_place_unless_its_price_changes_or_it_grows(
     assert (order.remaining < remaining, behind.remaining < 8) == (keeps_its_place, not keeps_its_place)
 
 
-def test_an_order_amended_to_nothing_is_cancelled_with_its_old_size_and_version(network: Network) -> None:
+def test_an_order_amended_to_no_remaining_size_is_cancelled_with_its_old_size_and_version(network: Network) -> None:
     order, _ = queue_of_two(network)
     network.amend("a", order, sizeDelta="-4")
     assert (outcome(order), order.size, order.version) == (("CANCELLED", None, 4), 6, 1)
 
 
-def test_an_order_amended_into_the_other_side_trades(network: Network) -> None:
+def test_an_order_amended_to_a_crossing_price_trades(network: Network) -> None:
     network.place("b", "SELL", 4, 1_000_000)
     order = network.amend("a", network.place("a", "BUY", 6, 999_000), price="1000500")
     assert (outcome(order), order.price, order.version) == (("ACTIVE", None, 2), 1_000_500, 2)
 
 
-def test_an_order_amended_into_its_own_party_is_stopped(network: Network) -> None:
+def test_an_order_amended_to_cross_an_order_of_its_own_party_is_stopped(network: Network) -> None:
     network.place("a", "SELL", 4, 1_000_000)
     order = network.amend("a", network.place("a", "BUY", 6, 999_000), price="1000000")
     assert (outcome(order), order.version) == (("STOPPED", "SELF_TRADING", 6), 2)
 
 
-def test_an_expiry_can_be_set_moved_and_taken_away(network: Network) -> None:
+def test_an_expiry_can_be_set_moved_and_removed(network: Network) -> None:
     order = network.place("a", "BUY", 6, 999_000)
     soon = network.chain.time + 4 * SECOND
     network.amend("a", order, timeInForce="TIME_IN_FORCE_GTT", expiresAt=str(soon))
@@ -73,7 +73,7 @@ def test_an_expiry_can_be_set_moved_and_taken_away(network: Network) -> None:
     assert (order.status, order.expires_at) == ("STATUS_ACTIVE", 0)
 
 
-def test_an_order_amended_to_a_time_gone_by_expires(network: Network) -> None:
+def test_an_order_amended_to_an_expiry_in_the_past_expires(network: Network) -> None:
     order = network.place("a", "BUY", 6, 999_000)
     network.chain.block()
     network.amend("a", order, timeInForce="TIME_IN_FORCE_GTT", expiresAt=str(order.created_at + 1))
@@ -95,12 +95,12 @@ def test_an_order_amended_to_a_time_gone_by_expires(network: Network) -> None:
         {"price": "0"},
         {"price": "1000000"},  # a post-only order that would trade
         {"size": "5", "sizeDelta": "-1"},
-        {"sizeDelta": "1000000000000"},  # beyond its party's margin
+        {"sizeDelta": "1000000000000"},  # exceeds the party's balance
         {"peggedOffset": "5"},
         {},
     ],
 )
-def test_an_amendment_that_fails_leaves_the_order_as_it_was(network: Network, changes: dict[str, str]) -> None:
+def test_a_failed_amendment_does_not_change_the_order(network: Network, changes: dict[str, str]) -> None:
     network.place("b", "SELL", 4, 1_000_000)
     order = network.place("a", "BUY", 6, 999_000, postOnly=True)
     network.amend("a", order, **changes)
@@ -109,7 +109,7 @@ def test_an_amendment_that_fails_leaves_the_order_as_it_was(network: Network, ch
 
 
 def short_of_margin(network: Network) -> Order:
-    """Return an offer of a's that reduces a's long position, for which a's money is not enough any more since the price fell."""
+    """Return an offer that reduces a's long position, after the price fell so far that a's balance no longer covers the margin."""
     network.place("b", "SELL", 120_000_000, 1_000_000)
     network.place("a", "BUY", 120_000_000, 1_000_000)
     network.place("b", "SELL", 1, 930_000)
@@ -122,7 +122,7 @@ def short_of_margin(network: Network) -> Order:
 
 
 @pytest.mark.parametrize("changes", [{"sizeDelta": "-1"}, {"sizeDelta": "1"}, {"price": "1000500"}])
-def test_an_amended_order_needs_margin_even_where_it_reduces_the_position(network: Network, changes: dict[str, str]) -> None:
+def test_an_amended_order_needs_margin_even_if_it_reduces_the_position(network: Network, changes: dict[str, str]) -> None:
     order = short_of_margin(network)
     network.amend("a", order, **changes)
     assert (outcome(order), order.price, order.version) == (("ACTIVE", None, 600), 1_000_000, 1)
@@ -137,7 +137,7 @@ def test_an_amendment_that_changes_nothing_needs_no_margin(network: Network) -> 
 @pytest.mark.parametrize(
     "changes", [{"price": str(2**256 + 4)}, {"price": "5" * 5000}, {"sizeDelta": str(2**63 - 6)}, {"size": str(2**63)}]
 )
-def test_an_amendment_beyond_the_networks_numbers_leaves_the_order_as_it_was(network: Network, changes: dict[str, str]) -> None:
+def test_an_amendment_beyond_the_networks_integer_ranges_does_not_change_the_order(network: Network, changes: dict[str, str]) -> None:
     order = network.place("a", "BUY", 6, 999_000)
     network.amend("a", order, **changes)
     assert (outcome(order), order.price, order.size, order.version) == (("ACTIVE", None, 6), 999_000, 6, 1)
@@ -165,12 +165,12 @@ def test_in_a_suspended_market_orders_rest_and_best_prices_move_but_nothing_trad
         ("GFA", ("ACTIVE", None, 6)),
     ],
 )
-def test_an_auction_takes_only_orders_that_can_wait(network: Network, tif: str, expected: Any) -> None:
+def test_an_auction_rejects_orders_that_cannot_rest(network: Network, tif: str, expected: Any) -> None:
     network.chain.suspend(network.market.id)
     assert outcome(network.place("a", "BUY", 6, 999_000, tif=tif)) == expected
 
 
-def test_on_resuming_what_crosses_trades_at_one_price_and_auction_orders_go(network: Network) -> None:
+def test_after_resuming_crossed_orders_trade_at_one_price_and_auction_orders_are_cancelled(network: Network) -> None:
     normal = network.place("c", "BUY", 3, 990_000, tif="GFN")
     network.chain.suspend(network.market.id)
     sells = [network.place("a", "SELL", size, price) for size, price in ((4, 1_000_000), (5, 1_000_200))]
@@ -196,7 +196,7 @@ def test_a_market_that_is_not_open_rejects_orders(network: Network, state: str) 
     assert (outcome(order), order.version) == (("REJECTED", "MARKET_CLOSED", 6), 0)
 
 
-def test_settling_a_market_ends_its_orders_and_positions_and_gives_margin_back(network: Network) -> None:
+def test_settling_a_market_stops_its_orders_closes_positions_and_releases_margin(network: Network) -> None:
     network.place("a", "SELL", 400, 1_000_000)
     network.place("b", "BUY", 300, 1_000_000)
     network.place("c", "BUY", 1, 1_001_000)
@@ -215,7 +215,7 @@ def test_a_pending_market_is_in_its_opening_auction(network: Network) -> None:
     assert network.market.trigger == "AUCTION_TRIGGER_OPENING"
 
 
-def test_a_side_of_the_book_stays_empty_until_it_is_refilled(network: Network) -> None:
+def test_a_side_of_the_book_stays_empty_until_refill_side(network: Network) -> None:
     orders = [network.place("a", "BUY", 6, 999_000), network.place("b", "BUY", 8, 998_000), network.place("b", "SELL", 3, 1_000_000)]
     network.chain.emptied_sides.add((network.market.id, BUY))
     block = network.send("a", orderSubmission=network.order("BUY", 7, 999_000))
@@ -227,7 +227,7 @@ def test_a_side_of_the_book_stays_empty_until_it_is_refilled(network: Network) -
     assert network.place("a", "BUY", 7, 999_000).status == "STATUS_ACTIVE"
 
 
-def test_what_is_quoted_on_an_emptied_side_trades_while_its_block_is_made(network: Network) -> None:
+def test_an_order_on_an_emptied_side_can_trade_in_its_own_block(network: Network) -> None:
     network.chain.emptied_sides.add((network.market.id, BUY))
     network.place("b", "SELL", 3, 1_000_000)
     assert outcome(network.place("a", "BUY", 4, 1_000_000)) == ("CANCELLED", None, 1)

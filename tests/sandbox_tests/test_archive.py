@@ -1,4 +1,4 @@
-"""How the sandbox finds some orders among all there ever were: by party, live ones, and a page of them at a time."""
+"""The order archive: lookup by party, live orders, and paging."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -12,7 +12,7 @@ from tests.support.chain_network import Network
 
 @pytest.fixture
 def network() -> Network:
-    """Six orders: one of a is filled, one of b is cancelled, and c's rests on another market."""
+    """A chain with six orders: one of a is filled, one of b is cancelled, and c's rests on another market."""
     network = Network()
     network.place("a", "BUY", 3, 999_000)
     network.place("b", "SELL", 3, 999_000)
@@ -35,14 +35,14 @@ def network() -> Network:
         ("bot", [], []),
     ],
 )
-def test_orders_come_newest_first_and_each_once(network: Network, parties: str, ever: list[int], live: list[int]) -> None:
+def test_orders_are_returned_newest_first_and_each_once(network: Network, parties: str, ever: list[int], live: list[int]) -> None:
     names = ["bot"] if parties == "bot" else parties
     keys = [network.chain.parties[name] for name in names]
     assert [order.size for order in network.chain.newest_orders(keys)] == ever
     assert [order.size for order in network.chain.newest_orders(keys, live_only=True)] == live
 
 
-def test_orders_of_one_block_come_by_id(network: Network) -> None:
+def test_orders_of_one_block_are_sorted_by_id(network: Network) -> None:
     """As recorded: `rest-mm-orders.json` and `rest-bot-end-orders.json`."""
     submissions = [network.order("BUY", size, 15_000) for size in (21, 22, 23, 24)]
     network.send("c", batchMarketInstructions={"submissions": submissions})
@@ -50,17 +50,17 @@ def test_orders_of_one_block_come_by_id(network: Network) -> None:
     for live_only in (False, True):
         ids = [order.id for order in network.chain.newest_orders([network.chain.parties["c"]], live_only)]
         assert (ids[0], ids[1:5]) == (latest.id, sorted(ids[1:5]))
-    assert [network.chain.orders[order_id].size for order_id in ids[1:5]] != [24, 23, 22, 21]  # not by chance the old order
+    assert [network.chain.orders[order_id].size for order_id in ids[1:5]] != [24, 23, 22, 21]  # the order is not a coincidence
 
 
-def test_an_amended_order_keeps_its_place_among_all(network: Network) -> None:
+def test_an_amended_order_keeps_its_number(network: Network) -> None:
     oldest = next(network.chain.newest_orders([network.chain.parties["a"]], live_only=True))
     network.amend("a", oldest, price="999500")
     assert [order.number for order in network.chain.newest_orders()] == [5, 4, 3, 2, 1, 0]
     assert oldest.number == 3
 
 
-def test_a_page_reads_no_more_records_than_it_shows_and_the_one_after() -> None:
+def test_a_page_reads_only_its_records_and_one_more() -> None:
     read: list[int] = []
 
     def endless() -> Iterator[tuple[int, int]]:

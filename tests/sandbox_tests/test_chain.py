@@ -1,4 +1,4 @@
-"""The chain as a whole: how it is set up, what must always hold, and how quick it is."""
+"""The chain as a whole: setup, invariants, and speed."""
 
 import re
 import time
@@ -19,7 +19,7 @@ def network() -> Network:
     return Network()
 
 
-def test_time_goes_on_one_second_a_block(network: Network) -> None:
+def test_chain_time_advances_one_second_per_block(network: Network) -> None:
     start = network.chain.time
     blocks = [network.chain.block() for _ in range(3)]
     assert [(block.height, block.time) for block in blocks] == [(n, start + n * SECOND) for n in (1, 2, 3)]
@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_ids_and_another_seed_others() -> None:
     assert len(set(ids(5))) == len(ids(5))
 
 
-def test_every_party_has_ten_million_of_every_asset_and_the_traders_a_thousandfold(network: Network) -> None:
+def test_every_party_has_ten_million_of_every_asset_and_the_traders_a_thousand_times_as_much(network: Network) -> None:
     chain = network.chain
     for owners, amount in ((chain.parties, MONEY), (chain.traders, MONEY * 1000)):
         for owner in owners.values():
@@ -60,14 +60,14 @@ def test_every_party_has_ten_million_of_every_asset_and_the_traders_a_thousandfo
         ({"name": "Spot"}, "market Spot: there are two of that name"),
     ],
 )
-def test_a_market_that_cannot_be_is_refused_in_one_line(change: dict[str, Any], complaint: str) -> None:
+def test_an_invalid_market_is_rejected_with_a_one_line_message(change: dict[str, Any], complaint: str) -> None:
     market = {key: value for key, value in (CONFIG["markets"][0] | change).items() if value is not None}
     with pytest.raises(ValueError, match=f"^{re.escape(complaint)}$"):
         Chain(CONFIG | {"markets": [market, CONFIG["markets"][1]]})
 
 
-def test_a_first_price_may_lie_between_two_ticks_but_orders_may_not() -> None:
-    """A mark price comes from trades, or from elsewhere: `first_price` 100.0003 is three padded units above a tick of 5."""
+def test_a_first_price_may_be_off_the_tick_size_but_order_prices_may_not() -> None:
+    """The tick size is a rule for order prices. `first_price` 100.0003 is three padded units above a multiple of 5."""
     network = Network(CONFIG | {"markets": [CONFIG["markets"][0] | {"first_price": "100.0003"}]})
     assert (network.market.mark_price, network.market.last_traded_price) == (1_000_003, 1_000_003)
     assert network.place("a", "BUY", 6, 1_000_003).status == "STATUS_REJECTED"
@@ -94,7 +94,7 @@ AMENDMENTS: Actions = st.builds(
 OTHERS: Actions = st.builds(dict, do=st.sampled_from(["cancel", "block", "suspend", "resume"]), party=PARTIES, spot=st.booleans())
 
 
-def carry_out(network: Network, action: dict[str, Any]) -> None:
+def execute(network: Network, action: dict[str, Any]) -> None:
     network.trade_on("Spot" if action.get("spot") else "Future")
     middle = 20_000 if action.get("spot") else 1_000_000
     if action["do"] == "place":
@@ -147,7 +147,7 @@ def test_money_is_conserved_positions_sum_to_zero_and_no_open_book_is_crossed(ac
     network = Network(CONFIG | {"assets": dict.fromkeys(CONFIG["assets"], decimals)})  # with few, money has to be rounded
     funds = money(network)
     for number, action in enumerate(actions):
-        carry_out(network, action)
+        execute(network, action)
         if action["do"] != "place" or number % 3 == 0:
             network.chain.block()
             check(network)
@@ -157,7 +157,7 @@ def test_money_is_conserved_positions_sum_to_zero_and_no_open_book_is_crossed(ac
     assert money(network) == funds
 
 
-def test_a_block_is_quick_however_many_orders_have_died(network: Network) -> None:
+def test_block_time_does_not_grow_with_the_number_of_dead_orders(network: Network) -> None:
     batch = {
         "cancellations": [{"marketId": network.market.id}],
         "submissions": [network.order("BUY", 2 + n, 900_000 + 5 * n) for n in range(29)],

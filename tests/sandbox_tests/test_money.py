@@ -1,4 +1,4 @@
-"""Positions, profit and loss, margin, holdings: what trades do to the parties of a chain."""
+"""Positions, profit and loss, margin and holding accounts."""
 
 from fractions import Fraction
 from math import ceil
@@ -16,7 +16,7 @@ def network() -> Network:
     return Network()
 
 
-def test_entry_price_and_pnl_through_growing_shrinking_and_changing_sides(network: Network) -> None:
+def test_entry_price_and_pnl_of_a_position_that_grows_shrinks_and_changes_sides(network: Network) -> None:
     """Sizes are hundredths, prices ten-thousandths and money 10^-9: one padded price times one padded size is 10^3 padded money."""
     key = (network.chain.parties["b"], network.market.id)
     seen: list[tuple[Any, ...]] = []
@@ -34,7 +34,7 @@ def test_entry_price_and_pnl_through_growing_shrinking_and_changing_sides(networ
     assert seen[3] == (-3, 1_000_700, seen[2][2] + (1_000_700 - seen[1][1]) * 2 * 1000)
 
 
-def test_money_follows_the_mark_price_every_five_seconds(network: Network) -> None:
+def test_positions_are_marked_to_market_every_five_seconds(network: Network) -> None:
     network.place("a", "SELL", 100, 1_000_000)
     network.place("b", "BUY", 100, 1_000_000)
     network.place("c", "SELL", 3, 1_002_000)
@@ -53,7 +53,7 @@ def worth(network: Network, party: str) -> int:
     return network.balance(party, "GENERAL", "tUSD") + network.balance(party, "MARGIN", "tUSD", network.market)
 
 
-def test_margin_goes_from_the_general_account_and_comes_back_with_the_last_order(network: Network) -> None:
+def test_margin_moves_from_the_general_account_and_returns_after_the_last_order(network: Network) -> None:
     network.place("a", "BUY", 600, 999_000)
     margin = network.balance("a", "MARGIN", "tUSD", network.market)
     assert margin == ceil(Fraction("0.051531420845347675") * Fraction("1.5") * 600 * 1_000_000 * 1000)
@@ -62,7 +62,7 @@ def test_margin_goes_from_the_general_account_and_comes_back_with_the_last_order
     assert (network.balance("a", "MARGIN", "tUSD", network.market), network.balance("a", "GENERAL", "tUSD")) == (0, MONEY * 10**9)
 
 
-def test_who_cannot_pay_a_loss_pays_what_he_can_and_the_winner_gets_that(network: Network) -> None:
+def test_a_loss_beyond_the_balance_is_paid_as_far_as_possible_and_the_winner_gets_that_amount(network: Network) -> None:
     network.place("a", "SELL", 120_000_000, 1_000_000)
     network.place("b", "BUY", 120_000_000, 1_000_000)
     network.place("c", "SELL", 1, 1_200_000)
@@ -73,7 +73,7 @@ def test_who_cannot_pay_a_loss_pays_what_he_can_and_the_winner_gets_that(network
 
 
 def cross_in_an_auction(network: Network, bid: int, offer: int) -> Trade:
-    """Let a sell 20 to b at the end of an auction, between two prices, and return the trade."""
+    """Let a sell 20 to b at the end of an auction, and return the trade."""
     network.chain.suspend(network.market.id)
     network.place("a", "SELL", 20, offer)
     network.place("b", "BUY", 20, bid)
@@ -82,22 +82,24 @@ def cross_in_an_auction(network: Network, bid: int, offer: int) -> Trade:
     return trade
 
 
-def test_an_auction_may_end_between_two_padded_prices_which_money_follows_and_shown_prices_do_not(network: Network) -> None:
+def test_an_auction_may_end_between_two_padded_prices_and_payments_use_the_exact_price(network: Network) -> None:
     trade = cross_in_an_auction(network, bid=1_000_005, offer=1_000_000)
     assert (trade.price, trade.exact_price) == (1_000_002, Fraction("1000002.5"))
     network.chain.block()
     assert (network.market.last_traded_price, network.market.mark_price) == (1_000_002, 1_000_002)
     position = network.chain.positions[network.chain.parties["b"], network.market.id]
-    assert (position.average_entry_price, position.unrealised_pnl) == (1_000_002, 0)
+    assert position.average_entry_price == 1_000_002
+    assert position.unrealised_pnl == 0
     before = worth(network, "b")
     network.place("c", "BUY", 20, 1_000_010)
     network.place("b", "SELL", 20, 1_000_010)
     for _ in range(5):
         network.chain.block()
-    assert (position.open_volume, position.realised_pnl, worth(network, "b") - before) == (0, 20 * 7_500, 20 * 7_500)
+    assert (position.open_volume, worth(network, "b") - before) == (0, 20 * 7_500)
+    assert position.realised_pnl == 20 * 7_500
 
 
-def test_an_auction_on_spot_is_paid_between_two_padded_prices_as_far_as_the_quote_goes() -> None:
+def test_an_auction_price_on_spot_is_exact_up_to_the_quote_assets_decimals() -> None:
     for decimals, price in ((12, Fraction("20002.5")), (3, Fraction(20_002))):
         spot = CONFIG["markets"][1] | {"tick_size": 5}
         network = Network(CONFIG | {"assets": CONFIG["assets"] | {"tEUR": decimals}, "markets": [spot]})
@@ -106,7 +108,7 @@ def test_an_auction_on_spot_is_paid_between_two_padded_prices_as_far_as_the_quot
         assert network.balance("b", "HOLDING", "tEUR") == 0
 
 
-def test_a_spot_trade_swaps_base_for_quote_and_a_resting_order_is_paid_into_holding(network: Network) -> None:
+def test_a_spot_trade_swaps_base_for_quote_and_a_resting_order_is_covered_by_the_holding_account(network: Network) -> None:
     """Sizes are tenths, prices thousandths, quote 10^-12 and base 10^-8."""
     network.trade_on("Spot").place("a", "BUY", 30, 20_000)
     assert (network.balance("a", "HOLDING", "tEUR"), network.balance("a", "GENERAL", "tEUR")) == (60 * 10**12, (MONEY - 60) * 10**12)
@@ -119,23 +121,23 @@ def test_a_spot_trade_swaps_base_for_quote_and_a_resting_order_is_paid_into_hold
     assert network.chain.positions == {}
 
 
-@pytest.mark.parametrize(("side", "most"), [("SELL", MONEY * 10), ("BUY", MONEY // 2)])
-def test_a_spot_order_beyond_its_partys_balance_leaves_no_trace(network: Network, side: str, most: int) -> None:
-    """Sellers need the base, buyers the quote. INSUFFICIENT_ASSET_BALANCE, as recorded, is for parties without any account of it."""
-    for size, orders in ((most + 1, 0), (most, 1)):
+@pytest.mark.parametrize(("side", "maximum"), [("SELL", MONEY * 10), ("BUY", MONEY // 2)])
+def test_a_spot_order_beyond_its_partys_balance_has_no_effect(network: Network, side: str, maximum: int) -> None:
+    """Sellers need the base asset, buyers the quote asset. The recorded INSUFFICIENT_ASSET_BALANCE is for parties without an account."""
+    for size, orders in ((maximum + 1, 0), (maximum, 1)):
         network.trade_on("Spot").send("a", orderSubmission=network.order(side, size, 20_000))
         assert len(network.chain.orders) == orders
-    assert network.market.best_bid[1] + network.market.best_offer[1] == most
+    assert network.market.best_bid[1] + network.market.best_offer[1] == maximum
 
 
-def test_a_spot_market_order_needs_what_it_would_cost(network: Network) -> None:
+def test_a_spot_market_order_needs_the_balance_for_its_cost(network: Network) -> None:
     network.trade_on("Spot").place("a", "SELL", MONEY * 10, 20_000)
     order = network.place("b", "BUY", MONEY * 6 // 10)
     assert (outcome(order), order.updated_at) == (("REJECTED", "INTERNAL_ERROR", MONEY * 6 // 10), network.chain.time)
     assert outcome(network.place("b", "BUY", MONEY * 4 // 10)) == ("FILLED", None, 0)
 
 
-def test_an_amended_spot_order_must_be_paid_for_and_holds_its_new_price(network: Network) -> None:
+def test_an_amended_spot_order_needs_balance_and_its_holding_follows_the_new_price(network: Network) -> None:
     order = network.trade_on("Spot").place("a", "BUY", MONEY // 2, 20_000)
     network.amend("a", order, price="20010")
     assert (order.price, order.version) == (20_000, 1)
@@ -166,13 +168,13 @@ def test_the_fee_of_a_commitment_is_a_decimal_from_0_to_1(network: Network, fee:
 
 
 @pytest.mark.parametrize(("exact", "shown"), [("0.5", "1"), ("1.5", "2"), ("2.5", "3"), ("-0.5", "-1"), ("-2.5", "-3"), ("2.4999", "2")])
-def test_halves_are_shown_rounded_away_from_zero(exact: str, shown: str) -> None:
+def test_halves_are_rounded_away_from_zero(exact: str, shown: str) -> None:
     number = Fraction(exact)
     node = position_node(Position("M", "P", average_entry_price=abs(number), realised_pnl=number, unrealised_pnl=number))
     assert (node["averageEntryPrice"], node["realisedPnl"], node["unrealisedPnl"]) == (shown.lstrip("-"), shown, shown)
 
 
-def test_a_block_names_the_accounts_it_changed(network: Network) -> None:
+def test_a_block_lists_the_accounts_it_changed(network: Network) -> None:
     block = network.send("a", orderSubmission=network.order("BUY", 600, 999_000))
     assert {(account.type, account.market_id) for account in block.accounts} == {
         ("ACCOUNT_TYPE_GENERAL", ""),

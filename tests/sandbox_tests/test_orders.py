@@ -1,4 +1,4 @@
-"""What the chain makes of new orders and cancellations."""
+"""The chain: new orders, batches and cancellations."""
 
 import re
 from typing import Any
@@ -14,14 +14,14 @@ def network() -> Network:
     return Network()
 
 
-def test_a_resting_order_is_the_best_price_with_its_volume(network: Network) -> None:
+def test_a_resting_order_defines_best_price_and_volume(network: Network) -> None:
     order = network.place("a", "BUY", 30, 999_500, reference="mine")
     assert outcome(order) == ("ACTIVE", None, 30)
     assert (order.reference, order.version, order.batch_id, order.created_at, order.updated_at) == ("mine", 1, 1, network.chain.time, 0)
     assert (network.market.best_bid, network.market.best_offer) == ((999_500, 30), (0, 0))
 
 
-def test_the_best_price_trades_first_and_at_one_price_the_order_that_came_first(network: Network) -> None:
+def test_orders_trade_in_price_time_priority(network: Network) -> None:
     dear, first, second = (
         network.place(*terms) for terms in (("a", "SELL", 7, 1_000_100), ("a", "SELL", 4, 1_000_000), ("b", "SELL", 5, 1_000_000))
     )
@@ -30,7 +30,7 @@ def test_the_best_price_trades_first_and_at_one_price_the_order_that_came_first(
     assert (first.status, second.status, second.updated_at) == ("STATUS_FILLED", "STATUS_ACTIVE", network.chain.time)
 
 
-def test_a_trade_is_at_the_resting_orders_price_and_the_rest_of_the_incoming_order_rests(network: Network) -> None:
+def test_a_trade_has_the_resting_orders_price_and_the_remainder_of_the_incoming_order_rests(network: Network) -> None:
     network.place("a", "SELL", 4, 1_000_000)
     network.chain.submit(network.chain.parties["c"], {"orderSubmission": network.order("BUY", 9, 1_000_250)})
     block = network.chain.block()
@@ -52,18 +52,18 @@ def test_a_trade_is_at_the_resting_orders_price_and_the_rest_of_the_incoming_ord
         ({"size": 9, "price": 1_000_000, "postOnly": True}, ("STOPPED", "POST_ONLY_ORDER_WOULD_TRADE", 9)),
         ({"size": 9, "price": 999_995, "postOnly": True}, ("ACTIVE", None, 9)),
         ({"size": 9, "price": 1_000_000, "tif": "GFA"}, ("REJECTED", "CANNOT_SEND_GFA_ORDER_DURING_CONTINUOUS_TRADING", 9)),
-        ({"size": 9, "price": 999_997}, ("REJECTED", None, 9)),  # off the tick: Vega names no reason
+        ({"size": 9, "price": 999_997}, ("REJECTED", None, 9)),  # off the tick size: Vega gives no reason
         ({"size": 9, "price": 999_995, "tif": "GTT", "expiresAt": "5"}, ("REJECTED", "INVALID_EXPIRATION_DATETIME", 9)),
         ({"size": 9, "price": 1_000_000, "tif": "IOC", "reduceOnly": True}, ("STOPPED", "REDUCE_ONLY_ORDER_WOULD_NOT_REDUCE_POSITION", 9)),
         ({"size": 10**12, "price": 999_995}, ("REJECTED", "MARGIN_CHECK_FAILED", 10**12)),
     ],
 )
-def test_a_buy_order_that_meets_an_offer_of_four_at_a_hundred(network: Network, terms: dict[str, Any], expected: Any) -> None:
+def test_outcome_of_a_buy_order_against_an_offer_of_four_at_a_hundred(network: Network, terms: dict[str, Any], expected: Any) -> None:
     network.place("a", "SELL", 4, 1_000_000)
     assert outcome(network.place("b", "BUY", **terms)) == expected
 
 
-def test_a_market_order_finds_nothing_in_an_empty_book(network: Network) -> None:
+def test_a_market_order_is_stopped_if_the_book_is_empty(network: Network) -> None:
     order = network.place("a", "SELL", 8)
     assert (outcome(order), order.price) == (("STOPPED", None, 8), 0)
 
@@ -75,7 +75,7 @@ def test_only_orders_that_reached_the_book_have_a_batch_id(network: Network) -> 
     assert network.place("b", "BUY", 4, 999_001).batch_id == 0
 
 
-def test_an_order_stops_where_it_would_meet_its_own_party_and_keeps_what_it_had_filled(network: Network) -> None:
+def test_an_order_stops_before_an_order_of_its_own_party_and_keeps_its_fills(network: Network) -> None:
     network.place("a", "SELL", 3, 1_000_000)
     network.place("b", "SELL", 5, 1_000_050)
     assert outcome(network.place("b", "BUY", 7, 1_000_050)) == ("PARTIALLY_FILLED", "SELF_TRADING", 4)
@@ -83,21 +83,21 @@ def test_an_order_stops_where_it_would_meet_its_own_party_and_keeps_what_it_had_
     assert network.market.best_offer == (1_000_050, 5)
 
 
-def test_a_fill_or_kill_order_that_would_meet_its_own_party_trades_nothing(network: Network) -> None:
+def test_a_fill_or_kill_order_that_would_match_its_own_party_does_not_trade(network: Network) -> None:
     network.place("a", "SELL", 3, 1_000_000)
     network.place("b", "SELL", 5, 1_000_050)
     assert outcome(network.place("b", "BUY", 7, 1_000_050, tif="FOK")) == ("STOPPED", "SELF_TRADING", 7)
     assert outcome(network.place("b", "BUY", 3, 1_000_050, tif="FOK")) == ("FILLED", None, 0)
 
 
-def test_a_post_only_order_gives_as_its_reason_whom_it_would_meet_first(network: Network) -> None:
+def test_the_reason_of_a_stopped_post_only_order_depends_on_the_first_order_it_would_match(network: Network) -> None:
     network.place("b", "SELL", 5, 1_000_000)
     network.place("a", "SELL", 3, 1_000_050)
     assert outcome(network.place("b", "BUY", 7, 1_000_050, postOnly=True)) == ("STOPPED", "SELF_TRADING", 7)
     assert outcome(network.place("a", "BUY", 7, 1_000_050, postOnly=True)) == ("STOPPED", "POST_ONLY_ORDER_WOULD_TRADE", 7)
 
 
-def test_a_gtt_order_expires_in_the_first_block_that_is_not_before_its_time(network: Network) -> None:
+def test_a_gtt_order_expires_in_the_first_block_at_or_after_its_expiry(network: Network) -> None:
     order = network.place("a", "BUY", 6, 999_000, tif="GTT", expiresAt=str(network.chain.time + 3 * SECOND))
     network.chain.block()
     assert order.status == "STATUS_ACTIVE"
@@ -105,7 +105,7 @@ def test_a_gtt_order_expires_in_the_first_block_that_is_not_before_its_time(netw
     assert (order.remaining, order.updated_at, network.market.best_bid) == (6, order.expires_at, (0, 0))
 
 
-def test_a_reduce_only_order_stops_where_the_position_is_flat(network: Network) -> None:
+def test_a_reduce_only_order_stops_when_the_position_is_flat(network: Network) -> None:
     network.place("a", "SELL", 9, 1_000_000)
     network.place("b", "BUY", 4, 1_000_000)
     network.place("c", "BUY", 20, 999_000)
@@ -117,7 +117,7 @@ def test_a_reduce_only_order_stops_where_the_position_is_flat(network: Network) 
     assert network.open_volume("b") == 0
 
 
-def test_new_orders_are_rejected_with_an_error_of_ones_choice(network: Network) -> None:
+def test_new_orders_are_rejected_with_a_chosen_error(network: Network) -> None:
     network.chain.reject_orders = "ORDER_ERROR_MARGIN_CHECK_FAILED"
     assert outcome(network.place("a", "BUY", 6, 999_000)) == ("REJECTED", "MARGIN_CHECK_FAILED", 6)
     network.chain.reject_orders = None
@@ -152,33 +152,31 @@ def test_new_orders_are_rejected_with_an_error_of_ones_choice(network: Network) 
         {"icebergOpts": {"peakSize": "2", "minimumVisibleSize": "1"}},
     ],
 )
-def test_an_instruction_that_fails_the_networks_checks_leaves_no_trace_but_the_rest_of_its_batch_goes_on(
-    network: Network, wrong: dict[str, Any]
-) -> None:
+def test_an_invalid_instruction_has_no_effect_and_the_rest_of_its_batch_is_executed(network: Network, wrong: dict[str, Any]) -> None:
     submissions = [network.order("BUY", 6, 999_000) | wrong, network.order("BUY", 8, 998_000)]
     network.send("a", batchMarketInstructions={"submissions": submissions})
     assert [order.size for order in network.chain.orders.values()] == [8]
 
 
-def test_numbers_just_below_the_networks_bounds_get_an_outcome(network: Network) -> None:
+def test_numbers_just_inside_the_networks_ranges_get_an_outcome(network: Network) -> None:
     dear = 2**256 - 2**256 % 5
     assert outcome(network.place("a", "SELL", 5, dear)) == ("ACTIVE", None, 5)
     assert outcome(network.place("a", "BUY", 2**63 - 1, 999_000)) == ("REJECTED", "MARGIN_CHECK_FAILED", 2**63 - 1)
 
 
-def test_an_order_that_would_take_its_side_beyond_63_bits_leaves_no_trace(network: Network) -> None:
+def test_an_order_that_would_take_the_potential_position_beyond_63_bits_has_no_effect(network: Network) -> None:
     network.place("a", "SELL", 5, 1_000_000)
     for size, orders in ((2**63 - 5, 1), (2**63 - 6, 2)):
         network.send("a", orderSubmission=network.order("SELL", size, 1_000_000))
         assert len(network.chain.orders) == orders
 
 
-def test_a_closed_market_or_a_wrong_price_is_named_before_a_size_that_is_too_big(network: Network) -> None:
+def test_an_invalid_price_is_reported_before_a_size_that_is_too_large(network: Network) -> None:
     assert outcome(network.place("a", "SELL", 2**63, 1_000_001)) == ("REJECTED", None, 2**63)
 
 
-def test_spot_takes_sizes_of_64_bits(network: Network) -> None:
-    order = network.trade_on("Spot").place("a", "BUY", 2**64 - 1, tif="IOC")  # names no price, so no purse is looked at
+def test_spot_accepts_sizes_of_64_bits(network: Network) -> None:
+    order = network.trade_on("Spot").place("a", "BUY", 2**64 - 1, tif="IOC")  # has no price, so there is no balance check
     assert outcome(order) == ("STOPPED", None, 2**64 - 1)
 
 
@@ -201,19 +199,19 @@ def test_a_batch_of_31_has_no_effect_and_one_of_30_has(network: Network) -> None
         {},
     ],
 )
-def test_a_transaction_that_does_nothing_here_is_taken_in(network: Network, transaction: dict[str, Any]) -> None:
+def test_a_transaction_without_effect_is_accepted(network: Network, transaction: dict[str, Any]) -> None:
     assert re.fullmatch("[0-9A-F]{64}", network.chain.submit(network.chain.parties["a"], transaction))
     block = network.chain.block()
     assert (block.orders, block.accounts, block.positions) == ([], [], [])
 
 
-def test_numbers_enums_and_field_names_may_come_in_either_of_protobufs_forms(network: Network) -> None:
+def test_numbers_enums_and_field_names_are_accepted_in_both_protobuf_json_forms(network: Network) -> None:
     order = {"market_id": network.market.id, "side": 1, "size": 6, "price": "999000", "time_in_force": 1, "type": 1, "post_only": True}
     network.send("a", orderSubmission=order)
     assert [(o.side, o.size, o.post_only) for o in network.chain.orders.values()] == [(BUY, 6, True)]
 
 
-def test_cancelling_takes_one_order_all_of_a_market_or_all_there_are(network: Network) -> None:
+def test_a_cancellation_cancels_one_order_all_of_a_market_or_all(network: Network) -> None:
     on_spot = network.trade_on("Spot").place("a", "BUY", 2, 15_000)
     orders = [network.trade_on("Future").place("a", "BUY", size, 999_000) for size in (3, 4, 5)]
     others = network.place("b", "BUY", 6, 999_000)
@@ -225,7 +223,7 @@ def test_cancelling_takes_one_order_all_of_a_market_or_all_there_are(network: Ne
     assert (on_spot.status, on_spot.updated_at, others.status) == ("STATUS_CANCELLED", network.chain.time, "STATUS_ACTIVE")
 
 
-def test_nobody_cancels_or_amends_someone_elses_order(network: Network) -> None:
+def test_an_order_of_another_party_cannot_be_cancelled_or_amended(network: Network) -> None:
     order = network.place("a", "BUY", 6, 999_000)
     network.cancel("b", order)
     network.amend("b", order, sizeDelta="-1")
@@ -241,7 +239,7 @@ def test_a_batch_cancels_then_amends_then_submits(network: Network) -> None:
             "submissions": [network.order("BUY", 8, 1_000_000)],
             "amendments": [
                 {"marketId": network.market.id, "orderId": kept.id, "sizeDelta": "1"},
-                {"marketId": network.market.id, "orderId": kept.id, "sizeDelta": "1"},  # once a batch is enough
+                {"marketId": network.market.id, "orderId": kept.id, "sizeDelta": "1"},  # an order is amended at most once per batch
             ],
             "cancellations": [{"marketId": network.market.id, "orderId": next(iter(network.chain.orders))}],
         },
@@ -249,7 +247,7 @@ def test_a_batch_cancels_then_amends_then_submits(network: Network) -> None:
     assert [outcome(order) for order in block.orders] == [("CANCELLED", None, 3), ("ACTIVE", None, 7), ("ACTIVE", None, 8)]
 
 
-def test_an_order_made_and_cancelled_in_one_block_shows_once_as_cancelled(network: Network) -> None:
+def test_an_order_created_and_cancelled_in_one_block_appears_once_as_cancelled(network: Network) -> None:
     bot = network.chain.parties["bot"]
     network.chain.submit(bot, {"orderSubmission": network.order("BUY", 6, 999_000)})
     network.chain.submit(bot, {"orderCancellation": {"marketId": network.market.id}})

@@ -1,4 +1,4 @@
-"""The sandbox's chain against the real network: 250 recorded transactions."""
+"""Conformance of the chain to the transactions recorded on a real network."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def recorded_network(product: str) -> Network:
 
 
 def with_ids(network: Network, transaction: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the market, and for "@REF" the id of the order with that reference."""
+    """Set the market id, and replace "@REF" by the id of the order with that reference."""
     ids = {order.reference: order.id for order in network.chain.orders.values()}
     text = re.sub(r'"@([^"]+)"', lambda match: json.dumps(ids[match[1]]), json.dumps(transaction))
     filled: dict[str, Any] = json.loads(text)
@@ -67,7 +67,7 @@ def market_as_recorded(network: Network, begin: dict[str, str]) -> dict[str, str
 
 
 def waits_a_block(transaction: dict[str, Any]) -> bool:
-    """The recorded markets reorder transactions: only cancellations and post-only orders are carried out in the block they reach."""
+    """The recorded markets reorder transactions: only cancellations and post-only orders are executed in the first block."""
     batch = transaction.get("batchMarketInstructions", transaction)
     orders = [*batch.get("submissions", []), *filter(None, [batch.get("orderSubmission")])]
     return "orderAmendment" in transaction or not all(order.get("postOnly") for order in orders)
@@ -89,7 +89,7 @@ def differences(product: str, network_timing: bool, blocks_before: int) -> Itera
         found = {reference: as_recorded(network, order) for reference, order in changed.items()}
         found_market = market_as_recorded(network, recording["begin"])
         expected_market = dict(step["market"])
-        if not network_timing:  # which block marks to market is chance, and the mark price with it
+        if not network_timing:  # The recording does not give the phase of marking to market.
             found_market["markPrice"] = expected_market["markPrice"]
         if found != step["changed"]:
             yield f"step {step['step']}: orders are {found}, not {step['changed']}"
@@ -107,16 +107,16 @@ def differences(product: str, network_timing: bool, blocks_before: int) -> Itera
 
 
 @pytest.mark.parametrize("product", ["future", "spot"])
-def test_every_recorded_transaction_has_the_outcome_it_had_on_the_real_network(product: str) -> None:
+def test_every_recorded_transaction_has_the_recorded_outcome(product: str) -> None:
     assert list(differences(product, network_timing=False, blocks_before=0)) == []
 
 
 @pytest.mark.parametrize(("product", "blocks_before"), [("future", 1), ("spot", 4)])
-def test_with_the_networks_timing_mark_prices_and_unrealised_pnl_are_the_same_too(product: str, blocks_before: int) -> None:
+def test_with_the_networks_timing_mark_prices_and_unrealised_pnl_match_too(product: str, blocks_before: int) -> None:
     assert list(differences(product, network_timing=True, blocks_before=blocks_before)) == []
 
 
-def test_the_margin_of_the_recorded_million_contracts_is_the_same_to_the_last_digit() -> None:
+def test_the_margin_of_the_recorded_million_contracts_matches_to_the_last_digit() -> None:
     network = recorded_network("future")
     network.place("a", "SELL", 100, 10_007_312)
     network.place("b", "BUY", 100, 10_007_312)

@@ -1,4 +1,4 @@
-"""The built-in traders, driven block by block without any network: what they promise to a bot that quotes beside them."""
+"""The built-in traders, block by block, with a bot that quotes beside them."""
 
 from collections.abc import Iterator
 
@@ -35,7 +35,7 @@ class Run:
             yield block
 
     def quote(self, limit: int = 1) -> None:
-        """Cancel all, then quote size 1 at the best prices, cut so that the position stays within the limit."""
+        """Cancel all orders, then quote size 1 at the best prices. Sizes are cut to the position limit."""
         contract = 10**self.market.size_decimals
         sides = (
             (BUY, self.market.best_bid[0], limit * contract - self.position),
@@ -62,7 +62,7 @@ class Run:
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_a_bot_at_the_best_prices_is_filled_in_one_block_of_ten_at_least(product: str, seed: int) -> None:
+def test_a_bot_at_the_best_prices_is_filled_in_at_least_one_block_of_ten(product: str, seed: int) -> None:
     run = Run(product, seed)
 
     assert sum(bool(run.fills(block)) for block in run.blocks(BLOCKS)) >= BLOCKS / 10
@@ -70,7 +70,7 @@ def test_a_bot_at_the_best_prices_is_filled_in_one_block_of_ten_at_least(product
 
 @pytest.mark.parametrize("quoting", [True, False], ids=["beside a bot", "alone"])
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_both_sides_are_quoted_in_every_block_by_the_maker_and_never_cross(product: str, quoting: bool) -> None:
+def test_the_maker_quotes_both_sides_in_every_block_without_crossing(product: str, quoting: bool) -> None:
     run = Run(product, seed=3)
 
     for _ in run.blocks(BLOCKS, quoting):
@@ -80,7 +80,7 @@ def test_both_sides_are_quoted_in_every_block_by_the_maker_and_never_cross(produ
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_prices_wander_but_come_back(product: str) -> None:
+def test_prices_move_and_revert_to_the_mean(product: str) -> None:
     run = Run(product, seed=4)
     begin = run.market.mark_price
     seen = [run.market.best_bid[0] for _ in run.blocks(BLOCKS)]
@@ -95,7 +95,7 @@ def test_every_market_trades() -> None:
     assert {trade.market_id for block in run.blocks(50) for trade in block.trades} == set(run.chain.markets)
 
 
-def test_the_same_seed_sends_the_same_transactions_block_by_block() -> None:
+def test_the_same_seed_gives_the_same_transactions_in_every_block() -> None:
     first, second, other = (transactions(seed) for seed in (6, 6, 7))
 
     assert first == second
@@ -114,7 +114,7 @@ def transactions(seed: int) -> list[Transactions]:
     return sent
 
 
-def test_a_suspended_market_is_quoted_but_not_hit_and_an_ended_one_is_left_alone() -> None:
+def test_the_traders_only_quote_a_suspended_market_and_ignore_a_settled_one() -> None:
     run = Run("future", seed=8)
     taker, maker = run.chain.traders["taker"], run.chain.traders["maker"]
 
@@ -133,7 +133,7 @@ def test_a_suspended_market_is_quoted_but_not_hit_and_an_ended_one_is_left_alone
     assert senders(run.market) == {maker, taker}
 
 
-def test_a_market_of_one_tick_is_quoted_too() -> None:
+def test_the_maker_quotes_a_market_at_a_price_of_one_tick() -> None:
     market = {"name": "Penny", "product": "perpetual", "price_decimals": 0, "size_decimals": -1, "tick_size": 2, "settlement_asset": "tX"}
     chain = Chain({"assets": {"tX": 3}, "markets": [{**market, "first_price": "2"}]})
     traders = Traders(chain, seed=9)
@@ -145,7 +145,7 @@ def test_a_market_of_one_tick_is_quoted_too() -> None:
         assert 0 < penny.best_bid[0] < penny.best_offer[0]
 
 
-def test_the_maker_quotes_whole_ticks_where_the_first_price_is_none() -> None:
+def test_the_maker_quotes_whole_ticks_if_the_first_price_is_off_the_tick_size() -> None:
     market = {"name": "Odd", "product": "future", "price_decimals": 2, "size_decimals": 1, "tick_size": 25, "settlement_asset": "tX"}
     chain = Chain({"assets": {"tX": 6}, "markets": [{**market, "first_price": "100.07"}]})
     traders = Traders(chain, seed=10)

@@ -1,6 +1,6 @@
-"""A small chain, and the shorthand in which the tests of the sandbox's chain speak to it.
+"""A small chain with helpers for tests.
 
-Every market here has other decimals for price, size and money, so that a swapped pair shows.
+Price, size and asset decimals all differ, so that a test fails when two of them are swapped.
 """
 
 from typing import Any, Optional
@@ -33,11 +33,11 @@ CONFIG: dict[str, Any] = {
         },
     ],
 }
-MONEY = 10_000_000  # of every asset, each party's
+MONEY = 10_000_000  # of every asset, for each party
 
 
 class Network:
-    """A chain with the shorthand that these tests speak."""
+    """A chain with helpers to send transactions on one market."""
 
     def __init__(self, config: Optional[dict[str, Any]] = None) -> None:
         self.chain = Chain(config or CONFIG, seed=3)
@@ -61,11 +61,11 @@ class Network:
         return order | terms
 
     def place(self, party: str, side: str, size: int, price: Optional[int] = None, **terms: Any) -> Order:
-        """Send one order in one block, and return it as it is after that."""
+        """Send one order, make one block, and return the order."""
         before = len(self.chain.orders)
         self.send(party, orderSubmission=self.order(side, size, price, **terms))
         orders = list(self.chain.orders.values())[before:]
-        assert len(orders) == 1, "no order came of it"
+        assert len(orders) == 1, "expected exactly one new order"
         return orders[0]
 
     def amend(self, party: str, order: Order, **changes: Any) -> Order:

@@ -1,11 +1,11 @@
-"""What an amendment makes of an order, and when Vega refuses it."""
+"""Order amendments: the amended copy of an order, and the rules that an amendment must satisfy."""
 
 from dataclasses import replace
 from typing import Any, Optional
 
 from tests.sandbox.chain.market import Market
 from tests.sandbox.chain.records import Order
-from tests.sandbox.chain.uint_limits import fits, read_uint
+from tests.sandbox.chain.uint_limits import fits_position_limit, read_uint
 
 GTC, GTT, IOC, FOK = "TIME_IN_FORCE_GTC", "TIME_IN_FORCE_GTT", "TIME_IN_FORCE_IOC", "TIME_IN_FORCE_FOK"
 GFA, GFN = "TIME_IN_FORCE_GFA", "TIME_IN_FORCE_GFN"
@@ -13,7 +13,7 @@ UNSPECIFIED = "TIME_IN_FORCE_UNSPECIFIED"
 
 
 def amended_copy(order: Order, terms: dict[str, Any], now: int) -> Optional[Order]:
-    """Return the order as the amendment would have it; `terms` are the decoded amendment. None for a price beyond the network's."""
+    """Return a copy of the order with the decoded amendment `terms` applied; None if the price exceeds the network's range."""
     price = read_uint(terms["price"]) if "price" in terms else order.price
     if price is None:
         return None
@@ -30,7 +30,7 @@ def amended_copy(order: Order, terms: dict[str, Any], now: int) -> Optional[Orde
 
 
 def is_allowed(market: Market, order: Order, amended: Order, terms: dict[str, Any]) -> bool:
-    """Apply Vega's rules; an amendment that breaks one is dropped, and the order stays as it was."""
+    """Check Vega's amendment rules. An amendment that breaks one has no effect."""
     time_in_force = terms.get("timeInForce", UNSPECIFIED)
     changes_force = time_in_force not in (UNSPECIFIED, order.time_in_force)
     if time_in_force in (IOC, FOK) or (changes_force and {time_in_force, order.time_in_force} & {GFA, GFN}):
@@ -41,18 +41,18 @@ def is_allowed(market: Market, order: Order, amended: Order, terms: dict[str, An
         return False
     if amended.expires_at and amended.expires_at < order.created_at and amended.remaining > 0:
         return False
-    if not fits(market, amended, amended.remaining - order.remaining):
+    if not fits_position_limit(market, amended, amended.remaining - order.remaining):
         return False
     return not terms.keys() & {"peggedOffset", "peggedReference"} and amended.price % market.tick_size == 0
 
 
 def changes_nothing(order: Order, amended: Order) -> bool:
-    """Say whether only the version is new; Vega then asks for no margin."""
+    """Return whether only the version differs; Vega then requires no margin."""
     return all(getattr(order, name) == getattr(amended, name) for name in ("price", "size", "time_in_force", "expires_at"))
 
 
 def apply(amended: Order, order: Order) -> None:
-    """Give the order the amended terms; the book and everyone else hold on to the same object."""
+    """Copy the amended terms into the order. The book and the archive keep references to the same object."""
     order.price, order.size, order.remaining = amended.price, amended.size, amended.remaining
     order.time_in_force, order.expires_at = amended.time_in_force, amended.expires_at
     order.version, order.updated_at = amended.version, amended.updated_at

@@ -1,4 +1,4 @@
-"""Every order there ever was, dead ones too, as a data node keeps them: by id, and by party, which spares looking through them all."""
+"""The order archive: every order, dead ones included, as a data node keeps them. Lookup by id and by party."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,13 @@ from tests.sandbox.chain.records import Order
 
 
 class Archive:
-    """Orders are only ever added; an order's number is its place among all of them, and stays good as a cursor.
+    """Orders are only added. An order's number is its position in the archive and never changes, so it can serve as a cursor.
 
-    Newest first means what it does on the network: the newest block first, and in a block by id.
+    Newest first has the network's meaning: the newest block first, and within a block by id.
     """
 
     def __init__(self) -> None:
-        self.by_id: dict[str, Order] = {}  # in the order they came
+        self.by_id: dict[str, Order] = {}  # in order of submission
         self._oldest_first: list[Order] = []
         self._by_party: dict[str, list[Order]] = {}  # oldest first
         self._of_this_block: list[Order] = []
@@ -23,7 +23,7 @@ class Archive:
         self._of_this_block.append(order)
 
     def end_block(self) -> None:
-        """Give the block's orders their places."""
+        """Number the orders of this block."""
         for order in sorted(self._of_this_block, key=lambda order: order.id, reverse=True):
             order.number = len(self._oldest_first)
             self._oldest_first.append(order)
@@ -31,7 +31,7 @@ class Archive:
         self._of_this_block = []
 
     def newest_first(self, parties: Iterable[str]) -> Iterator[Order]:
-        """Yield the orders of some parties, or of everyone where none is named. No block may be made while this runs."""
+        """Iterate over the orders of some parties; of all parties if none is given. Do not make a block while iterating."""
         if not parties:
             return reversed(self._oldest_first)
         lists = [reversed(self._by_party.get(party_id, [])) for party_id in dict.fromkeys(parties)]

@@ -1,6 +1,6 @@
-"""The order book of one market: who rests at which price, and what an incoming order would meet.
+"""The order book of one market: resting orders by price, and matching of incoming orders.
 
-Prices are padded integers. Best price first, and at one price the order that came first; Vega calls it price-time priority.
+Prices are padded integers. Orders match in price-time priority: best price first, then oldest first.
 """
 
 from bisect import bisect_left, insort
@@ -13,16 +13,16 @@ FOK = "TIME_IN_FORCE_FOK"
 MARKET = "TYPE_MARKET"
 OTHER_SIDE = {BUY: SELL, SELL: BUY}
 
-Fills = list[tuple[Order, int]]  # resting orders, and how much of each
+Fills = list[tuple[Order, int]]  # resting order and filled size
 
 
 class Book:
-    """Only live orders are in here. They may shrink in place; any other change means `remove` and `add`."""
+    """Contains live orders only. `remaining` may shrink in place; any other change requires `remove` and `add`."""
 
     def __init__(self) -> None:
         self.by_party: dict[str, dict[str, Order]] = {}  # party -> order id -> order, oldest first
         self._levels: dict[str, dict[int, dict[str, Order]]] = {BUY: {}, SELL: {}}  # side -> price -> order id -> order
-        self._ranks: dict[str, list[int]] = {BUY: [], SELL: []}  # the prices that have orders; best last: sorted, sells negated
+        self._ranks: dict[str, list[int]] = {BUY: [], SELL: []}  # prices with orders, best last: sorted ascending, offers negated
 
     def add(self, order: Order) -> None:
         level = self._levels[order.side].get(order.price)
@@ -46,12 +46,12 @@ class Book:
         for price in self._prices(side):
             yield from self._levels[side][price].values()
 
-    def of_party(self, party_id: str) -> list[Order]:
-        """Oldest first; a copy, so that the caller may cancel them."""
+    def orders_of_party(self, party_id: str) -> list[Order]:
+        """Return the party's orders, oldest first. The list is a copy, so the caller may cancel the orders."""
         return list(self.by_party.get(party_id, {}).values())
 
     def resting(self, party_id: str, side: str) -> int:
-        """What a party's orders on a side would still buy or sell."""
+        """Return the total remaining size of a party's orders on one side."""
         return sum(order.remaining for order in self.by_party.get(party_id, {}).values() if order.side == side)
 
     def depth(self, side: str) -> list[tuple[int, int]]:
@@ -59,36 +59,36 @@ class Book:
         return [(price, self._volume(side, price)) for price in self._prices(side)]
 
     def best(self, side: str) -> tuple[int, int]:
-        """Price and volume of the best level; zeros where that side is empty."""
+        """Return price and volume of the best level; zeros if the side is empty."""
         price = next(self._prices(side), 0)
         return (price, self._volume(side, price)) if price else (0, 0)
 
-    def meet(self, order: Order) -> tuple[Fills, bool]:
-        """Return what the order would trade, and whether it would then run into an order of its own party.
+    def match(self, order: Order) -> tuple[Fills, bool]:
+        """Return the fills of an incoming order, and whether matching stops at an order of its own party.
 
-        A fill-or-kill order that cannot be filled whole trades nothing.
+        A fill-or-kill order that cannot be filled completely has no fills.
         """
-        fills, missing, meets_itself = self._fills(order)
-        if order.time_in_force == FOK and missing:
+        fills, unfilled, self_trades = self._fills(order)
+        if order.time_in_force == FOK and unfilled:
             fills = []
-        return fills, meets_itself
+        return fills, self_trades
 
     def _fills(self, order: Order) -> tuple[Fills, int, bool]:
         fills: Fills = []
-        missing = order.remaining
+        unfilled = order.remaining
         for resting in self.orders(OTHER_SIDE[order.side]):
-            if not missing or not _crosses(order, resting.price):
+            if not unfilled or not _crosses(order, resting.price):
                 break
             if resting.party_id == order.party_id:
-                return fills, missing, True
-            fills.append((resting, min(missing, resting.remaining)))
-            missing -= fills[-1][1]
-        return fills, missing, False
+                return fills, unfilled, True
+            fills.append((resting, min(unfilled, resting.remaining)))
+            unfilled -= fills[-1][1]
+        return fills, unfilled, False
 
     def uncrossing(self) -> tuple[Fraction, int]:
-        """Return the price and volume at which an auction would end now; zeros where bids and offers do not cross.
+        """Return the price and volume at which an auction would end now; zeros if the book is not crossed.
 
-        The price is the middle of those at which the most can trade, as in Vega.
+        As in Vega, the price is the midpoint of the range of prices with the maximum tradable volume.
         """
         bids, offers = self.depth(BUY), self.depth(SELL)
         if not bids or not offers or bids[0][0] < offers[0][0]:

@@ -1,11 +1,10 @@
-"""The chain: takes transactions in, makes blocks of them, and knows every market, order, position and account.
+"""The chain: queues transactions, makes blocks, and holds every market, order, position and account.
 
-It is pure: no clock, no network, no threads, no floats. The same seed and the same calls give the same chain, ids included.
-Transactions run in the order they came; in a block, expired orders die first, and markets are marked to market last.
+It is deterministic: no clock, no network, no threads, no floats. The same seed and the same calls give the same chain, ids included.
+A block expires orders first, then executes the transactions in order of submission, then marks markets to market.
 
-Like the network, it takes in much that then comes to nothing: what it does not carry out (stop orders, votes, …), instructions that
-fail the network's checks, batches of more than 30 instructions. There are no fees and no price monitoring; `positions` states the
-margin rule and `execution` what else is left out.
+Like the network, it accepts transactions without effect: kinds that it does not execute (stop orders, votes, …), invalid instructions,
+batches of more than 30 instructions. `positions` states the margin rule; `execution` lists what the chain leaves out.
 """
 
 import hashlib
@@ -25,48 +24,48 @@ from tests.sandbox.chain.uint_limits import read_uint
 START_TIME = 1_700_000_000_000_000_000  # ns
 SECOND = 1_000_000_000  # ns
 BALANCE = 10_000_000  # of every asset, for each party
-TRADERS_BALANCE = 1_000 * BALANCE
-HOUSE = ("bot", "a", "b", "c")  # the parties of every sandbox
-MAX_BATCH = 30  # instructions; spam.protection.max.batchSize
+TRADER_BALANCE = 1_000 * BALANCE
+DEFAULT_PARTIES = ("bot", "a", "b", "c")  # the parties of every sandbox
+MAX_BATCH_SIZE = 30  # instructions; spam.protection.max.batchSize
 
 __all__ = ["Chain", "Market"]
 
 
 class Chain:
-    """The whole network, in one object.
+    """A Vega network.
 
     Raises:
-        ValueError: the markets file describes a market that cannot be; one line says why.
+        ValueError: the markets file has an invalid market; the message is one line.
     """
 
     def __init__(self, config: dict[str, Any], seed: int = 0, start_time: int = START_TIME, participants: Iterable[str] = ()) -> None:
         self.height = 0
         self.time = start_time  # ns
-        self.reject_orders: Optional[str] = None  # an OrderError with which all but the traders' new orders are rejected while it is set
-        self.emptied_sides: set[tuple[str, str]] = set()  # (market id, side) on which no order outlives the block it came in
+        self.reject_orders: Optional[str] = None  # an OrderError; while it is set, new orders are rejected with it, except the traders'
+        self.emptied_sides: set[tuple[str, str]] = set()  # (market id, side); orders there are cancelled at the end of each block
         self._seed, self._counter = seed, itertools.count(1)
         by_symbol = {symbol: Asset(self._id(f"asset {symbol}"), symbol, decimals) for symbol, decimals in config["assets"].items()}
         self.assets: dict[str, Asset] = {asset.id: asset for asset in by_symbol.values()}
         self.markets: dict[str, Market] = self._build_markets(config["markets"], by_symbol)
-        self.parties: dict[str, str] = {name: self._id(f"party {name}") for name in (*HOUSE, *participants)}
+        self.parties: dict[str, str] = {name: self._id(f"party {name}") for name in (*DEFAULT_PARTIES, *participants)}
         self.traders: dict[str, str] = {name: self._id(f"party {name}") for name in ("maker", "taker")}
         self._ledger = Ledger()
         self._fund(self.parties.values(), BALANCE)
-        self._fund(self.traders.values(), TRADERS_BALANCE)
+        self._fund(self.traders.values(), TRADER_BALANCE)
         self._execution = Execution(self.markets, self._ledger, self._next_id, self.traders.values())
         self._queue: list[tuple[str, dict[str, Any]]] = []
         self._governance: list[Callable[[], None]] = []
 
     @property
     def orders(self) -> dict[str, Order]:
-        """By id, in the order they came; dead ones too."""
+        """Every order by id, in order of submission, dead ones included."""
         return self._execution.archive.by_id
 
     def newest_orders(self, parties: Sequence[str] = (), live_only: bool = False) -> Iterator[Order]:
-        """Yield the orders of some parties, or of all, newest first; it must be read to its end before the next block."""
+        """Iterate over the orders of some parties, or of all, newest first. Do not make a block while iterating."""
         if not live_only:
             return self._execution.archive.newest_first(parties)
-        books = [market.book.by_party for market in self.markets.values()]  # all that live are in them, and nothing else
+        books = [market.book.by_party for market in self.markets.values()]  # the books contain exactly the live orders
         live = [order for book in books for party_id in dict.fromkeys(parties) or book for order in book.get(party_id, {}).values()]
         return iter(sorted(live, key=lambda order: order.number, reverse=True))
 
@@ -81,16 +80,16 @@ class Chain:
         return self._ledger.accounts
 
     def submit(self, party_id: str, transaction: dict[str, Any]) -> str:
-        """Queue a transaction, protobuf's JSON, for the next block, and return its hash.
+        """Queue a transaction (JSON form of the protobuf message) for the next block, and return its hash.
 
         Raises:
-            commands.InvalidCommandError: it is not what its kind of transaction looks like; no wallet would send it.
+            commands.InvalidCommandError: the transaction cannot be decoded; a wallet would not send it.
         """
         self._queue.append((party_id, commands.decode(transaction)))
         return self._next_id("transaction").upper()
 
     def block(self) -> Block:
-        """Make one block, a second of chain time later, of everything queued."""
+        """Make one block of all queued transactions. Chain time advances by one second."""
         self.height += 1
         self.time += SECOND
         execution = self._execution
@@ -101,7 +100,7 @@ class Chain:
         execution.empty_sides(self.emptied_sides)
         execution.expire()
         for party_id, transaction in self._queue:
-            self._carry_out(party_id, transaction)
+            self._execute(party_id, transaction)
         execution.empty_sides(self.emptied_sides)
         execution.end_block()
         self._governance, self._queue = [], []
@@ -115,39 +114,39 @@ class Chain:
         )
 
     def suspend(self, market_id: str) -> None:
-        """At the next block, let governance suspend a market: orders rest, nothing trades."""
+        """Suspend a market by governance at the next block: orders rest, nothing trades."""
         self.set_state(market_id, SUSPENDED_STATE, SUSPENDED)
 
     def resume(self, market_id: str) -> None:
-        """At the next block, let a market trade again; what crosses by then trades at one price."""
+        """Resume a market at the next block; crossed orders trade at one price."""
         self.set_state(market_id, ACTIVE_STATE, CONTINUOUS)
 
     def set_state(self, market_id: str, state: str, trading_mode: str) -> None:
-        """At the next block, put a market into any state and mode, by name. Final states end its orders and positions."""
+        """Set a market's state and trading mode, by name, at the next block. Final states close its orders and positions."""
         market = self.markets[market_id]
         self._governance.append(lambda: self._execution.set_state(market, state, trading_mode))
 
-    def _carry_out(self, party_id: str, transaction: dict[str, Any]) -> None:
+    def _execute(self, party_id: str, transaction: dict[str, Any]) -> None:
         for kind, command in transaction.items():
             if kind == "batchMarketInstructions":
-                self._carry_out_batch(party_id, command)
+                self._execute_batch(party_id, command)
             elif kind == "orderSubmission":
-                self._carry_out_batch(party_id, {"submissions": [command]})
+                self._execute_batch(party_id, {"submissions": [command]})
             elif kind == "orderAmendment":
-                self._carry_out_batch(party_id, {"amendments": [command]})
+                self._execute_batch(party_id, {"amendments": [command]})
             elif kind == "orderCancellation":
-                self._carry_out_batch(party_id, {"cancellations": [command]})
+                self._execute_batch(party_id, {"cancellations": [command]})
             elif kind == "liquidityProvisionSubmission":
                 self._commit(party_id, command)
 
-    def _carry_out_batch(self, party_id: str, batch: dict[str, Any]) -> None:
-        """Cancellations first, then amendments, then submissions; one that fails does not stop the others."""
-        if sum(len(instructions) for instructions in batch.values() if isinstance(instructions, list)) > MAX_BATCH:
+    def _execute_batch(self, party_id: str, batch: dict[str, Any]) -> None:
+        """Run cancellations, then amendments, then submissions. A failed instruction does not stop the others."""
+        if sum(len(instructions) for instructions in batch.values() if isinstance(instructions, list)) > MAX_BATCH_SIZE:
             return
         for cancellation in batch.get("cancellations", []):
             if not commands.problems("orderCancellation", cancellation):
                 self._execution.cancel(party_id, cancellation)
-        amended = set()  # an order can be amended once in a batch
+        amended = set()  # an order can be amended once per batch
         for amendment in batch.get("amendments", []):
             fails = amendment.get("orderId") in amended or commands.problems("orderAmendment", amendment)
             if not fails and self._execution.amend(party_id, amendment):
@@ -161,7 +160,7 @@ class Chain:
         if market is None or commands.problems("liquidityProvisionSubmission", command):
             return
         amount = read_uint(command["commitmentAmount"])
-        if amount is not None and Decimal(command["fee"]) <= 1:  # the wallet takes any that is not below zero
+        if amount is not None and Decimal(command["fee"]) <= 1:  # the wallet only checks that it is not negative
             self._ledger.commit(party_id, market, amount)
 
     def _build_markets(self, entries: list[dict[str, Any]], by_symbol: dict[str, Asset]) -> dict[str, Market]:

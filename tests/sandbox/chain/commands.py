@@ -1,7 +1,7 @@
-"""What a wallet takes for a transaction, and the words in which it refuses the rest.
+"""Transaction formats: decoding, and the wallet's validation with its error messages.
 
-Two steps, as in the real one: `decode` reads the JSON into known commands with known fields, and `problems` looks at what is plainly
-wrong in a command sent alone. A batch is only refused when it is empty: its instructions are judged by the network, one by one.
+Two steps, as in the real wallet: `decode` reads the JSON into known commands with known fields, `problems` validates a command that is
+sent alone. The wallet rejects a batch only if it is empty; the network validates its instructions one by one.
 """
 
 import functools
@@ -18,7 +18,7 @@ RANGES = {INT64: range(-(2**63), 2**63), UINT64: range(2**64)}
 
 
 class InvalidCommandError(ValueError):
-    """What the wallet says of a transaction that it cannot read."""
+    """A transaction that the wallet cannot decode; the text is the wallet's error message."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Enum:
 
 @dataclass(frozen=True)
 class Message:
-    """The fields stand in the order of Vega's protobuf files: the first wrong one is the one reported."""
+    """The fields are in the order of Vega's protobuf files: the first invalid one is reported."""
 
     name: str
     fields: dict[str, "Kind"]
@@ -88,7 +88,7 @@ LIQUIDITY_PROVISION_SUBMISSION = Message(
     "vega.commands.v1.LiquidityProvisionSubmission",
     {"marketId": STRING, "commitmentAmount": STRING, "fee": STRING, "reference": STRING},
 )
-# The sandbox's chain carries out five kinds; the others are taken in and do nothing.
+# The chain executes the kinds with a Message; it accepts the others, without any effect.
 TRANSACTION = Message(
     "vega.wallet.v1.SubmitTransactionRequest",
     {
@@ -121,10 +121,10 @@ TRANSACTION = Message(
 
 
 def decode(value: Any, kind: Kind = TRANSACTION) -> Any:
-    """Return the value with camelCase keys, whole numbers as int and enums by name.
+    """Return the value with camelCase keys, integers as int and enums by name.
 
     Raises:
-        InvalidCommandError: the value is not of that kind.
+        InvalidCommandError: the value does not match `kind`.
     """
     if isinstance(kind, Message):
         return _decode_message(value, kind)
@@ -149,7 +149,7 @@ def _decode_message(value: Any, message: Message) -> dict[str, Any]:
     rest, decoded = dict(value), {}
     for name, kind in message.fields.items():
         either = [rest.pop(key, None) for key in (_snake_case(name), name)]
-        given = [item for item in either if item is not None]  # null is as good as left out
+        given = [item for item in either if item is not None]  # null counts as absent
         if given:
             decoded[name] = decode(given[-1], kind)
     for unknown in rest:
@@ -158,7 +158,7 @@ def _decode_message(value: Any, message: Message) -> dict[str, Any]:
 
 
 def _decode_enum(value: Any, enum: Enum) -> Union[str, int]:
-    """Return the name; a number without one stays a number, and is for `problems` to find."""
+    """Return the name. A number without a name stays a number; `problems` reports it."""
     numbers: dict[str, int] = ENUMS[enum.name]
     if isinstance(value, str):
         if value not in numbers:
@@ -189,7 +189,7 @@ def _snake_case(name: str) -> str:
 
 
 def problems(kind: str, command: dict[str, Any]) -> str:
-    """Say what is wrong with a decoded command, as `property (reason), …`; empty where nothing is."""
+    """Return the problems of a decoded command as `property (reason), …`; empty if there are none."""
     checks = {
         "orderSubmission": _submission_problems,
         "orderCancellation": _cancellation_problems,
@@ -198,12 +198,12 @@ def problems(kind: str, command: dict[str, Any]) -> str:
         "liquidityProvisionSubmission": _liquidity_problems,
     }
     found = checks[kind](command) if kind in checks else []
-    where = {"": _snake_case(kind), "*": "*"}  # the command as a whole, and an error without a place
+    where = {"": _snake_case(kind), "*": "*"}  # the command as a whole, and an error without a property
     return ", ".join(sorted(f"{where.get(field, f'{_snake_case(kind)}.{field}')} ({reason})" for field, reason in found))
 
 
-Problems = list[tuple[str, str]]  # (field, reason); the field is "" for the command as a whole, "*" for no place at all
-AT_ONCE = ("TIME_IN_FORCE_IOC", "TIME_IN_FORCE_FOK")
+Problems = list[tuple[str, str]]  # (field, reason); field "" means the command as a whole, "*" no property
+IMMEDIATE = ("TIME_IN_FORCE_IOC", "TIME_IN_FORCE_FOK")
 
 
 def _submission_problems(order: dict[str, Any]) -> Problems:
@@ -216,17 +216,17 @@ def _submission_problems(order: dict[str, Any]) -> Problems:
     if kind == "TYPE_LIMIT" and "peggedOrder" not in order:
         required = "is required when the order is of type LIMIT"
         found += _number_problems("price", order.get("price", ""), required, "must be positive when the order is of type LIMIT")
-    return found + _only_wrong(
+    return found + _failed(
         (not order.get("size"), "size", "must be positive"),
         (kind == "TYPE_NETWORK", "type", "is unauthorised"),
         (expiring and expires_at <= 0, "expires_at", "must be positive"),
         (not expiring and expires_at != 0, "expires_at", "is only available when the time in force is of type GTT"),
         (post_only and reduce_only, "post_only", "cannot be true at the same time as order_submission.reduce_only"),
         (post_only and not reduce_only and kind != "TYPE_LIMIT", "post_only", "only valid for limit orders"),
-        (post_only and not reduce_only and time_in_force in AT_ONCE, "post_only", "only valid for persistent orders"),
-        (reduce_only and not post_only and time_in_force not in AT_ONCE, "reduce_only", "only valid for non-persistent orders"),
+        (post_only and not reduce_only and time_in_force in IMMEDIATE, "post_only", "only valid for persistent orders"),
+        (reduce_only and not post_only and time_in_force not in IMMEDIATE, "reduce_only", "only valid for non-persistent orders"),
         (market and order.get("price"), "price", "is unavailable when the order is of type MARKET"),
-        (market and time_in_force not in AT_ONCE, "time_in_force", "is expected to be of type FOK or IOC when order is of type MARKET"),
+        (market and time_in_force not in IMMEDIATE, "time_in_force", "is expected to be of type FOK or IOC when order is of type MARKET"),
     )
 
 
@@ -242,7 +242,7 @@ def _amendment_problems(amendment: dict[str, Any]) -> Problems:
         found += _number_problems("price", amendment["price"], "not a valid integer", "is required")
     two_sizes = "size" in amendment and amendment.get("sizeDelta")
     changes = amendment.keys() & {"price", "size", "peggedOffset", "peggedReference"} or amendment.get("sizeDelta")
-    return found + _only_wrong(
+    return found + _failed(
         (two_sizes, "size_delta", 'must be set to 0 if the property "order_amendment.size" is set'),
         (isinstance(time_in_force, int), "time_in_force", "is not a valid value"),
         (time_in_force == "TIME_IN_FORCE_GFA", "time_in_force", "cannot amend to time in force GFA"),
@@ -254,14 +254,14 @@ def _amendment_problems(amendment: dict[str, Any]) -> Problems:
 
 
 def _batch_problems(batch: dict[str, Any]) -> Problems:
-    return _only_wrong((not any(batch.values()), "", "empty batch market instructions"))
+    return _failed((not any(batch.values()), "", "empty batch market instructions"))
 
 
 def _liquidity_problems(submission: dict[str, Any]) -> Problems:
     amount, fee = submission.get("commitmentAmount", ""), submission.get("fee", "")
     number = re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?", fee, re.IGNORECASE)
     found = _id_problems(submission, "marketId") + _number_problems("commitment_amount", amount, "is required", "is not a valid number")
-    return found + _only_wrong(
+    return found + _failed(
         (not fee, "fee", "is required"),
         (fee and not number, "fee", "is not a valid value"),
         (number and Decimal(fee) < 0, "fee", "must be positive"),
@@ -270,7 +270,7 @@ def _liquidity_problems(submission: dict[str, Any]) -> Problems:
 
 def _id_problems(command: dict[str, Any], field: str) -> Problems:
     given = command.get(field, "")
-    return _only_wrong(
+    return _failed(
         (not given, _snake_case(field), "is required"),
         (given and not re.fullmatch("[0-9a-fA-F]{64}", given), _snake_case(field), "should be a valid Vega ID"),
     )
@@ -278,7 +278,7 @@ def _id_problems(command: dict[str, Any], field: str) -> Problems:
 
 def _enum_problems(command: dict[str, Any], field: str) -> Problems:
     given = command.get(field, "")
-    return _only_wrong(
+    return _failed(
         (not given or str(given).endswith("_UNSPECIFIED"), _snake_case(field), "is required"),
         (isinstance(given, int), _snake_case(field), "is not a valid value"),
     )
@@ -292,6 +292,6 @@ def _number_problems(field: str, text: str, if_empty: str, if_not_positive: str)
     return [] if text.strip("+-0") and text[0] != "-" else [(field, if_not_positive)]
 
 
-def _only_wrong(*checks: tuple[Any, str, str]) -> Problems:
-    """Keep of (wrong, field, reason) what is wrong."""
+def _failed(*checks: tuple[Any, str, str]) -> Problems:
+    """Return (field, reason) of each (failed, field, reason) that failed."""
     return [(field, reason) for wrong, field, reason in checks if wrong]

@@ -1,4 +1,4 @@
-"""One market: what it trades, what state it is in, and its book; and how a market of the markets file becomes one."""
+"""One market: its terms, state and book; and how an entry of the markets file becomes a market."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from tests.sandbox.chain.records import BUY, SELL, Asset
 ACTIVE_STATE, SUSPENDED_STATE = "STATE_ACTIVE", "STATE_SUSPENDED_VIA_GOVERNANCE"
 CONTINUOUS, SUSPENDED, NO_TRADING = "TRADING_MODE_CONTINUOUS", "TRADING_MODE_SUSPENDED_VIA_GOVERNANCE", "TRADING_MODE_NO_TRADING"
 TRADABLE_STATES = (ACTIVE_STATE, SUSPENDED_STATE, "STATE_PENDING", "STATE_SUSPENDED")
-UNOPENED_STATES = ("STATE_CANCELLED", "STATE_REJECTED")  # ended before anyone could trade
+UNOPENED_STATES = ("STATE_CANCELLED", "STATE_REJECTED")  # ended before trading began
 FINAL_STATES = (*UNOPENED_STATES, "STATE_CLOSED", "STATE_SETTLED")
 NO_TRIGGER = "AUCTION_TRIGGER_UNSPECIFIED"
-TRIGGERS = {  # what such an auction is called for
+TRIGGERS = {  # the trigger that market data show in such an auction
     "TRADING_MODE_OPENING_AUCTION": "AUCTION_TRIGGER_OPENING",
     "TRADING_MODE_MONITORING_AUCTION": "AUCTION_TRIGGER_PRICE",
     "TRADING_MODE_BATCH_AUCTION": "AUCTION_TRIGGER_BATCH",
@@ -39,15 +39,15 @@ class Market:
     settlement_asset: Asset  # spot: the quote asset
     base_asset: Optional[Asset]  # spot only
     last_exact_price: Fraction  # of the last trade
-    mark_price: int  # as the market data of this block shows it: the network marks after it has sent them
-    current_mark_price: Fraction  # what margins go by; the next block's market data show it
-    next_mark_to_market: int  # as the market data of this block shows it
-    mark_due: int  # the block's end at which the mark follows the last traded price again
+    mark_price: int  # as the market data of this block show it: the network marks to market after sending them
+    current_mark_price: Fraction  # used for margins; the market data of the next block show it
+    next_mark_to_market: int  # as the market data of this block show it
+    mark_due: int  # ns; the next mark to market happens at the end of the first block at or after this
     state: str = ACTIVE_STATE
     trading_mode: str = CONTINUOUS
     trigger: str = NO_TRIGGER
     auction_start: int = 0  # 0 outside auctions
-    auctions_left: int = 1  # every market begins with an opening auction; an order's batch id is this count
+    auctions_completed: int = 1  # includes the opening auction; orders get this count as their batch id
     traded: bool = False  # since the last mark to market
     open_interest: int = 0
     book: Book = field(default_factory=Book)
@@ -66,27 +66,27 @@ class Market:
 
     @property
     def best_bid(self) -> tuple[int, int]:
-        """Price and volume; zeros where nobody bids."""
+        """Price and volume; zeros if there are no bids."""
         return self.book.best(BUY)
 
     @property
     def best_offer(self) -> tuple[int, int]:
-        """Price and volume; zeros where nobody offers."""
+        """Price and volume; zeros if there are no offers."""
         return self.book.best(SELL)
 
     @property
     def last_traded_price(self) -> int:
-        """As market data show it."""
+        """Padded, as market data show it."""
         return floor(self.last_exact_price)
 
     @property
     def indicative(self) -> tuple[int, int]:
-        """Price, as market data show it, and volume at which the auction would end now; zeros outside auctions."""
+        """Price (as market data show it) and volume at which the auction would end now; zeros outside auctions."""
         price, volume = self.book.uncrossing() if self.in_auction else (0, 0)
         return floor(price), volume
 
     def uncrossing(self) -> tuple[Fraction, int]:
-        """Price and volume at which the auction ends. A middle between two padded prices is paid as far as the asset's decimals go."""
+        """Price and volume at which the auction ends. A midpoint between two padded prices is exact up to the asset's decimals."""
         price, volume = self.book.uncrossing()
         units = 10 ** max(0, self.settlement_asset.decimals - self.price_decimals)
         return Fraction(floor(price * units), units), volume
@@ -97,11 +97,11 @@ class Market:
 
     @property
     def scale(self) -> Fraction:
-        """Padded money of one padded price times one padded size: 10 DAI for 2 contracts at 5 is 2000 * 500 * scale."""
+        """Padded asset amount per padded price and padded size: amount = price * size * scale."""
         return Fraction(10) ** (self.settlement_asset.decimals - self.price_decimals - self.size_decimals)
 
     def begin_block(self) -> None:
-        """Let the market data of the new block show what the last mark to market decided."""
+        """Publish the mark price of the last mark to market in the market data of the new block."""
         self.mark_price, self.next_mark_to_market = floor(self.current_mark_price), self.mark_due
 
     def set_state(self, state: str, trading_mode: str, now: int) -> None:
@@ -115,10 +115,10 @@ class Market:
 
 
 def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, Asset], now: int) -> Market:
-    """Make a market, open and empty, from its entry in the markets file; ``assets`` are by symbol.
+    """Make an open market with an empty book from its entry in the markets file; `assets` are by symbol.
 
     Raises:
-        ValueError: the entry cannot be a market; one line says why.
+        ValueError: the entry is invalid; the message is one line.
     """
     name = entry.get("name", "without a name")
     try:
@@ -145,7 +145,7 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
         raise ValueError(f"market {name}: unknown product {market.product!r}")
     if market.tick_size < 1:
         raise ValueError(f"market {name}: tick_size must be at least 1, not {market.tick_size}")
-    if price < 1:  # it need not lie on a tick: a mark price is no order's price
+    if price < 1:  # The tick size does not apply: it is a rule for order prices.
         decimals = market.price_decimals
         raise ValueError(f"market {name}: first_price {entry['first_price']} is not a price above zero of at most {decimals} decimals")
     return market
@@ -153,4 +153,4 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
 
 def _padded(number: str, decimals: int) -> int:
     padded = Fraction(number) * 10**decimals
-    return padded.numerator if padded.denominator == 1 else 0  # 0 is no price of a market
+    return padded.numerator if padded.denominator == 1 else 0  # 0 is not a valid price

@@ -1,4 +1,4 @@
-"""What keeps an order from getting as far as the book: a closed market, terms that do not fit it, or, on spot, an empty purse."""
+"""Validation of new orders before matching: market state, order terms, and on spot the balance."""
 
 from typing import Optional
 
@@ -6,7 +6,7 @@ from tests.sandbox.chain.amendments import FOK, GFA, GFN, IOC
 from tests.sandbox.chain.ledger import Ledger
 from tests.sandbox.chain.market import Market
 from tests.sandbox.chain.records import REJECTED, Order
-from tests.sandbox.chain.uint_limits import fits
+from tests.sandbox.chain.uint_limits import fits_position_limit
 
 NOT_IN_AUCTION = {
     GFN: "ORDER_ERROR_CANNOT_SEND_GFN_ORDER_DURING_AN_AUCTION",
@@ -16,24 +16,24 @@ NOT_IN_AUCTION = {
 
 
 def reject(market: Market, order: Order) -> bool:
-    """Reject a new order whose market is closed to it, or whose terms do not fit, and say whether it was."""
+    """Reject a new order if its market is closed to it or its terms are invalid. Return whether it was rejected."""
     order.reason = _reason(market, order)
-    # The network knows PRICE_NOT_IN_TICK_SIZE, and does not give it: `validateOrder` sets a reason in every case but this one.
+    # Vega defines PRICE_NOT_IN_TICK_SIZE but does not report it: `validateOrder` sets a reason in every case except this one.
     off_tick = bool(order.price % market.tick_size)
     if order.reason or off_tick:
         order.status = REJECTED
     return order.status == REJECTED
 
 
-def is_dropped(market: Market, order: Order, ledger: Ledger) -> bool:
-    """Say whether the network forgets a new order without a word: the wallet has taken it, and no event comes of it.
+def vanishes(market: Market, order: Order, ledger: Ledger) -> bool:
+    """Return whether a new order vanishes: the wallet accepts it, and the network sends no event.
 
-    On spot that is what comes of an order beyond its party's balance: INSUFFICIENT_ASSET_BALANCE is for parties that have no account
-    of that asset at all, and all here have one. A market order to buy names no price, so the purse is looked at once it meets the book.
+    On spot this happens to orders that exceed the party's balance. INSUFFICIENT_ASSET_BALANCE is only for parties without any account
+    of the asset. A market order to buy has no price, so its balance check follows when it is matched.
     """
     if market.is_spot:
         return not ledger.can_pay(market, order, order.price, order.size)
-    return not fits(market, order, order.size)
+    return not fits_position_limit(market, order, order.size)
 
 
 def _reason(market: Market, order: Order) -> Optional[str]:

@@ -4,7 +4,7 @@ Profit and loss follow the data node of Vega: a trade that closes realises (pric
 moves the volume-weighted entry price, and unrealised is against the last trade's price, or the mark price once marked.
 Margin is simple: initial margin = 1.5 * mark price * (risk factor * (position + resting orders) + slippage * position) on the
 riskier side, checked for new orders that could increase exposure, and for amendments. Vega's close-out of parties below
-maintenance is left out: they keep their position, and who won from them gets what they could pay.
+maintenance is left out: they keep their position, and who total_gain from them gets what they could pay.
 """
 
 from collections.abc import Iterable
@@ -103,7 +103,7 @@ class Positions:
         return dict.fromkeys([*holders, *traders, *flat])
 
     def _settle(self, market: Market, positions: list[Position]) -> None:
-        """Collect losses, margin first, then general; share what came in among the winners, by what they won."""
+        """Collect losses, margin first, then general; share what came in among the winners, by what they total_gain."""
         pool = self._ledger.account(NETWORK, SETTLEMENT, market.settlement_asset.id, market.id)
         winners: list[tuple[Account, int]] = []
         for position in positions:
@@ -118,10 +118,10 @@ class Positions:
                 loss = min(max(0, -gain), account.balance)
                 self._ledger.move(account, pool, loss)
                 gain += loss
-        won = sum(gain for _, gain in winners)
-        available = min(won, pool.balance)
+        total_gain = sum(gain for _, gain in winners)
+        available = min(total_gain, pool.balance)
         for account, gain in winners:
-            self._ledger.move(pool, account, gain * available // won)
+            self._ledger.move(pool, account, gain * available // total_gain)
 
     def _refresh_margin(self, market: Market, party_id: str) -> None:
         """Top up to initial margin below the search level, and go back to it above the release level."""

@@ -1,6 +1,6 @@
-"""What the chain knows: plain records in padded integers, enums by the API's names, times in chain nanoseconds.
+"""The chain's records: padded integers, enums by their API names, times in nanoseconds of chain time.
 
-Everything else in the sandbox reads these; only `chain` and the modules behind it change them.
+Only the modules of `chain` change them; the rest of the sandbox reads them.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ BUY, SELL = "SIDE_BUY", "SIDE_SELL"
 
 @dataclass(frozen=True)
 class Asset:
-    """Money of one kind; balances are integers of 10^-decimals."""
+    """A currency; balances are integers in units of 10^-decimals."""
 
     id: str
     symbol: str
@@ -23,7 +23,7 @@ class Asset:
 
 @dataclass
 class Order:
-    """One order in the state that the last block left it in; dead ones are kept, as a data node does."""
+    """One order, in its state after the last block."""
 
     id: str
     market_id: str
@@ -35,27 +35,27 @@ class Order:
     time_in_force: str
     type: str
     status: str
-    reason: Optional[str] = None  # an OrderError, where rejected or stopped with one
+    reason: Optional[str] = None  # OrderError of a rejected or stopped order, if any
     reference: str = ""
     version: int = 1
     batch_id: int = 0
     created_at: int = 0
-    updated_at: int = 0  # 0 until something changed it
+    updated_at: int = 0  # 0 until the first change
     expires_at: int = 0  # 0 unless GTT
     post_only: bool = False
     reduce_only: bool = False
-    number: int = 0  # its place among all orders there ever were
+    number: int = 0  # position in the archive
 
 
 @dataclass
 class Position:
-    """A party's net holding on a future or perpetual. Fractions stay exact; they are rounded only when shown."""
+    """A party's net position on a future or perpetual. Fractions are exact; the serializers round them."""
 
     market_id: str
     party_id: str
     open_volume: int = 0  # padded, below zero is short
-    average_entry_price: Fraction = Fraction(0)  # padded price, of the prices that trades show
-    exact_entry_price: Fraction = Fraction(0)  # padded price, of those that were paid: profit and loss go by it
+    average_entry_price: Fraction = Fraction(0)  # padded price, from the trades' displayed prices
+    exact_entry_price: Fraction = Fraction(0)  # padded price, from the trades' exact prices; profit and loss use it
     realised_pnl: Fraction = Fraction(0)  # padded settlement asset
     unrealised_pnl: Fraction = Fraction(0)  # padded settlement asset
     updated_at: int = 0
@@ -63,7 +63,7 @@ class Position:
 
 @dataclass
 class Account:
-    """Money of one party, of one kind, for one purpose."""
+    """A balance of one party in one asset, for one purpose."""
 
     owner: str
     asset_id: str
@@ -74,10 +74,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Trade:
-    """One match; the aggressor is the side that came second."""
+    """One match. The aggressor is the side of the incoming order."""
 
     market_id: str
-    exact_price: Fraction  # padded; what is paid. An auction may end between two padded prices
+    exact_price: Fraction  # padded; used for payments. An auction may end between two padded prices
     size: int
     buyer: str
     seller: str
@@ -85,13 +85,13 @@ class Trade:
 
     @property
     def price(self) -> int:
-        """The price that the API shows, padded."""
+        """The padded price as the API shows it."""
         return floor(self.exact_price)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block, and each record that it changed, once, in the state the block left it in."""
+    """One block with every record that it changed, each once, in its state after the block."""
 
     height: int
     time: int

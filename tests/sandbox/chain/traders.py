@@ -1,7 +1,7 @@
-"""The built-in traders: a maker who quotes both sides of every market around a wandering price, and a taker who hits the best ones.
+"""The built-in traders: a maker quotes both sides of every market around a random walk, a taker sends market orders.
 
-All in whole ticks and padded sizes, drawn from one seeded generator: the same seed trades the same, block by block, as long as nobody
-else trades.
+Prices are whole ticks, sizes padded integers, drawn from one seeded generator. The same seed gives the same transactions, block by
+block, as long as nobody else trades.
 """
 
 import random
@@ -11,67 +11,67 @@ from typing import Any
 from tests.sandbox.chain.chain import Chain, Market
 from tests.sandbox.chain.records import BUY, SELL
 
-LEVELS = 3  # quotes of the maker on each side
-DEEP = 10  # contracts at the last of them: more than the taker ever takes, so that no side runs empty
+LEVELS = 3  # quotes per side of the maker
+LAST_LEVEL_CONTRACTS = 10  # contracts at the last level: more than the taker takes, so that no side becomes empty
 QUOTED_STATES = ("STATE_ACTIVE", "STATE_SUSPENDED", "STATE_SUSPENDED_VIA_GOVERNANCE")
 
 Transactions = list[tuple[str, dict[str, Any]]]  # (party, transaction)
 
 
 @dataclass
-class Walk:
-    """A random walk in ticks that is pulled back to where it began."""
+class RandomWalk:
+    """A mean-reverting random walk in ticks."""
 
-    begin: int
+    start: int
     now: int
-    step: int  # ticks: the most it moves in a block, and the widest half of the maker's spread
+    step: int  # ticks; maximum move per block, and maximum half spread of the maker
 
     def move(self, generator: random.Random) -> None:
-        distance = self.begin - self.now
+        distance = self.start - self.now
         pull = distance // 50 if distance > 0 else -(-distance // 50)
-        lowest = (LEVELS + 1) * self.step + 1  # the maker's last bid stays above zero
-        self.now = max(lowest, self.now + pull + generator.randint(-self.step, self.step))
+        minimum = (LEVELS + 1) * self.step + 1  # keeps the maker's last bid above zero
+        self.now = max(minimum, self.now + pull + generator.randint(-self.step, self.step))
 
 
 class Traders:
     def __init__(self, chain: Chain, seed: int) -> None:
         self._chain = chain
         self._generator = random.Random(seed)
-        self._walks = {market.id: _walk(market) for market in chain.markets.values()}
+        self._walks = {market.id: _random_walk(market) for market in chain.markets.values()}
 
     def transactions(self) -> Transactions:
-        """Return what the traders send for the next block."""
+        """Return the traders' transactions for the next block."""
         sent: Transactions = []
         for market in self._chain.markets.values():
             self._walks[market.id].move(self._generator)
             if market.state in QUOTED_STATES:
                 sent.append((self._chain.traders["maker"], self._quotes(market)))
             if market.trading_mode == "TRADING_MODE_CONTINUOUS" and self._generator.randrange(10) < 7:
-                sent.append((self._chain.traders["taker"], self._hit(market)))
+                sent.append((self._chain.traders["taker"], self._market_order(market)))
         return sent
 
     def _quotes(self, market: Market) -> dict[str, Any]:
-        """Cancel all and quote anew, all in one batch, as the bot does."""
+        """Cancel all orders and quote again in one batch, as the bot does."""
         walk, draw, contract = self._walks[market.id], self._generator.randint, _contract(market)
         submissions = []
         for side, sign in ((BUY, -1), (SELL, 1)):
             ticks = walk.now
             for level in range(1, LEVELS + 1):
                 ticks += sign * draw(walk.step // 2 + 1, walk.step)
-                size = draw(contract // 2 + 1, 2 * contract) if level < LEVELS else DEEP * contract
+                size = draw(contract // 2 + 1, 2 * contract) if level < LEVELS else LAST_LEVEL_CONTRACTS * contract
                 if (market.id, side) not in self._chain.emptied_sides:
                     submissions.append(_order(market, side, size, price=str(ticks * market.tick_size)))
         return {"batchMarketInstructions": {"cancellations": [{"marketId": market.id}], "submissions": submissions}}
 
-    def _hit(self, market: Market) -> dict[str, Any]:
-        """Take from one side up to twice what a level of the maker can hold, so that those who joined it trade too."""
+    def _market_order(self, market: Market) -> dict[str, Any]:
+        """Return a market order of up to twice the maker's level size, so that orders that joined the level trade too."""
         side = self._generator.choice((BUY, SELL))
         return {"orderSubmission": _order(market, side, self._generator.randint(1, 4 * _contract(market)))}
 
 
-def _walk(market: Market) -> Walk:
-    begin = market.mark_price // market.tick_size
-    return Walk(begin=begin, now=begin, step=max(1, begin // 3000))
+def _random_walk(market: Market) -> RandomWalk:
+    start = market.mark_price // market.tick_size
+    return RandomWalk(start=start, now=start, step=max(1, start // 3000))
 
 
 def _contract(market: Market) -> int:
@@ -81,7 +81,7 @@ def _contract(market: Market) -> int:
 
 
 def _order(market: Market, side: str, size: int, price: str = "") -> dict[str, Any]:
-    """Build a limit order that rests, or without a price a market order."""
+    """Build a GTC limit order; without a price, a market order."""
     order = {"marketId": market.id, "side": side, "size": str(size)}
     if price:
         return {**order, "price": price, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}

@@ -1,4 +1,4 @@
-"""The widest numbers that the network holds. An instruction beyond them vanishes: a wallet takes it, and no event comes of it."""
+"""Integer ranges of the network. An instruction outside them is accepted by the wallet and has no effect."""
 
 from typing import Optional
 
@@ -6,19 +6,19 @@ from tests.sandbox.chain.market import Market
 from tests.sandbox.chain.records import Order
 
 UINT_BITS = 256  # of a price or an amount
-POSITION_BITS = 63  # of what a position would be on one side, were all its orders filled
+POSITION_BITS = 63  # of a potential position: the position after all orders of one side are filled
 _DIGITS = len(str(2**UINT_BITS))
 
 
 def read_uint(text: str) -> Optional[int]:
-    """Return a padded price or amount, 0 where there is none; None where it is too wide. `commands` has seen that it is a number."""
+    """Return a padded price or amount; 0 for an empty text, None if it is out of range. `commands` has validated the syntax."""
     digits = text.lstrip("+0") or "0"
-    if len(digits) > _DIGITS:  # first: Python refuses to read thousands of digits
+    if len(digits) > _DIGITS:  # Check before int(): Python raises ValueError for thousands of digits.
         return None
     number = int(digits)
     return number if number < 2**UINT_BITS else None
 
 
-def fits(market: Market, order: Order, more: int) -> bool:
-    """Say whether an order's side can take so much more of its party; spot markets, without positions, take any size."""
+def fits_position_limit(market: Market, order: Order, more: int) -> bool:
+    """Return whether `more` fits into the party's potential position on the order's side. Spot markets have no such limit."""
     return market.is_spot or more <= 0 or market.book.resting(order.party_id, order.side) + more < 2**POSITION_BITS

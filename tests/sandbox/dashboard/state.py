@@ -6,7 +6,7 @@ Prices, sizes and money are in units here, as floats: they are for looking at.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from tests.sandbox.chain.chain import HOUSE, Chain, Market
+from tests.sandbox.chain.chain import DEFAULT_PARTIES, Chain, Market
 from tests.sandbox.chain.records import BUY, SELL
 from tests.sandbox.control import Controls
 from tests.sandbox.dashboard.history import SPAN, Deal, History, newer, price_of, size_of
@@ -35,7 +35,7 @@ class Picture:
 
     @property
     def has_participants(self) -> bool:
-        return len(self._chain.parties) > len(HOUSE)
+        return len(self._chain.parties) > len(DEFAULT_PARTIES)
 
     @property
     def newest(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from tests.sandbox.chain.chain import Market
 from tests.sandbox.chain.records import Block
-from tests.sandbox.chain.traders import Traders, Walk
+from tests.sandbox.chain.traders import RandomWalk, Traders
 from tests.sandbox.node.responses import compact
 from tests.sandbox.node.streams import MAX_SUBSCRIPTIONS
 
@@ -102,7 +102,7 @@ class Wanderer:
     def __init__(self, markets: list[Market]) -> None:
         self._generator = random.Random(" ".join(market.id for market in markets))
         begins = {market.id: market.mark_price // market.tick_size for market in markets}
-        self._walks = {market_id: Walk(begin=begin, now=begin, step=max(1, begin // 3000)) for market_id, begin in begins.items()}
+        self._walks = {market_id: RandomWalk(start=begin, now=begin, step=max(1, begin // 3000)) for market_id, begin in begins.items()}
 
     def middles(self) -> dict[str, int]:
         """Move on by a block."""

@@ -1,6 +1,6 @@
-"""How the API shows the chain's records: as REST nodes (every field, names for enums), and those as stream nodes.
+"""Serialization of the chain's records: REST nodes (all fields, enum names) and stream nodes.
 
-A stream sends the same nodes in protobuf's short form: numbers for enums, and nothing at all where a field is zero, false or empty.
+A stream node is the short form of a REST node: enums are numbers, and zero, false and empty fields are left out.
 """
 
 import json
@@ -14,18 +14,17 @@ from tests.sandbox.chain.records import Account, Asset, Order, Position
 
 Node = dict[str, Any]
 
-# What a market's node says besides what the chain knows: as recorded on a real network, but for the fees and price
-# monitoring, which the sandbox does not have.
+# The fields of a market's node that the chain does not use, as recorded on a real network.
 _TERMS = json.loads(Path(__file__).with_name("market_terms.json").read_text())
 
-# An asset's status shares its names with an order's, and no stream carries one.
+# Asset.Status has names in common with Order.Status, and no stream contains an asset.
 ENUM_NUMBERS = {name: number for enum, names in ENUMS.items() if enum != "Asset.Status" for name, number in names.items()}
 ENUM_NUMBERS |= {"COMPOSITE_PRICE_TYPE_UNSPECIFIED": 0, "COMPOSITE_PRICE_TYPE_LAST_TRADE": 3}
 ENUM_FIELDS = {
     *("side", "timeInForce", "type", "status", "reason", "positionStatus"),
     *("marketTradingMode", "marketState", "trigger", "extensionTrigger", "markPriceType"),
 }
-# Integers, unlike decimal amounts, are left out of streams at zero, although both travel as strings.
+# Both integers and decimal amounts are strings, but streams leave out only integers at zero.
 INTEGER_FIELDS = {
     *("size", "remaining", "createdAt", "updatedAt", "expiresAt", "version", "batchId", "openVolume", "openInterest", "timestamp"),
     *("bestBidVolume", "bestOfferVolume", "bestStaticBidVolume", "bestStaticOfferVolume", "indicativeVolume"),
@@ -34,7 +33,7 @@ INTEGER_FIELDS = {
 
 
 def stream_node(node: Node) -> Node:
-    """Return a REST node as the streams send it."""
+    """Return the stream form of a REST node."""
     shown = {}
     for field, value in node.items():
         if field in ENUM_FIELDS:
@@ -59,7 +58,7 @@ def asset_node(asset: Asset) -> Node:
 
 
 def order_node(order: Order) -> Node:
-    reason = {"reason": order.reason} if order.reason else {}  # the one field that REST leaves out too
+    reason = {"reason": order.reason} if order.reason else {}  # the only field that REST leaves out if empty
     return {
         "id": order.id,
         "marketId": order.market_id,
@@ -86,7 +85,7 @@ def order_node(order: Order) -> Node:
 
 
 def rounded(number: Fraction) -> int:
-    """Return the nearest whole number, halves away from zero, as a Vega node shows fractions; Python's `round` takes the even one."""
+    """Round to the nearest integer, halves away from zero, as a Vega node does. (Python's `round` rounds halves to even.)"""
     return int(number + Fraction(1 if number > 0 else -1, 2))
 
 
@@ -115,7 +114,7 @@ def account_node(account: Account) -> Node:
 
 
 def market_node(market: Market, opened: int) -> Node:
-    """Return a market's node; `opened`, in chain nanoseconds, is when the chain began, and every market with it."""
+    """Return a market's node; `opened` is the opening time of every market, in nanoseconds of chain time."""
     terms = _TERMS[market.product]
     if market.base_asset:
         assets = {"baseAsset": market.base_asset.id, "quoteAsset": market.settlement_asset.id}
@@ -143,7 +142,7 @@ def market_node(market: Market, opened: int) -> Node:
 
 
 def market_data_node(chain: Chain, market: Market) -> Node:
-    """Return what moves on a market; without pegged orders, the best static prices are the best prices."""
+    """Return a market's market data."""
     (bid, bid_volume), (offer, offer_volume) = market.best_bid, market.best_offer
     mid_price = (bid + offer) // 2 if bid and offer else 0
     indicative_price, indicative_volume = market.indicative
