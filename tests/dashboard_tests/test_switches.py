@@ -38,15 +38,15 @@ EFFECTS: dict[str, Callable[[Any], bool]] = {  # switch -> what is so on the san
     "reject_orders": lambda inside: inside.chain.reject_orders == "ORDER_ERROR_MARGIN_CHECK_FAILED",
     "set_state": lambda inside: future(inside).trading_mode == "TRADING_MODE_MONITORING_AUCTION",
     "drop_streams": lambda inside: not inside.node.open_connections,
-    "silence_streams": lambda inside: len(inside.switches.silent_streams) == 4,
-    "fail_handshakes": lambda inside: inside.switches.stream_status == 503,
-    "delay_rest": lambda inside: inside.switches.rest_delay == 2.0,
-    "fail_rest": lambda inside: inside.switches.rest_status == 503,
-    "delay_wallet": lambda inside: inside.switches.wallet_delay == 2.0,
-    "fail_wallet": lambda inside: inside.switches.wallet_status == 401,
-    "hold_blocks": lambda inside: inside.switches.hold_blocks,
+    "silence_streams": lambda inside: len(inside.faults.silent_streams) == 4,
+    "fail_handshakes": lambda inside: inside.faults.stream_status == 503,
+    "delay_rest": lambda inside: inside.faults.rest_delay == 2.0,
+    "fail_rest": lambda inside: inside.faults.rest_status == 503,
+    "delay_wallet": lambda inside: inside.faults.wallet_delay == 2.0,
+    "fail_wallet": lambda inside: inside.faults.wallet_status == 401,
+    "hold_blocks": lambda inside: inside.faults.hold_blocks,
     "block": lambda inside: True,  # the answer's height says it
-    "reset": lambda inside: not inside.switches.rest_status and future(inside).state == "STATE_ACTIVE",
+    "reset": lambda inside: not inside.faults.rest_status and future(inside).state == "STATE_ACTIVE",
 }
 BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what must be so for a button to show that it works
     "resume": lambda sandbox: sandbox.suspend("future"),
@@ -129,7 +129,7 @@ def test_each_fault_can_be_ended_in_the_list_whose_rows_stay_where_they_are(page
         wait_until(lambda row=number: texts(page, f"{LIST}:nth-child({row}) button") == ["Ended"])  # type: ignore[misc]
         assert len(texts(page, LIST)) == FAULTS
     assert text(page, "active-count") == "No fault is on"
-    state = sandbox.call(lambda inside: (vars(inside.switches), inside.chain.reject_orders, inside.chain.emptied_sides))
+    state = sandbox.call(lambda inside: (vars(inside.faults), inside.chain.reject_orders, inside.chain.emptied_sides))
     assert not any([*state[0].values(), *state[1:]])
     click(page, "#view-market")  # elsewhere
     wait_until(lambda: not texts(page, LIST))
@@ -142,7 +142,7 @@ def test_reset_everything_is_always_at_hand(page: Any, sandbox: Sandbox) -> None
     page.find_element("id", "heal").click()
     wait_until(lambda: text(page, "active-count") == "No fault is on")
     assert text(page, "newest") == ""
-    assert sandbox.call(lambda inside: inside.switches.rest_status) is None
+    assert sandbox.call(lambda inside: inside.faults.rest_status) is None
 
 
 def test_a_control_is_marked_while_its_fault_is_on(page: Any, sandbox: Sandbox) -> None:

@@ -15,7 +15,7 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import ACTIVE, BUY, SELL
-from tests.sandbox.control import DROPS
+from tests.sandbox.control import DISCONNECT_MODES
 from tests.support.fault_proxy import DOWN, STREAMS, FaultProxy
 from tests.support.processes import Process, StoreProcess
 from tests.support.waiting import DEFAULT_TIMEOUT
@@ -193,7 +193,7 @@ class Story:
         return self._random.sample(STREAMS, self._random.randint(1, 4))
 
     def _drop(self) -> str:
-        how, streams = self._random.choice(DROPS), self._some_streams()
+        how, streams = self._random.choice(DISCONNECT_MODES), self._some_streams()
         for stream in streams:
             self._sandbox.drop_streams(how, stream)
         return f"{how} {streams}"

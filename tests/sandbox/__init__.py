@@ -28,13 +28,13 @@ from tests.sandbox.dashboard.history import History
 from tests.sandbox.dashboard.request_log import Calls
 from tests.sandbox.dashboard.state import Picture
 from tests.sandbox.dashboard.stream_monitor import Followers
-from tests.sandbox.faults import Switches
+from tests.sandbox.faults import Faults
 from tests.sandbox.markets import PRODUCTS, read_markets
 from tests.sandbox.node.data_node import DataNode
 from tests.sandbox.node.reference_feed import add_reference_feed
 from tests.sandbox.room.join import Join
-from tests.sandbox.room.room import Participant, Room, guard_switches, is_loopback, participant_names
-from tests.sandbox.server import Server, refuse_large_bodies
+from tests.sandbox.room.room import Participant, Room, guard_controls, is_loopback, participant_names
+from tests.sandbox.server import Server, reject_large_bodies
 from tests.sandbox.wallet.wallet import Keyring, Wallet, make_token
 
 __all__ = ["HOST", "Sandbox"]
@@ -79,17 +79,17 @@ class Sandbox(Controls):
         start_time = int(time.time()) * 10**9  # chain time begins at a whole second of the wall clock
         names = participant_names(participants)
         self.chain = Chain(read_markets(markets), seed=seed, start_time=start_time, participants=names)
-        self.switches = Switches()
+        self.faults = Faults()
         self.traders = Traders(self.chain, seed) if traders else None
         self.token = make_token(seed)
-        self.node = DataNode(self.chain, self.switches)
+        self.node = DataNode(self.chain, self.faults)
         self.room = Room({name: self.chain.parties[name] for name in names}, secret)
         self.chosen_market = next(iter(self.chain.markets))  # the one that participants' settings name
         self.history = History(self.chain)
         self.fills, self.bought = self.history.fills, self.history.bought
         self._block_time = block_time
         self.listens_on = host
-        wallet = Wallet(self.chain, self.switches, self._keyrings())
+        wallet = Wallet(self.chain, self.faults, self._keyrings())
         self._add_page(wallet.app)
         self._node_server = Server(self.node.app, host, port)
         self._wallet_server = Server(wallet.app, host, wallet_port)
@@ -100,14 +100,14 @@ class Sandbox(Controls):
     def _keyrings(self) -> list[Keyring]:
         """Return what the wallet's tokens are good for. The seed's own token is no secret: beside participants, it works here only."""
         house = {name: key for name, key in self.chain.parties.items() if name not in self.room.participants}
-        own = [Keyring(one.token, {one.name: one.key}, limited=True) for one in self.room.participants.values()]
-        return [Keyring(self.token, house, here_only=bool(own)), *own]
+        own = [Keyring(one.token, {one.name: one.key}, rate_limited=True) for one in self.room.participants.values()]
+        return [Keyring(self.token, house, loopback_only=bool(own)), *own]
 
     def _add_page(self, wallet_app: web.Application) -> None:
         """Put the controls and the page beside the data node, and let the page see what node and wallet are asked."""
         app, names = self.node.app, {key: name for name, key in self.chain.parties.items()}
         calls, followers = Calls(names, [self.token, *self.room.secrets()]), Followers(self.node.streams, names)
-        app.middlewares.extend([calls.watch_node, guard_switches(self.room), refuse_large_bodies])
+        app.middlewares.extend([calls.watch_node, guard_controls(self.room), reject_large_bodies])
         wallet_app.middlewares.insert(0, calls.watch_wallet)
         add_routes(self, app)
         add_reference_feed(self, app)
@@ -204,7 +204,7 @@ class Sandbox(Controls):
         deadline = loop.time() + self._block_time
         while True:
             await asyncio.sleep(deadline - loop.time())
-            if not self.switches.hold_blocks:
+            if not self.faults.hold_blocks:
                 self.make_block()
             deadline = max(deadline + self._block_time, loop.time())  # what was missed stays missed: no burst to catch up
 

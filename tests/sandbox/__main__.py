@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any, NoReturn, Optional
 
 from tests.sandbox import HOST, Sandbox
-from tests.sandbox.launcher import Child, account, keep_pauses_short, settings, signals
+from tests.sandbox.launcher import Child, freeze_garbage, run_summary, settings, signals
 from tests.sandbox.markets import PRODUCTS
-from tests.sandbox.room.reception import announce_room, room_secret, warn_of_the_network, write_env_files
+from tests.sandbox.room.announcements import announce_room, room_secret, warn_of_the_network, write_env_files
 
 PORT, WALLET_PORT = 3008, 1789  # those of .env.example
 DEFAULT_SEED = 0
-MOST_PARTIES = 200
+MAX_PARTIES = 200
 
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line, without argparse's usage."""
-        give_up(message)
+        exit_with_error(message)
 
 
 def port(text: str) -> int:
@@ -59,8 +59,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"No module named {options.module[0]!r}")
     if not 0 <= options.block_time < float("inf"):
         parser.error("--block-time must be zero or more seconds")
-    if not 0 <= options.parties <= MOST_PARTIES:
-        parser.error(f"--parties must be 0 to {MOST_PARTIES}, not {options.parties}")
+    if not 0 <= options.parties <= MAX_PARTIES:
+        parser.error(f"--parties must be 0 to {MAX_PARTIES}, not {options.parties}")
     if options.env_dir and not options.parties:
         parser.error("--env-dir is for the participants of --parties")
     for name, default in (("port", PORT), ("wallet_port", WALLET_PORT)):
@@ -69,7 +69,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def give_up(problem: object) -> NoReturn:
+def exit_with_error(problem: object) -> NoReturn:
     print(f"python -m tests.sandbox: error: {problem}", file=sys.stderr)
     raise SystemExit(2)
 
@@ -88,13 +88,13 @@ def make_sandbox(options: argparse.Namespace) -> Sandbox:
             secret=room_secret(options.env_dir),
         )
     except (ValueError, OSError) as error:
-        give_up(error)
+        exit_with_error(error)
 
 
 def choose_market(sandbox: Sandbox, product: Optional[str]) -> str:
     """Return the market asked for; unasked, the future, or the first market where there is no future."""
     if product and product not in sandbox.markets:
-        give_up(f"there is no {product} in the markets file")
+        exit_with_error(f"there is no {product} in the markets file")
     return sandbox.markets.get(product or "future") or next(iter(sandbox.chain.markets))
 
 
@@ -137,7 +137,7 @@ async def run_module(sandbox: Sandbox, options: argparse.Namespace, market_id: s
         await child.start(options.module, settings(sandbox, market_id), output)
     except OSError as error:
         await sandbox.stop()
-        give_up(f"{options.module[0]} could not be started: {error.strerror or error}")
+        exit_with_error(f"{options.module[0]} could not be started: {error.strerror or error}")
     if not options.json:
         name = sandbox.chain.markets[market_id].name
         print(f"sandbox: {' '.join(options.module)} trades {name}; watch it at {sandbox.url()}; Ctrl+C ends both", file=sys.stderr)
@@ -147,7 +147,7 @@ async def run_module(sandbox: Sandbox, options: argparse.Namespace, market_id: s
     if options.no_traders:
         print("sandbox: with --no-traders the book is empty until somebody quotes", file=sys.stderr)
     status = await child.wait()
-    print(f"sandbox: {options.module[0]} ended with status {status} | {account(sandbox, market_id)}", file=sys.stderr)
+    print(f"sandbox: {options.module[0]} ended with status {status} | {run_summary(sandbox, market_id)}", file=sys.stderr)
     return status
 
 
@@ -156,16 +156,16 @@ async def serve(options: argparse.Namespace) -> int:
     sandbox, child, stopped = make_sandbox(options), Child(), asyncio.Event()
     market_id = sandbox.chosen_market = choose_market(sandbox, options.market)
     for number in signals():  # explicitly: a shell may have started us with SIGINT ignored
-        handler = (child.pass_on, number) if options.module else (stopped.set,)
+        handler = (child.forward_signal, number) if options.module else (stopped.set,)
         asyncio.get_running_loop().add_signal_handler(number, *handler)
     try:
         await sandbox.start()
         write_env_files(sandbox, options.env_dir)
     except OSError as error:
         await sandbox.stop()
-        give_up(f"{error.strerror or error}; --port and --wallet-port choose others, 0 any free one")
+        exit_with_error(f"{error.strerror or error}; --port and --wallet-port choose others, 0 any free one")
     announce(sandbox, options, market_id)
-    housekeeping = asyncio.create_task(keep_pauses_short())
+    housekeeping = asyncio.create_task(freeze_garbage())
     status = 0
     if options.module:
         status = await run_module(sandbox, options, market_id, child)

@@ -17,13 +17,13 @@ from aiohttp import web
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.commands import ENUMS
 from tests.sandbox.chain.records import BUY, SELL
-from tests.sandbox.faults import Switches
+from tests.sandbox.faults import Faults
 from tests.sandbox.node.data_node import DataNode
 from tests.sandbox.room.room import KEY_PARAMETER
 
-MOST_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
+MAX_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
 STREAMS = ("markets/data", "orders", "positions", "accounts")
-DROPS = ("reset", "cut", "1000", "1001", "1011")
+DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
 
 Parameters = ParamSpec("Parameters")
 CONTROLS: dict[str, Callable[..., Any]] = {}  # by name
@@ -49,7 +49,7 @@ class Controls:
 
     chain: Chain
     node: DataNode
-    switches: Switches
+    faults: Faults
 
     def make_block(self) -> None:
         raise NotImplementedError
@@ -60,7 +60,7 @@ class Controls:
     @control
     async def block(self, count: int = 1) -> None:
         """Make blocks now; the answer comes when they are made and REST shows them."""
-        _require(1 <= count <= MOST_BLOCKS, f"count must be 1 to {MOST_BLOCKS}, not {count}")
+        _require(1 <= count <= MAX_BLOCKS, f"count must be 1 to {MAX_BLOCKS}, not {count}")
         for _ in range(count):
             self.make_block()
             await asyncio.sleep(0)  # lets the streams keep up
@@ -68,7 +68,7 @@ class Controls:
     @control
     def hold_blocks(self, on: bool = True) -> None:
         """Stop the block clock, or with on=false let it go on."""
-        self.switches.hold_blocks = on
+        self.faults.hold_blocks = on
 
     @control
     def suspend(self, market: str) -> None:
@@ -109,46 +109,46 @@ class Controls:
     @control
     def drop_streams(self, how: str = "reset", stream: Optional[str] = None) -> int:
         """Drop connections: by reset, cut (no close frame), or a close code 1000, 1001, 1011; of one stream or of all."""
-        _require_name(how, DROPS, "how")
-        return self.node.drop(how, stream if stream is None else _known_stream(stream))
+        _require_name(how, DISCONNECT_MODES, "how")
+        return self.node.drop(how, stream if stream is None else _check_stream(stream))
 
     @control
     def silence_streams(self, stream: Optional[str] = None, on: bool = True) -> None:
         """Keep connections open and send nothing, on one stream or on all; with on=false speak again."""
-        chosen = set(STREAMS) if stream is None else {_known_stream(stream)}
-        silent = self.switches.silent_streams
-        self.switches.silent_streams = silent | chosen if on else silent - chosen
+        chosen = set(STREAMS) if stream is None else {_check_stream(stream)}
+        silent = self.faults.silent_streams
+        self.faults.silent_streams = silent | chosen if on else silent - chosen
 
     @control
     def fail_handshakes(self, status: Optional[int] = None) -> None:
         """Refuse new stream connections with an HTTP status; without one, accept them again."""
-        self.switches.stream_status = _error_status(status)
+        self.faults.stream_status = _check_status(status)
 
     @control
     def delay_rest(self, seconds: float = 0.0) -> None:
         """Answer every REST call so much later."""
-        self.switches.rest_delay = _duration(seconds)
+        self.faults.rest_delay = _check_duration(seconds)
 
     @control
     def fail_rest(self, status: Optional[int] = None) -> None:
         """Answer every REST call with an HTTP status; without one, answer properly again."""
-        self.switches.rest_status = _error_status(status)
+        self.faults.rest_status = _check_status(status)
 
     @control
     def delay_wallet(self, seconds: float = 0.0) -> None:
         """Carry out and answer every wallet call so much later, even where the caller has given up."""
-        self.switches.wallet_delay = _duration(seconds)
+        self.faults.wallet_delay = _check_duration(seconds)
 
     @control
     def fail_wallet(self, status: Optional[int] = None) -> None:
         """Answer every wallet call with an HTTP status; without one, answer properly again."""
-        self.switches.wallet_status = _error_status(status)
+        self.faults.wallet_status = _check_status(status)
 
     @control
     def reset(self) -> None:
         """Make everything healthy: all faults off, and every market active again at the next block."""
-        for field in dataclasses.fields(Switches):
-            setattr(self.switches, field.name, getattr(Switches(), field.name))
+        for field in dataclasses.fields(Faults):
+            setattr(self.faults, field.name, getattr(Faults(), field.name))
         self.chain.reject_orders = None
         self.chain.emptied_sides.clear()
         for market in self.chain.markets.values():
@@ -167,7 +167,7 @@ def add_routes(sandbox: Controls, app: web.Application) -> None:
     """Put the controls under /control of an application."""
 
     async def overview(_request: web.Request) -> web.Response:
-        switches = {**vars(sandbox.switches), "silent_streams": sorted(sandbox.switches.silent_streams)}
+        switches = {**vars(sandbox.faults), "silent_streams": sorted(sandbox.faults.silent_streams)}
         emptied = sorted(sandbox.chain.emptied_sides)
         state = {"height": sandbox.chain.height, **switches, "reject_orders": sandbox.chain.reject_orders, "emptied_sides": emptied}
         listing = {f"POST /control/{name}{_usage(method)}": inspect.getdoc(method) for name, method in CONTROLS.items()}
@@ -211,10 +211,10 @@ def _arguments(method: Callable[..., Any], request: web.Request) -> dict[str, An
     _require(not unknown, f"unknown parameter {', '.join(sorted(unknown))}; it takes {', '.join(parameters) or 'none'}")
     missing = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in query]
     _require(not missing, f"missing parameter {', '.join(missing)}")
-    return {name: _converted(name, text, parameters[name].annotation) for name, text in query.items()}
+    return {name: _convert(name, text, parameters[name].annotation) for name, text in query.items()}
 
 
-def _converted(name: str, text: str, annotation: Any) -> Any:
+def _convert(name: str, text: str, annotation: Any) -> Any:
     if annotation is bool:
         _require_name(text, ("true", "false"), name)
         return text == "true"
@@ -227,25 +227,25 @@ def _converted(name: str, text: str, annotation: Any) -> Any:
     return text
 
 
-def _require(fine: bool, complaint: str) -> None:
-    if not fine:
-        raise WrongArgumentError(complaint)
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise WrongArgumentError(message)
 
 
 def _require_name(name: str, known: Any, parameter: str) -> None:
     _require(name in known, f"{parameter} must be one of {', '.join(known)}, not {name!r}")
 
 
-def _known_stream(stream: str) -> str:
+def _check_stream(stream: str) -> str:
     _require_name(stream, STREAMS, "stream")
     return stream
 
 
-def _duration(seconds: float) -> float:
+def _check_duration(seconds: float) -> float:
     _require(math.isfinite(seconds) and seconds >= 0, f"seconds must be zero or more, not {seconds}")
     return seconds
 
 
-def _error_status(status: Optional[int]) -> Optional[int]:
+def _check_status(status: Optional[int]) -> Optional[int]:
     _require(status is None or 400 <= status <= 599, f"status must be 400 to 599, not {status}")
     return status

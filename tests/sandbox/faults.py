@@ -5,7 +5,7 @@ from typing import Optional
 
 
 @dataclass
-class Switches:
+class Faults:
     """Everything off is a healthy network. Delays are seconds, statuses HTTP status codes."""
 
     hold_blocks: bool = False  # the block clock makes none; POST /control/block still does

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from tests.sandbox import HOST, Sandbox
 
-TIDY = 30.0  # seconds
+GC_INTERVAL = 30.0  # seconds
 
 
-async def keep_pauses_short() -> None:
+async def freeze_garbage() -> None:
     """Keep Python's garbage collector from looking at everything over and over.
 
     Orders are kept as long as the sandbox runs. After an hour with thirty bots a full collection would take half a second, and a block
@@ -23,7 +23,7 @@ async def keep_pauses_short() -> None:
     while True:
         gc.collect()  # only what came since the last time: the rest is frozen
         gc.freeze()
-        await asyncio.sleep(TIDY)
+        await asyncio.sleep(GC_INTERVAL)
 
 
 def signals() -> list[signal.Signals]:
@@ -52,16 +52,16 @@ class Child:
 
     def __init__(self) -> None:
         self._process: Optional[asyncio.subprocess.Process] = None
-        self._early: Optional[int] = None  # a signal that came before there was a process
+        self._pending_signal: Optional[int] = None  # a signal that came before there was a process
 
     async def start(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> None:
         """Start `python -m *arguments`. Raises OSError where there can be no such process."""
-        environment = with_local_host({**os.environ, **environment}, urlsplit(environment["NODE_URL"]).hostname or HOST)
+        environment = bypass_proxy({**os.environ, **environment}, urlsplit(environment["NODE_URL"]).hostname or HOST)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *arguments, env=environment, stdout=output, start_new_session=True
         )
-        if self._early is not None:
-            self.pass_on(self._early)
+        if self._pending_signal is not None:
+            self.forward_signal(self._pending_signal)
 
     async def wait(self) -> int:
         """Wait for the module's end, and return its exit status as a shell would say it."""
@@ -69,22 +69,22 @@ class Child:
         status = await self._process.wait()
         return status if status >= 0 else 128 - status
 
-    def pass_on(self, number: int) -> None:
+    def forward_signal(self, number: int) -> None:
         """Send a signal to the child and to what it has started itself."""
         if self._process is None:
-            self._early = number
+            self._pending_signal = number
         elif self._process.returncode is None:
             os.killpg(self._process.pid, number)
 
 
-def with_local_host(environment: dict[str, str], host: str) -> dict[str, str]:
+def bypass_proxy(environment: dict[str, str], host: str) -> dict[str, str]:
     """Keep a proxy out of the way between the child and the sandbox; exceptions that were there stay."""
     either = environment.get("no_proxy") or environment.get("NO_PROXY")
     kept = {name: environment.get(name) or either for name in ("no_proxy", "NO_PROXY")}
     return {**environment, **{name: f"{hosts},{host}" if hosts else host for name, hosts in kept.items() if hosts != "*"}}
 
 
-def account(sandbox: Sandbox, market_id: str) -> str:
+def run_summary(sandbox: Sandbox, market_id: str) -> str:
     """Say what the bot did on a market: fills, position (what it bought less what it sold), and how many orders it left anywhere."""
     chain, bot = sandbox.chain, sandbox.parties["bot"]
     market = chain.markets[market_id]

@@ -16,42 +16,42 @@ from aiohttp import web
 from tests.sandbox.room.room import is_loopback
 
 PATIENCE = 0.2  # seconds that a stop leaves to requests under way
-MOST_CONNECTIONS = 400  # from one address to one port: four streams and a few calls of everyone in a room behind one router
-FILES_WANTED = 8192  # open at a time, where the system grants them: macOS begins with 256
-OTHER_FILES = 40  # that a sandbox has open besides its connections
-QUEUE = 128  # connections that wait to be accepted: what macOS grants
-PORTS = 2  # of a sandbox: that of the node, and that of the wallet
-MOST_BODY = 256 * 1024  # bytes; a batch of 30 instructions has ten thousand
-TURNED_AWAY = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+MAX_CONNECTIONS_PER_ADDRESS = 400  # from one address to one port: four streams and a few calls of everyone in a room behind one router
+WANTED_OPEN_FILES = 8192  # open at a time, where the system grants them: macOS begins with 256
+RESERVED_FILES = 40  # that a sandbox has open besides its connections
+LISTEN_BACKLOG = 128  # connections that wait to be accepted: what macOS grants
+PORTS_PER_SANDBOX = 2  # of a sandbox: that of the node, and that of the wallet
+MAX_BODY_SIZE = 256 * 1024  # bytes; a batch of 30 instructions has ten thousand
+TOO_MANY_REQUESTS = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Places(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """How many connections one port has room for."""
 
-    lot: int  # accepted in one go, and those at the door who are told that they are too many
-    from_one: int  # address
-    in_all: int
+    accept_batch: int  # accepted in one go, and those at the admission who are told that they are too many
+    per_address: int  # address
+    total: int
 
 
-def places(files: int) -> Places:
+def connection_limits(files: int) -> ConnectionLimits:
     """Share out so many open files among the ports.
 
-    asyncio accepts a lot in one go, and up to four lots are on their way before the doorman sees the first of them.
+    asyncio accepts a accept_batch in one go, and up to four lots are on their way before the doorman sees the first of them.
     """
-    lot = min(100, max(8, files // 64))
-    in_all = (files - OTHER_FILES) // PORTS - 5 * lot
-    return Places(lot, min(MOST_CONNECTIONS, in_all // 3), in_all)
+    accept_batch = min(100, max(8, files // 64))
+    total = (files - RESERVED_FILES) // PORTS_PER_SANDBOX - 5 * accept_batch
+    return ConnectionLimits(accept_batch, min(MAX_CONNECTIONS_PER_ADDRESS, total // 3), total)
 
 
-def open_files() -> int:
+def raise_open_files_limit() -> int:
     """Return how many files this process may have open, after it has asked for as many as it wants."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(hard, FILES_WANTED)
+    wanted = WANTED_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):  # a system may grant less than its hard limit says
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-    return wanted if soft == resource.RLIM_INFINITY else min(soft, FILES_WANTED)
+    return wanted if soft == resource.RLIM_INFINITY else min(soft, WANTED_OPEN_FILES)
 
 
 class Server:
@@ -62,21 +62,21 @@ class Server:
         self._host = host
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=PATIENCE)
         self._listener: Optional[asyncio.Server] = None
-        self._door: Optional[_Door] = None
+        self._admission: Optional[_Admission] = None
 
     async def start(self) -> None:
         await self._runner.setup()
-        self._door = _Door(self._runner.server, places(open_files()))
+        self._admission = _Admission(self._runner.server, connection_limits(raise_open_files_limit()))
         await self.listen()
 
     async def listen(self) -> None:
         # Not aiohttp's TCPSite: it has no place for the doorman.
-        assert self._door is not None
-        door, loop = self._door, asyncio.get_running_loop()
-        self._listener = await loop.create_server(lambda: _Doorman(door), self._host, self.port, backlog=door.places.lot)
+        assert self._admission is not None
+        admission, loop, batch = self._admission, asyncio.get_running_loop(), self._admission.limits.accept_batch
+        self._listener = await loop.create_server(lambda: _ConnectionGate(admission), self._host, self.port, backlog=batch)
         for listening in self._listener.sockets:  # more may queue outside than are accepted in one go: asyncio has one number for both
             with socket.socket(fileno=os.dup(listening.fileno())) as queue:
-                queue.listen(QUEUE)
+                queue.listen(LISTEN_BACKLOG)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def pause(self) -> None:
@@ -99,40 +99,40 @@ class Server:
             self._listener.close()
 
 
-class _Door:
+class _Admission:
     """Who gets in at one port."""
 
-    def __init__(self, server: Any, places: Places) -> None:
+    def __init__(self, server: Any, limits: ConnectionLimits) -> None:
         self.server = server  # aiohttp's
-        self.places = places
-        self.waiting = 0  # those at the door who are not let in
+        self.limits = limits
+        self.waiting = 0  # those at the admission who are not let in
 
-    def has_place_for(self, address: str) -> bool:
+    def has_room_for(self, address: str) -> bool:
         others = self.server.connections
-        if len(others) < self.places.from_one:  # the usual case, without a look at each
+        if len(others) < self.limits.per_address:  # the usual case, without a look at each
             return True
-        kept = 0 if is_loopback(address) else self.places.from_one  # for this machine: however many come, its owner gets in
-        if len(others) >= self.places.in_all - kept:
+        kept = 0 if is_loopback(address) else self.limits.per_address  # for this machine: however many come, its owner gets in
+        if len(others) >= self.limits.total - kept:
             return False
         peers = (other.transport.get_extra_info("peername") for other in others if other.transport)
-        return sum(peer is not None and peer[0] == address for peer in peers) < self.places.from_one
+        return sum(peer is not None and peer[0] == address for peer in peers) < self.limits.per_address
 
 
-class _Doorman(asyncio.Protocol):
+class _ConnectionGate(asyncio.Protocol):
     """Meets each new connection: hands it to aiohttp, or answers its first request with 429 where there are too many."""
 
-    def __init__(self, door: _Door) -> None:
-        self._door = door
+    def __init__(self, admission: _Admission) -> None:
+        self._admission = admission
         self._timer: Optional[asyncio.TimerHandle] = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        if self._door.has_place_for(transport.get_extra_info("peername")[0]):
-            handler = self._door.server()
+        if self._admission.has_room_for(transport.get_extra_info("peername")[0]):
+            handler = self._admission.server()
             transport.set_protocol(handler)
             handler.connection_made(transport)
-        elif self._door.waiting < self._door.places.lot:
-            self._door.waiting += 1
+        elif self._admission.waiting < self._admission.limits.accept_batch:
+            self._admission.waiting += 1
             self._transport = transport
             self._timer = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)  # one that asks nothing is not kept waiting
         else:
@@ -140,20 +140,20 @@ class _Doorman(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._timer:
-            self._transport.write(TURNED_AWAY)
+            self._transport.write(TOO_MANY_REQUESTS)
             self._transport.close()
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         if self._timer:
             self._timer.cancel()
-            self._door.waiting -= 1
+            self._admission.waiting -= 1
 
 
 @web.middleware
-async def refuse_large_bodies(request: web.Request, handler: Any) -> web.StreamResponse:
+async def reject_large_bodies(request: web.Request, handler: Any) -> web.StreamResponse:
     """Answer 413 before anything is done, also where nobody would look at the body."""
-    if (request.content_length or 0) > MOST_BODY:  # not a byte of it is read
-        raise web.HTTPRequestEntityTooLarge(max_size=MOST_BODY, actual_size=request.content_length or 0)
+    if (request.content_length or 0) > MAX_BODY_SIZE:  # not a byte of it is read
+        raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY_SIZE, actual_size=request.content_length or 0)
     if request.can_read_body:
         await request.read()  # raises the same once there is too much of one whose length was not said
     return await handler(request)  # type: ignore[no-any-return]

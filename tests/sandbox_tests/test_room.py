@@ -15,9 +15,9 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.sandbox.dashboard.dashboard import FILES
-from tests.sandbox.room import reception
-from tests.sandbox.room.room import is_loopback, kept_secret
-from tests.sandbox.wallet.wallet import MOST_A_BLOCK
+from tests.sandbox.room import announcements
+from tests.sandbox.room.room import is_loopback, load_or_create_secret
+from tests.sandbox.wallet.wallet import MAX_TRANSACTIONS_PER_BLOCK
 from tests.support.processes import Process
 from tests.support.room_calls import ask, call, send, start, token_of, words
 
@@ -81,7 +81,7 @@ def test_the_token_of_the_seed_which_everyone_can_work_out_works_here_only(sandb
 
 def test_a_bot_that_never_waits_slows_nobody_else(sandbox: Sandbox) -> None:
     own, other = token_of(sandbox, "p01"), token_of(sandbox, "p02")
-    for _ in range(MOST_A_BLOCK):
+    for _ in range(MAX_TRANSACTIONS_PER_BLOCK):
         assert send(sandbox, own, "p01").status_code == 200
     refused = send(sandbox, own, "p01")
     assert (refused.status_code, words(refused)) == (400, "the transaction failed: more than 50 transactions since the last block")
@@ -115,7 +115,7 @@ def test_a_code_gives_the_own_settings_once(sandbox: Sandbox) -> None:
     assert given.headers["Cache-Control"] == "no-store"
     again = requests.post(sandbox.url(path="/join"), data={"code": participant.code}, timeout=5)
     assert (again.status_code, participant.token in again.text) == (410, False)
-    assert participant.given_to == "127.0.0.1"
+    assert participant.claimed_by == "127.0.0.1"
 
 
 def test_settings_name_the_host_by_which_the_participant_came(sandbox: Sandbox) -> None:
@@ -196,7 +196,7 @@ def test_git_leaves_the_folder_out_and_an_own_list_stays_as_it_was(tmp_path: Pat
 def test_a_link_in_the_place_of_a_secret_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "room.secret").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
-        kept_secret(tmp_path)
+        load_or_create_secret(tmp_path)
 
 
 # What the teacher is told
@@ -261,8 +261,8 @@ def test_options_that_make_no_sense_are_refused(options: list[str], complaint: s
 def test_the_address_for_others_is_one_of_this_machine(sandbox: Sandbox) -> None:
     assert not sandbox.is_private
     assert sandbox.host == "127.0.0.1"
-    assert reception.host_for_others(sandbox)
-    assert reception.host_for_others(Sandbox()) == "127.0.0.1"
+    assert announcements.host_for_others(sandbox)
+    assert announcements.host_for_others(Sandbox()) == "127.0.0.1"
 
 
 # The switches

@@ -13,7 +13,7 @@ import requests
 from tests.benchmark import room as benchmark_room
 from tests.sandbox import Sandbox
 from tests.sandbox.dashboard.dashboard import MOST_LOOKING
-from tests.sandbox.server import open_files, places
+from tests.sandbox.server import connection_limits, raise_open_files_limit
 from tests.support.room_calls import ask, crowd, port_of, start, token_of
 from tests.support.waiting import wait_until
 
@@ -121,7 +121,7 @@ def test_a_malformed_form_is_refused(sandbox: Sandbox, kind: str, body: bytes) -
 def test_a_thousand_connections_from_one_address_are_too_many_and_harm_nobody_else() -> None:
     with Sandbox(block_time=0.1, seed=42) as sandbox, contextlib.ExitStack() as stack:
         statuses = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), 1000)]
-        assert statuses.count(b"200") == places(open_files()).from_one
+        assert statuses.count(b"200") == connection_limits(raise_open_files_limit()).per_address
         assert set(statuses) <= {b"200", b"429", b""}  # "": turned away before it had asked
         assert statuses.count(b"429") > 100
         height = sandbox.call(lambda inside: inside.chain.height)
@@ -147,18 +147,20 @@ def test_with_few_files_as_macos_has_them_connections_are_fewer_and_everything_g
 
 @pytest.mark.parametrize(("files", "one", "all_of_them"), [(256, 22, 68), (1024, 137, 412), (8192, 400, 3576)])
 def test_places_are_a_matter_of_the_files_that_may_be_open(files: int, one: int, all_of_them: int) -> None:
-    lot, from_one, in_all = places(files)
-    assert (from_one, in_all) == (one, all_of_them)
-    assert 2 * (in_all + lot + 4 * lot) < files  # both ports full, both doors crowded
+    accept_batch, per_address, total = connection_limits(files)
+    assert (per_address, total) == (one, all_of_them)
+    assert 2 * (total + accept_batch + 4 * accept_batch) < files  # both ports full, both doors crowded
 
 
 def test_others_cannot_keep_this_machine_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.sandbox.server.is_loopback", lambda address: address == "127.0.0.1")
-    monkeypatch.setattr("tests.sandbox.server.open_files", lambda: 256)
+    monkeypatch.setattr("tests.sandbox.server.raise_open_files_limit", lambda: 256)
     with Sandbox(block_time=0) as sandbox, contextlib.ExitStack() as stack:
         port = port_of(sandbox.url())
-        statuses = [status_of(one) for host in range(2, 6) for one in crowd(stack, port, places(256).from_one, f"127.0.0.{host}")]
-        assert statuses.count(b"200") == places(256).in_all - places(256).from_one
+        statuses = [
+            status_of(one) for host in range(2, 6) for one in crowd(stack, port, connection_limits(256).per_address, f"127.0.0.{host}")
+        ]
+        assert statuses.count(b"200") == connection_limits(256).total - connection_limits(256).per_address
         assert ask(sandbox, REQUEST, "127.0.0.9").startswith(b"HTTP/1.1 429")
         assert ask(sandbox, REQUEST).startswith(b"HTTP/1.1 200")
 

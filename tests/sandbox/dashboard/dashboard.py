@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.sandbox.dashboard.state import Picture, View
 from tests.sandbox.dashboard.stream_monitor import Followers
-from tests.sandbox.room.room import is_loopback, sits_here
+from tests.sandbox.room.room import is_local_request, is_loopback
 
 FOLDER = Path(__file__).with_name("static")
 FILES = {  # what can be asked for, and nothing else: no path of a request ever meets the file system
@@ -93,7 +93,7 @@ class Page:
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         looker = _Looker(view, request)
-        looker.send(self._everything(view, sits_here(request)))
+        looker.send(self._everything(view, is_local_request(request)))
         self._lookers.add(looker)  # without a pause since everything was put together: nothing is missed
         try:
             with contextlib.suppress(ConnectionError):

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, Optional, get_args
 from tests.sandbox.chain.commands import ENUMS
 from tests.sandbox.chain.market import SUSPENDED_STATE
 from tests.sandbox.chain.records import BUY, SELL
-from tests.sandbox.control import CONTROLS, DROPS, STREAMS, Controls
+from tests.sandbox.control import CONTROLS, DISCONNECT_MODES, STREAMS, Controls
 
 CHOICES = {  # parameter -> what it can be
     "side": (BUY, SELL),
     "stream": STREAMS,
-    "how": DROPS,
+    "how": DISCONNECT_MODES,
     "reason": tuple(ENUMS["OrderError"]),
     "state": tuple(ENUMS["Market.State"]),
     "trading_mode": tuple(ENUMS["Market.TradingMode"]),
@@ -122,7 +122,7 @@ def _parameter(parameter: inspect.Parameter, begin: Mapping[str, str]) -> dict[s
 
 def faults(sandbox: Controls) -> list[dict[str, Any]]:
     """Return what is active now: which control did it, in words, what to watch, and the call that ends it."""
-    switches, chain = sandbox.switches, sandbox.chain
+    switches, chain = sandbox.faults, sandbox.chain
     found = []
     for market in chain.markets.values():
         if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):

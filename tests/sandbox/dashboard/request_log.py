@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from tests.sandbox.server import MOST_BODY
+from tests.sandbox.server import MAX_BODY_SIZE
 
 KEPT = 300  # calls
 LONGEST = 240  # characters shown of an answer, or of a path
@@ -130,7 +130,7 @@ def _transaction(kind: str, terms: Any) -> str:
 
 def _words(body: bytes) -> str:
     """Return what helps in an answer that says no: the words of the API or of the wallet, or else the text as it is."""
-    text = body[:MOST_BODY].decode("utf-8", "replace")
+    text = body[:MAX_BODY_SIZE].decode("utf-8", "replace")
     try:
         answer = json.loads(text)
         if isinstance(answer.get("error"), dict):

@@ -15,23 +15,23 @@ from aiohttp import web
 
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.records import Block
-from tests.sandbox.faults import Switches
-from tests.sandbox.node.responses import ApiError, Query, check_ids, compact, is_id, not_found, page, plain_error, query_of
+from tests.sandbox.faults import Faults
+from tests.sandbox.node.responses import ApiError, Query, check_ids, compact, error_without_details, is_id, not_found, page, query_of
 from tests.sandbox.node.serializers import account_node, asset_node, market_data_node, market_node, order_node, position_node
 from tests.sandbox.node.streams import Streams
-from tests.sandbox.server import MOST_BODY
+from tests.sandbox.server import MAX_BODY_SIZE
 
-Answer = dict[str, Any]
+Body = dict[str, Any]
 
 
 class DataNode:
     """Serves a chain to any v0.77 client of the calls in the API page. One loop runs both, so every answer is of one block."""
 
-    def __init__(self, chain: Chain, switches: Switches) -> None:
-        self._chain, self._switches = chain, switches
+    def __init__(self, chain: Chain, switches: Faults) -> None:
+        self._chain, self._faults = chain, switches
         self._opened = chain.time - chain.height * 10**9  # chain time goes on a second a block
         self.streams = Streams(chain, switches)
-        self.app = web.Application(client_max_size=MOST_BODY)
+        self.app = web.Application(client_max_size=MAX_BODY_SIZE)
         calls = {
             "assets": self._assets,
             "markets": self._markets,
@@ -45,7 +45,7 @@ class DataNode:
             self.app.router.add_get(f"/api/v2/{path}", self._rest(answer))
         self.app.router.add_get("/api/v2/stream/{stream:.+}", self.streams.connect)
         self.app.router.add_route("*", "/api/v2/{path:.*}", self._unknown_path)
-        self.app.on_shutdown.append(self._hang_up)
+        self.app.on_shutdown.append(self._close_streams)
 
     @property
     def connections(self) -> dict[str, int]:
@@ -65,14 +65,14 @@ class DataNode:
         """Drop stream connections: "reset", "cut" (no close frame), or a close code. Return how many there were."""
         return self.streams.drop(how, stream)
 
-    async def _hang_up(self, app: web.Application) -> None:
+    async def _close_streams(self, app: web.Application) -> None:
         self.drop("cut")
 
-    def _rest(self, answer: Callable[..., Answer]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _rest(self, answer: Callable[..., Body]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
-            await asyncio.sleep(self._switches.rest_delay)
-            if self._switches.rest_status:
-                return self._response(request, self._switches.rest_status, plain_error(self._switches.rest_status))
+            await asyncio.sleep(self._faults.rest_delay)
+            if self._faults.rest_status:
+                return self._response(request, self._faults.rest_status, error_without_details(self._faults.rest_status))
             try:
                 return self._response(request, 200, answer(query_of(request), **request.match_info))
             except ApiError as error:
@@ -80,56 +80,56 @@ class DataNode:
 
         return handle
 
-    def _response(self, request: web.Request, status: int, body: Answer) -> web.Response:
+    def _response(self, request: web.Request, status: int, body: Body) -> web.Response:
         headers = {
             "Content-Type": "application/json" if status == 200 else "application/json, application/grpc",
             "X-Block-Height": str(self._chain.height),
             "X-Block-Timestamp": str(self._chain.time),
         }
-        return _zipped(request, web.Response(status=status, body=compact(body).encode(), headers=headers))
+        return _compressed(request, web.Response(status=status, body=compact(body).encode(), headers=headers))
 
     async def _unknown_path(self, request: web.Request) -> web.Response:
         body, headers = compact(not_found()).encode(), {"Content-Type": "application/json"}
-        return _zipped(request, web.Response(status=404, body=body, headers=headers))
+        return _compressed(request, web.Response(status=404, body=body, headers=headers))
 
-    def _assets(self, query: Query) -> Answer:
+    def _assets(self, query: Query) -> Body:
         return {"assets": page(enumerate(self._chain.assets.values()), asset_node, query)}
 
-    def _markets(self, query: Query) -> Answer:
+    def _markets(self, query: Query) -> Body:
         markets = enumerate(self._chain.markets.values())
         return {"markets": page(markets, lambda market: market_node(market, self._opened), query)}
 
-    def _accounts(self, query: Query) -> Answer:
+    def _accounts(self, query: Query) -> Body:
         wanted = _filter(query)
         accounts = enumerate(self._chain.accounts.values())
         return {"accounts": page((row for row in accounts if wanted(row[1].market_id, row[1].owner)), account_node, query)}
 
-    def _orders(self, query: Query) -> Answer:
+    def _orders(self, query: Query) -> Body:
         wanted = _filter(query)
         live_only = query.get("filter.liveOnly", "").lower() in ("true", "t", "1")
         orders = self._chain.newest_orders(query.getall("filter.partyIds", []), live_only)
         rows = ((order.number, order) for order in orders if wanted(order.market_id, order.party_id))
         return {"orders": page(rows, order_node, query, newest_first=True)}
 
-    def _positions(self, query: Query) -> Answer:
+    def _positions(self, query: Query) -> Body:
         wanted = _filter(query)
         positions = enumerate(self._chain.positions.values())
         return {"positions": page((row for row in positions if wanted(row[1].market_id, row[1].party_id)), position_node, query)}
 
-    def _market(self, query: Query, market_id: str) -> Answer:
-        market = self._chain.markets.get(_checked(market_id))
+    def _market(self, query: Query, market_id: str) -> Body:
+        market = self._chain.markets.get(_require_id(market_id))
         if market is None:
             raise ApiError(404, 30002, "failed to get market for ID", "no resource corresponding to this id")
         return {"market": market_node(market, self._opened)}
 
-    def _market_data(self, query: Query, market_id: str) -> Answer:
-        market = self._chain.markets.get(_checked(market_id))
+    def _market_data(self, query: Query, market_id: str) -> Body:
+        market = self._chain.markets.get(_require_id(market_id))
         if market is None:
             raise ApiError(500, 30004, "failed to get market data", f"no market data for market: {market_id}")
         return {"marketData": market_data_node(self._chain, market)}
 
 
-def _checked(market_id: str) -> str:
+def _require_id(market_id: str) -> str:
     if not is_id(market_id):
         raise ApiError(400, 10000, "invalid market ID")
     return market_id
@@ -142,7 +142,7 @@ def _filter(query: Query) -> Callable[[str, str], bool]:
     return lambda market_id, party_id: (not markets or market_id in markets) and (not parties or party_id in parties)
 
 
-def _zipped(request: web.Request, response: web.Response) -> web.Response:
+def _compressed(request: web.Request, response: web.Response) -> web.Response:
     if "gzip" in request.headers.get("Accept-Encoding", ""):  # aiohttp, left to itself, would rather deflate
         response.enable_compression(web.ContentCoding.gzip)
     return response

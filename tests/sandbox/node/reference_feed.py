@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.sandbox import Sandbox
 
 MAX_BACKLOG = 1000  # frames; a client further behind is dropped
-MAX_MESSAGE = 1024  # bytes from a client, who has nothing to say
+MAX_MESSAGE_SIZE = 1024  # bytes from a client, who has nothing to say
 
 
 def add_reference_feed(sandbox: "Sandbox", app: web.Application) -> None:
@@ -41,7 +41,7 @@ def add_reference_feed(sandbox: "Sandbox", app: web.Application) -> None:
 
     sandbox.node.publish = publish_and_quote
     app.router.add_get("/reference/{symbol}", feed.connect, name="reference")
-    app.on_shutdown.append(feed.hang_up)
+    app.on_shutdown.append(feed.close)
 
 
 def symbol_of(market: Market) -> str:
@@ -53,14 +53,14 @@ class ReferenceFeed:
     def __init__(self, sandbox: "Sandbox") -> None:
         self._chain, self._traders = sandbox.chain, sandbox.traders
         self._markets = {symbol_of(market): market for market in reversed(self._chain.markets.values())}  # of two alike, the first
-        self._wanderer = None if self._traders else Wanderer(list(self._markets.values()))
+        self._random_walks = None if self._traders else RandomWalks(list(self._markets.values()))
         self._newest: dict[str, str] = {}  # symbol -> frame
         self._clients: set[_Client] = set()
 
     def publish(self, block: Block) -> None:
         """Queue a new frame to every client."""
-        middles = next_middles(self._traders) if self._traders else self._wanderer.middles()
-        self._newest = {symbol: _frame(symbol, market, middles[market.id], block.height) for symbol, market in self._markets.items()}
+        mid_prices = next_mid_prices(self._traders) if self._traders else self._random_walks.mid_prices()
+        self._newest = {symbol: _frame(symbol, market, mid_prices[market.id], block.height) for symbol, market in self._markets.items()}
         for client in list(self._clients):
             client.send(self._newest[client.symbol])
 
@@ -70,7 +70,7 @@ class ReferenceFeed:
             return web.Response(status=404, text=f"there is no symbol {symbol!r}, only {', '.join(sorted(self._markets))}\n")
         if sum(client.remote == request.remote for client in self._clients) >= MAX_SUBSCRIPTIONS:
             return web.Response(status=429, text="too many connections\n")
-        connection = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
+        connection = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE_SIZE)
         if not connection.can_prepare(request):
             return web.Response(status=400, text="this is a WebSocket address\n")
         await connection.prepare(request)
@@ -84,19 +84,19 @@ class ReferenceFeed:
             self._clients.discard(client)
         return connection
 
-    async def hang_up(self, app: web.Application) -> None:
+    async def close(self, app: web.Application) -> None:
         for client in list(self._clients):
             client.drop()
 
 
-def next_middles(traders: Traders) -> dict[str, int]:
+def next_mid_prices(traders: Traders) -> dict[str, int]:
     """Return where the maker's prices will be in the next block, in ticks: drawn by a copy, so that the traders draw the same."""
     twin = copy.deepcopy(traders, {id(traders._chain): traders._chain})  # all but the chain, which it only reads
     twin.transactions()
     return {market_id: walk.now for market_id, walk in twin._walks.items()}
 
 
-class Wanderer:
+class RandomWalks:
     """Where there are no traders to be ahead of: random walks of its own, from the markets' first prices."""
 
     def __init__(self, markets: list[Market]) -> None:
@@ -104,7 +104,7 @@ class Wanderer:
         begins = {market.id: market.mark_price // market.tick_size for market in markets}
         self._walks = {market_id: RandomWalk(start=begin, now=begin, step=max(1, begin // 3000)) for market_id, begin in begins.items()}
 
-    def middles(self) -> dict[str, int]:
+    def mid_prices(self) -> dict[str, int]:
         """Move on by a block."""
         for walk in self._walks.values():
             walk.move(self._generator)

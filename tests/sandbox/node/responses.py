@@ -109,7 +109,7 @@ def _invalid_pagination(inner: str) -> ApiError:
     return ApiError(400, 10028, "invalid pagination", inner)
 
 
-def plain_error(status: int) -> dict[str, Any]:
+def error_without_details(status: int) -> dict[str, Any]:
     """Return the body of a failure that has no words of its own, such as one switched on by a test."""
     return {"code": {429: 8, 503: 14}.get(status, 13), "message": responses.get(status, "Error"), "details": []}
 

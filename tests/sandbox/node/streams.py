@@ -17,8 +17,8 @@ from aiohttp import web
 
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.records import Block
-from tests.sandbox.faults import Switches
-from tests.sandbox.node.responses import ApiError, check_ids, compact, is_id, not_found, plain_error, query_of
+from tests.sandbox.faults import Faults
+from tests.sandbox.node.responses import ApiError, check_ids, compact, error_without_details, is_id, not_found, query_of
 from tests.sandbox.node.serializers import Node, account_node, market_data_node, order_node, position_node, stream_node
 
 MAX_LIST = 50  # records in a frame
@@ -31,7 +31,7 @@ PARAMETERS = {  # stream -> what its filters are called: markets, parties
     "positions": ("marketId", "partyId"),
     "accounts": ("marketId", "partyId"),
 }
-DROPS = ("reset", "cut", "1000", "1001", "1011")
+DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
 
 Entry = tuple[str, str, str]  # market id, party id, and the stream node as JSON: made once a block, however many follow it
 
@@ -60,7 +60,7 @@ class Subscription:
         """Frames that the client has not taken yet."""
         return self._backlog.qsize()
 
-    def follows(self, market_id: str, party_id: str) -> bool:
+    def matches(self, market_id: str, party_id: str) -> bool:
         """Say whether this client wants such a record; market data only of markets that it names."""
         any_market = not self.markets and self.stream != "markets/data"
         return (any_market or market_id in self.markets) and (not self.parties or party_id in self.parties)
@@ -73,7 +73,7 @@ class Subscription:
             self.drop("cut")
 
     def drop(self, how: str) -> None:
-        """End the connection in one of the ways of DROPS."""
+        """End the connection in one of the ways of DISCONNECT_MODES."""
         if how.isdecimal():
             self.send(int(how))
         elif self._transport:
@@ -106,8 +106,8 @@ class Subscription:
 class Streams:
     """All subscriptions, and what they are told about each block."""
 
-    def __init__(self, chain: Chain, switches: Switches) -> None:
-        self._chain, self._switches = chain, switches
+    def __init__(self, chain: Chain, switches: Faults) -> None:
+        self._chain, self._faults = chain, switches
         self.accepted: Counter[str] = Counter()  # stream -> connections ever
         self._open: set[Subscription] = set()
 
@@ -121,19 +121,19 @@ class Streams:
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Answer a handshake, and serve the stream until it ends."""
-        if self._switches.stream_status:
-            return web.json_response(plain_error(self._switches.stream_status), status=self._switches.stream_status)
+        if self._faults.stream_status:
+            return web.json_response(error_without_details(self._faults.stream_status), status=self._faults.stream_status)
         connection = web.WebSocketResponse(compress=False)  # no heartbeat: a Vega node sends no pings
         if not connection.can_prepare(request):
             return web.json_response(not_found(), status=404)
         await connection.prepare(request)
         stream = request.match_info["stream"]
         if stream not in PARAMETERS:
-            return await _refuse(request, connection, {"code": 5, "message": "Not Found"})
+            return await _reject(request, connection, {"code": 5, "message": "Not Found"})
         self.accepted[stream] += 1
         subscription = Subscription(stream, request, connection)
-        if refusal := self._refusal(subscription):
-            return await _refuse(request, connection, refusal)
+        if rejection := self._rejection(subscription):
+            return await _reject(request, connection, rejection)
         self._open.add(subscription)
         try:
             self._send_snapshot(subscription)
@@ -144,27 +144,27 @@ class Streams:
 
     def publish(self, block: Block) -> None:
         """Queue a block's frames to everyone who follows what it changed."""
-        changed = self._changed(block)
+        changed = self._update_entries(block)
         for subscription in list(self._open):
             if subscription.awaits_snapshot:
                 self._send_snapshot(subscription)
-            elif subscription.stream not in self._switches.silent_streams:
+            elif subscription.stream not in self._faults.silent_streams:
                 entries = changed[subscription.stream]
-                chosen = [node for market_id, party_id, node in entries if subscription.follows(market_id, party_id)]
+                chosen = [node for market_id, party_id, node in entries if subscription.matches(market_id, party_id)]
                 for frame in _update_frames(subscription.stream, chosen):
                     subscription.send(frame)
 
     def drop(self, how: str, stream: Optional[str] = None) -> int:
-        """Drop every connection of a stream, or of all, in one of the ways of DROPS. Return how many there were."""
-        if how not in DROPS:
-            raise ValueError(f"{how!r} is none of {', '.join(DROPS)}")
+        """Drop every connection of a stream, or of all, in one of the ways of DISCONNECT_MODES. Return how many there were."""
+        if how not in DISCONNECT_MODES:
+            raise ValueError(f"{how!r} is none of {', '.join(DISCONNECT_MODES)}")
         dropped = {subscription for subscription in self._open if stream in (None, subscription.stream)}
         self._open -= dropped
         for subscription in dropped:
             subscription.drop(how)
         return len(dropped)
 
-    def _refusal(self, subscription: Subscription) -> Optional[dict[str, Any]]:
+    def _rejection(self, subscription: Subscription) -> Optional[dict[str, Any]]:
         if sum(other.remote == subscription.remote for other in self._open) >= MAX_SUBSCRIPTIONS:
             return {"error": {"code": 8, "message": "client reached max subscription allowed"}}
         try:
@@ -175,24 +175,24 @@ class Streams:
 
     def _send_snapshot(self, subscription: Subscription) -> None:
         """Send what a stream starts with; where the stream is silenced, the block that ends the silence does it."""
-        if not subscription.awaits_snapshot or subscription.stream in self._switches.silent_streams:
+        if not subscription.awaits_snapshot or subscription.stream in self._faults.silent_streams:
             return
         subscription.awaits_snapshot = False
-        for frame in _snapshot_frames(subscription, [node for _, _, node in self._present(subscription)]):
+        for frame in _snapshot_frames(subscription, [node for _, _, node in self._snapshot_entries(subscription)]):
             subscription.send(frame)
 
-    def _present(self, subscription: Subscription) -> Iterator[Entry]:
+    def _snapshot_entries(self, subscription: Subscription) -> Iterator[Entry]:
         """What the client follows, as it stands. No node is made of anything else: thirty bots may dial again in the same moment."""
         if subscription.stream == "orders":
             live = self._chain.newest_orders(subscription.parties, live_only=True)
-            return (_entry(order_node(order)) for order in live if subscription.follows(order.market_id, order.party_id))
+            return (_entry(order_node(order)) for order in live if subscription.matches(order.market_id, order.party_id))
         if subscription.stream == "positions":
-            positions = (p for p in self._chain.positions.values() if subscription.follows(p.market_id, p.party_id))
+            positions = (p for p in self._chain.positions.values() if subscription.matches(p.market_id, p.party_id))
             return (_entry(position_node(position)) for position in positions)
-        accounts = (a for a in self._chain.accounts.values() if subscription.follows(a.market_id, a.owner))
+        accounts = (a for a in self._chain.accounts.values() if subscription.matches(a.market_id, a.owner))
         return (_entry(account_node(account)) for account in accounts)
 
-    def _changed(self, block: Block) -> dict[str, list[Entry]]:
+    def _update_entries(self, block: Block) -> dict[str, list[Entry]]:
         return {
             "markets/data": [_entry(market_data_node(self._chain, market)) for market in self._chain.markets.values()],
             "orders": [_entry(order_node(order)) for order in block.orders],
@@ -208,7 +208,7 @@ def _entry(node: Node) -> Entry:
 
 
 def _update_frames(stream: str, nodes: list[str]) -> Iterator[str]:
-    for some in _lists(nodes):
+    for some in _json_lists(nodes):
         yield f'{{"result":{{"marketData":{some}}}}}' if stream == "markets/data" else f'{{"result":{{"updates":{{"{stream}":{some}}}}}}}'
 
 
@@ -216,14 +216,14 @@ def _snapshot_frames(subscription: Subscription, nodes: list[str]) -> Iterator[s
     stream = subscription.stream
     if not nodes and stream == "positions" and subscription.markets and subscription.parties:
         return  # asked for the one position of a party that has never been there, Vega says nothing rather than "none"
-    pages = [f'"{stream}":{some}' for some in _lists(nodes)] or [""]
+    pages = [f'"{stream}":{some}' for some in _json_lists(nodes)] or [""]
     last = '"lastPage":true'
     pages[-1] = f"{pages[-1]},{last}" if pages[-1] else last
     for page in pages:
         yield f'{{"result":{{"snapshot":{{{page}}}}}}}'
 
 
-def _lists(nodes: list[str]) -> Iterator[str]:
+def _json_lists(nodes: list[str]) -> Iterator[str]:
     """Return JSON lists of at most MAX_LIST nodes."""
     return (f"[{','.join(nodes[start : start + MAX_LIST])}]" for start in range(0, len(nodes), MAX_LIST))
 
@@ -247,7 +247,7 @@ def _check(subscription: Subscription, chain: Chain) -> None:
             raise ApiError(400, 80008, "failed to send accounts snapshot", inner)
 
 
-async def _refuse(request: web.Request, connection: web.WebSocketResponse, frame: dict[str, Any]) -> web.WebSocketResponse:
+async def _reject(request: web.Request, connection: web.WebSocketResponse, frame: dict[str, Any]) -> web.WebSocketResponse:
     """Say why there is no stream, then drop the connection as Vega does: without a close frame."""
     await connection.send_str(compact(frame))
     if request.transport:

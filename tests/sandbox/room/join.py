@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.sandbox.room.room import Participant, Room, env_lines, logger
 
-MOST_WRONG, PERIOD = 10, 60.0  # codes that one address may get wrong in so many seconds; a code is one of 10^12
+MAX_WRONG_CODES, WRONG_CODE_WINDOW = 10, 60.0  # codes that one address may get wrong in so many seconds; a code is one of 10^12
 Settings = Callable[[Participant, str], dict[str, str]]  # of a participant, with the host by which this machine was reached
 
 
@@ -22,33 +22,33 @@ class Join:
         self._wrong: dict[str, list[float]] = {}  # address -> when it gave a wrong code
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post("/join", self._give)
+        app.router.add_post("/join", self._send_settings)
 
-    async def _give(self, request: web.Request) -> web.Response:
+    async def _send_settings(self, request: web.Request) -> web.Response:
         address = request.remote or ""
-        if self._has_guessed(address):
+        if self._has_too_many_wrong_codes(address):
             return web.Response(status=429, headers={"Retry-After": "60"}, text="Too many wrong codes: wait a minute.\n")
         participant = self._room.find(await _code(request))
         if participant is None:
             self._wrong.setdefault(address, []).append(time.monotonic())
             return web.Response(status=403, text="This is nobody's code: check it, and ask your teacher.\n")
-        if participant.given_to is not None:
-            logger.warning("sandbox: %s tried the code of %s, which was used by %s", address, participant.name, participant.given_to)
+        if participant.claimed_by is not None:
+            logger.warning("sandbox: %s tried the code of %s, which was used by %s", address, participant.name, participant.claimed_by)
             return web.Response(status=410, text="This code was used before. If that was not you, tell your teacher.\n")
         settings = self._settings(participant, _host(request))  # first: who is refused has not used the code
-        participant.given_to = address
+        participant.claimed_by = address
         logger.warning("sandbox: the settings of %s went to %s", participant.name, address)
         return web.Response(
             text=env_lines(settings),
             headers={"Content-Disposition": 'attachment; filename="sandbox.env"', "Cache-Control": "no-store"},
         )
 
-    def _has_guessed(self, address: str) -> bool:
+    def _has_too_many_wrong_codes(self, address: str) -> bool:
         now = time.monotonic()
         if len(self._wrong) > 1000:  # addresses; those that have waited long enough are forgotten
-            self._wrong = {one: times for one, times in self._wrong.items() if times[-1] > now - PERIOD}
-        recent = [when for when in self._wrong.get(address, []) if when > now - PERIOD]
-        return len(recent) >= MOST_WRONG
+            self._wrong = {one: times for one, times in self._wrong.items() if times[-1] > now - WRONG_CODE_WINDOW}
+        recent = [when for when in self._wrong.get(address, []) if when > now - WRONG_CODE_WINDOW]
+        return len(recent) >= MAX_WRONG_CODES
 
 
 async def _code(request: web.Request) -> str:

@@ -1,7 +1,7 @@
 """A room full of people: a key, a token and a code for each participant, and who may use the switches.
 
 Keys hang on the seed, as all ids do. Tokens, codes and the teacher's key do not: whoever has this repository can work out a seed's
-secrets. They come from a secret of the room's own, new at each start unless it is kept in a folder (`Room.kept_secret`).
+secrets. They come from a secret of the room's own, new at each start unless it is kept in a folder (`Room.load_or_create_secret`).
 """
 
 import hashlib
@@ -25,7 +25,7 @@ KEY_HEADER, KEY_PARAMETER = "X-Teacher-Key", "key"
 TOKEN_LETTERS = string.ascii_letters + string.digits
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is mistaken for another on paper
 SECRET_FILE = "room.secret"
-LEAVE_OUT = f"*.env\n{SECRET_FILE}\n.gitignore\n"  # of git: a room inside the repository is not committed by mistake
+GITIGNORE = f"*.env\n{SECRET_FILE}\n.gitignore\n"  # of git: a room inside the repository is not committed by mistake
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Participant:
     key: str  # public
     token: str = field(repr=False)
     code: str = field(repr=False)  # gives out the settings, once
-    given_to: Optional[str] = None  # the address that has used the code
+    claimed_by: Optional[str] = None  # the address that has used the code
 
 
 class Room:
@@ -52,7 +52,7 @@ class Room:
         plain = "".join(letter for letter in code.upper() if letter in CODE_LETTERS)
         found = None
         for participant in self.participants.values():  # all of them, always: the time taken tells nothing
-            if same(plain, participant.code.replace("-", "")):
+            if secrets_equal(plain, participant.code.replace("-", "")):
                 found = participant
         return found
 
@@ -71,7 +71,7 @@ class Room:
         return "".join(letters[byte % len(letters)] for byte in digest[:length])
 
 
-def same(one: str, other: str) -> bool:
+def secrets_equal(one: str, other: str) -> bool:
     """Compare secrets in a time that does not tell how much of them agrees."""
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))  # a header can hold any bytes
 
@@ -80,11 +80,11 @@ def participant_names(count: int) -> list[str]:
     return [f"p{number:02}" for number in range(1, count + 1)]
 
 
-def kept_secret(folder: Path) -> bytes:
+def load_or_create_secret(folder: Path) -> bytes:
     """Return the secret that a folder keeps, made at the first time, so that a restart leaves everyone's settings good."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / ".gitignore").exists():
-        write_private(folder / ".gitignore", LEAVE_OUT)
+        write_private(folder / ".gitignore", GITIGNORE)
     path = folder / SECRET_FILE
     if not path.exists():
         write_private(path, secrets.token_hex(32))
@@ -113,7 +113,7 @@ def is_loopback(address: Optional[str]) -> bool:
     return (mapped or ip).is_loopback
 
 
-def sits_here(request: web.Request) -> bool:
+def is_local_request(request: web.Request) -> bool:
     """Say whether a request was made on this machine, on purpose.
 
     A page from elsewhere, open in the teacher's browser, sends requests from this machine as well. They name that page as their origin,
@@ -127,14 +127,14 @@ def sits_here(request: web.Request) -> bool:
     return is_loopback(request.remote) and is_loopback(host) and origin == request.host
 
 
-def guard_switches(room: Room) -> Any:
+def guard_controls(room: Room) -> Any:
     """Return a middleware that lets the teacher alone use the switches: at this machine, or with the key from anywhere."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
-        if request.path.startswith("/control") and request.method != "GET" and not sits_here(request):
+        if request.path.startswith("/control") and request.method != "GET" and not is_local_request(request):
             given = request.headers.get(KEY_HEADER) or request.query.get(KEY_PARAMETER, "")
-            if not same(given, room.teacher_key):
+            if not secrets_equal(given, room.teacher_key):
                 return web.Response(status=403, text="switches work on the teacher's machine, or with the teacher's key\n")
         return await handler(request)
 

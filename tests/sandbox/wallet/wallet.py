@@ -18,9 +18,9 @@ from typing import Any, Optional
 from aiohttp import web
 
 from tests.sandbox.chain.chain import Chain, commands
-from tests.sandbox.faults import Switches
-from tests.sandbox.room.room import is_loopback, same
-from tests.sandbox.server import MOST_BODY
+from tests.sandbox.faults import Faults
+from tests.sandbox.room.room import is_loopback, secrets_equal
+from tests.sandbox.server import MAX_BODY_SIZE
 
 SENDING_MODES = ("TYPE_ASYNC", "TYPE_SYNC", "TYPE_COMMIT")
 MESSAGES = {
@@ -36,7 +36,9 @@ MESSAGES = {
 }
 
 
-MOST_A_BLOCK = 50  # transactions that a participant may send from one block to the next: a bot that forgot to wait slows nobody else
+MAX_TRANSACTIONS_PER_BLOCK = (
+    50  # transactions that a participant may send from one block to the next: a bot that forgot to wait slows nobody else
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,8 @@ class Keyring:
 
     token: str
     keys: Mapping[str, str]  # by name
-    here_only: bool = False  # whether it works from this machine only
-    limited: bool = False  # to MOST_A_BLOCK
+    loopback_only: bool = False  # whether it works from this machine only
+    rate_limited: bool = False  # to MAX_TRANSACTIONS_PER_BLOCK
 
 
 class RpcError(Exception):
@@ -70,9 +72,9 @@ def make_token(seed: int) -> str:
 class Wallet:
     """The first keyring is that of the wallet's owner, the others are the participants'."""
 
-    def __init__(self, chain: Chain, switches: Switches, keyrings: list[Keyring]) -> None:
+    def __init__(self, chain: Chain, switches: Faults, keyrings: list[Keyring]) -> None:
         self._chain = chain
-        self._switches = switches
+        self._faults = switches
         self._keyrings = keyrings
         self._sent: Counter[str] = Counter()  # token -> transactions since the block of …
         self._sent_since = 0  # … this height
@@ -85,19 +87,19 @@ class Wallet:
             "client.send_transaction": self._send_transaction,
             "client.sign_transaction": self._sign_transaction,
         }
-        self.app = web.Application(middlewares=[self._obey_switches], client_max_size=MOST_BODY)
+        self.app = web.Application(middlewares=[self._apply_faults], client_max_size=MAX_BODY_SIZE)
         self.app.router.add_post("/api/v2/requests", self._handle_request)
         self.app.router.add_get("/api/v2/methods", self._handle_methods)
         self.app.router.add_get("/api/v2/health", self._handle_health)
 
     @web.middleware
-    async def _obey_switches(
+    async def _apply_faults(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         # Read first, delayed then: a transaction whose sender has given up waiting is still carried out, as on a slow real wallet.
         await request.read()
-        await asyncio.sleep(self._switches.wallet_delay)
-        status = self._switches.wallet_status
+        await asyncio.sleep(self._faults.wallet_delay)
+        status = self._faults.wallet_status
         if status is None:
             return await handler(request)
         return _rpc_response(status, error=RpcError(-32603, f"the sandbox was told to answer {status}"))
@@ -183,8 +185,8 @@ class Wallet:
         token = header[4:].strip()
         if len(token) != len(self._keyrings[0].token):
             raise RpcError(-32003, "the token has not a valid format")
-        found = [keyring for keyring in self._keyrings if same(token, keyring.token)]
-        if not found or (found[0].here_only and not is_loopback(request.remote)):
+        found = [keyring for keyring in self._keyrings if secrets_equal(token, keyring.token)]
+        if not found or (found[0].loopback_only and not is_loopback(request.remote)):
             raise RpcError(-32003, "there is no connection associated to this authentication token")
         return found[0]
 
@@ -193,8 +195,8 @@ class Wallet:
             self._sent_since = self._chain.height
             self._sent.clear()
         self._sent[keyring.token] += 1
-        if keyring.limited and self._sent[keyring.token] > MOST_A_BLOCK:
-            raise RpcError(1000, f"the transaction failed: more than {MOST_A_BLOCK} transactions since the last block")
+        if keyring.rate_limited and self._sent[keyring.token] > MAX_TRANSACTIONS_PER_BLOCK:
+            raise RpcError(1000, f"the transaction failed: more than {MAX_TRANSACTIONS_PER_BLOCK} transactions since the last block")
 
     def _read_transaction(self, params: Any, keyring: Keyring, sending: bool = False) -> tuple[str, dict[str, Any]]:
         """Return the party and its transaction; the order of the checks is the real wallet's."""

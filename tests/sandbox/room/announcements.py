@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Optional, TextIO
 
 from tests.sandbox import ANY_HOST, Sandbox
-from tests.sandbox.room.room import env_lines, kept_secret, write_private
+from tests.sandbox.room.room import env_lines, load_or_create_secret, write_private
 
 
 def room_secret(folder: Optional[Path]) -> Optional[bytes]:
     """Return the secret that a folder of `.env` files keeps; None, for a new one, where there is no folder."""
-    return kept_secret(folder) if folder else None
+    return load_or_create_secret(folder) if folder else None
 
 
 def write_env_files(sandbox: Sandbox, folder: Optional[Path]) -> None:
