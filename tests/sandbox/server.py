@@ -97,6 +97,9 @@ class Server:
             for _ in range(3):  # asyncio forgets whom it has accepted and not yet let in when the port closes
                 await asyncio.sleep(0)
             self._listener.close()
+        if self._admission:
+            for transport in list(self._admission.rejected):  # aiohttp does not know them, so it would leave them open
+                transport.abort()
 
 
 class _Admission:
@@ -105,7 +108,7 @@ class _Admission:
     def __init__(self, server: Any, limits: ConnectionLimits) -> None:
         self.server = server  # aiohttp's
         self.limits = limits
-        self.waiting = 0  # those at the admission who are not let in
+        self.rejected: set[asyncio.Transport] = set()  # open ones that wait for their first request, to be answered with 429
 
     def has_room_for(self, address: str) -> bool:
         others = self.server.connections
@@ -131,8 +134,8 @@ class _ConnectionGate(asyncio.Protocol):
             handler = self._admission.server()
             transport.set_protocol(handler)
             handler.connection_made(transport)
-        elif self._admission.waiting < self._admission.limits.accept_batch:
-            self._admission.waiting += 1
+        elif len(self._admission.rejected) < self._admission.limits.accept_batch:
+            self._admission.rejected.add(transport)
             self._transport = transport
             self._timer = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)  # one that asks nothing is not kept waiting
         else:
@@ -146,7 +149,7 @@ class _ConnectionGate(asyncio.Protocol):
     def connection_lost(self, error: Optional[Exception]) -> None:
         if self._timer:
             self._timer.cancel()
-            self._admission.waiting -= 1
+            self._admission.rejected.discard(self._transport)
 
 
 @web.middleware

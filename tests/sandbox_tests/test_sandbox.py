@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.sandbox import Sandbox
+from tests.sandbox import Sandbox, server
 from tests.support.fault_proxy import FaultProxy
 from tests.support.waiting import wait_until
 
@@ -35,8 +35,12 @@ def test_nothing_is_left_of_a_stopped_sandbox(recwarn: pytest.WarningsRecorder) 
 LISTENERS = {"sandbox": lambda: Sandbox(block_time=0, seed=22), "proxy": lambda: FaultProxy("http://127.0.0.1:9/api/v2")}
 
 
+@pytest.mark.parametrize("room", ["room for all", "too many"])
 @pytest.mark.parametrize("listens", LISTENERS.values(), ids=LISTENERS)
-def test_whoever_connects_while_it_stops_is_not_left_open(listens: Callable[[], Any]) -> None:
+def test_whoever_connects_while_it_stops_is_not_left_open(listens: Callable[[], Any], room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if room == "too many":
+        limits = server.ConnectionLimits(accept_batch=100, per_address=5, total=1000)
+        monkeypatch.setattr(server, "connection_limits", lambda files: limits)
     for _ in range(10):
         callers: list[socket.socket] = []
         many = threading.Event()
