@@ -45,6 +45,9 @@ EFFECTS: dict[str, Callable[[Any], bool]] = {  # switch -> what is so on the san
     "delay_wallet": lambda inside: inside.faults.wallet_delay == 2.0,
     "fail_wallet": lambda inside: inside.faults.wallet_status == 401,
     "hold_blocks": lambda inside: inside.faults.hold_blocks,
+    "pause_chain": lambda inside: 0 < inside.faults.pause_left <= 10,
+    "lose_transactions": lambda inside: inside.faults.transactions_to_lose == 1,
+    "delay_transactions": lambda inside: inside.faults.transaction_delay == 2.0,
     "block": lambda inside: True,  # the answer's height says it
     "reset": lambda inside: not inside.faults.rest_status and future(inside).state == "STATE_ACTIVE",
 }
@@ -83,7 +86,7 @@ def test_each_button_does_what_it_says(page: Any, sandbox: Sandbox) -> None:
         sandbox.reset()
 
 
-FAULTS = 10
+FAULTS = 13
 
 
 def break_everything(sandbox: Sandbox) -> None:
@@ -97,6 +100,9 @@ def break_everything(sandbox: Sandbox) -> None:
     sandbox.fail_rest(500)
     sandbox.delay_wallet(0.25)
     sandbox.fail_wallet(403)
+    sandbox.pause_chain(600)
+    sandbox.lose_transactions(7)
+    sandbox.delay_transactions(0.5)
     sandbox.block()
 
 

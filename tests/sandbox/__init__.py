@@ -204,7 +204,7 @@ class Sandbox(Controls):
         deadline = loop.time() + self._block_time
         while True:
             await asyncio.sleep(deadline - loop.time())
-            if not self.faults.hold_blocks:
+            if not self.faults.blocks_stopped:
                 self.make_block()
             deadline = max(deadline + self._block_time, loop.time())  # what was missed stays missed: no burst to catch up
 

@@ -4,11 +4,11 @@
 """
 
 import asyncio
-import dataclasses
 import functools
 import inspect
 import json
 import math
+import time
 from collections.abc import Callable
 from typing import Any, Concatenate, Optional, ParamSpec
 
@@ -22,6 +22,7 @@ from tests.sandbox.node.data_node import DataNode
 from tests.sandbox.room.room import KEY_PARAMETER
 
 MAX_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
+MAX_LOST_TRANSACTIONS = 1_000_000
 STREAMS = ("markets/data", "orders", "positions", "accounts")
 DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
 
@@ -69,6 +70,11 @@ class Controls:
     def hold_blocks(self, on: bool = True) -> None:
         """Stop the block clock, or with on=false let it go on."""
         self.faults.hold_blocks = on
+
+    @control
+    def pause_chain(self, seconds: float) -> None:
+        """Make no blocks for some seconds, as a network whose nodes restart. REST, pings and the wallet answer as usual."""
+        self.faults.paused_until = time.monotonic() + seconds if _check_duration(seconds) else 0.0
 
     @control
     def suspend(self, market: str) -> None:
@@ -145,10 +151,20 @@ class Controls:
         self.faults.wallet_status = _check_status(status)
 
     @control
+    def lose_transactions(self, count: int = 1) -> None:
+        """Lose the next transactions between wallet and chain: the wallet returns a hash, and nothing follows. Zero loses no more."""
+        _require(0 <= count <= MAX_LOST_TRANSACTIONS, f"count must be 0 to {MAX_LOST_TRANSACTIONS}, not {count}")
+        self.faults.transactions_to_lose = count
+
+    @control
+    def delay_transactions(self, seconds: float = 0.0) -> None:
+        """Hand every transaction to the chain late. The wallet returns the hash at once."""
+        self.faults.transaction_delay = _check_duration(seconds)
+
+    @control
     def reset(self) -> None:
         """Make everything healthy: all faults off, and every market active again at the next block."""
-        for field in dataclasses.fields(Faults):
-            setattr(self.faults, field.name, getattr(Faults(), field.name))
+        self.faults.reset()
         self.chain.reject_orders = None
         self.chain.emptied_sides.clear()
         for market in self.chain.markets.values():
@@ -167,9 +183,9 @@ def add_routes(sandbox: Controls, app: web.Application) -> None:
     """Put the controls under /control of an application."""
 
     async def overview(_request: web.Request) -> web.Response:
-        switches = {**vars(sandbox.faults), "silent_streams": sorted(sandbox.faults.silent_streams)}
-        emptied = sorted(sandbox.chain.emptied_sides)
-        state = {"height": sandbox.chain.height, **switches, "reject_orders": sandbox.chain.reject_orders, "emptied_sides": emptied}
+        chain = sandbox.chain
+        of_chain = {"reject_orders": chain.reject_orders, "emptied_sides": sorted(chain.emptied_sides)}
+        state = {"height": chain.height, **sandbox.faults.overview(), **of_chain}
         listing = {f"POST /control/{name}{_usage(method)}": inspect.getdoc(method) for name, method in CONTROLS.items()}
         return web.json_response({**state, "controls": listing}, dumps=functools.partial(json.dumps, indent=2))
 

@@ -118,7 +118,7 @@ class _Admission:
         if len(others) >= self.limits.total - kept:
             return False
         peers = (other.transport.get_extra_info("peername") for other in others if other.transport)
-        return sum(peer is not None and peer[0] == address for peer in peers) < self.limits.per_address
+        return sum(bool(peer) and peer[0] == address for peer in peers) < self.limits.per_address
 
 
 class _ConnectionGate(asyncio.Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
+import websocket
 
 from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import BUY, SELL
@@ -202,6 +203,68 @@ def test_held_blocks_go_on_from_where_they_were() -> None:
         wait_until(lambda: overview(sandbox)["height"] > height + 2)
 
 
+def test_a_paused_chain_makes_no_blocks_while_rest_pings_and_wallet_answer() -> None:
+    with Sandbox(block_time=0.01, traders=False) as sandbox:
+        stream = websocket.create_connection(f"{sandbox.ws_url}/stream/markets/data?marketIds={sandbox.markets['future']}", timeout=20)
+        sandbox.pause_chain(600)
+        height = overview(sandbox)["height"]
+        assert requests.get(f"{sandbox.node_url}/assets", timeout=20).headers["X-Block-Height"] == str(height)
+        stream.ping("are you there")
+        while (frame := stream.recv_data(control_frame=True))[0] == websocket.ABNF.OPCODE_TEXT:
+            pass
+        assert frame == (websocket.ABNF.OPCODE_PONG, b"are you there")
+        assert send_order(sandbox, "sent in the pause").status_code == 200
+        time.sleep(0.2)  # twenty blocks' time
+        assert (overview(sandbox)["height"], statuses(sandbox, "sent in the pause")) == (height, [])
+        assert 500 < overview(sandbox)["pause_left"] <= 600
+        sandbox.pause_chain(0.1)  # replaces the longer one
+        wait_until(lambda: statuses(sandbox, "sent in the pause") == ["STATUS_ACTIVE"])
+        assert overview(sandbox)["pause_left"] == 0
+        stream.shutdown()
+
+
+def send_order(sandbox: Sandbox, reference: str) -> requests.Response:
+    order = {"marketId": sandbox.markets["future"], "price": "8300000", "size": "70", "side": BUY, "reference": reference}
+    transaction = {"orderSubmission": {**order, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}}
+    params = {"publicKey": sandbox.parties["c"], "sendingMode": "TYPE_SYNC", "transaction": transaction}
+    call = {"jsonrpc": "2.0", "id": "1", "method": "client.send_transaction", "params": params}
+    headers = {"Origin": "test", "Authorization": f"VWT {sandbox.token}"}
+    return requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=call, headers=headers, timeout=20)
+
+
+def statuses(sandbox: Sandbox, reference: str) -> list[str]:
+    query = {"filter.partyIds": sandbox.parties["c"]}
+    edges = requests.get(f"{sandbox.node_url}/orders", params=query, timeout=20).json()["orders"]["edges"]
+    return [edge["node"]["status"] for edge in edges if edge["node"]["reference"] == reference]
+
+
+def test_lost_transactions_get_a_hash_and_never_reach_the_chain(sandbox: Sandbox) -> None:
+    assert post(sandbox, "lose_transactions", count=2).status_code == 200
+    hashes = [send_order(sandbox, f"order {number}").json()["result"]["transactionHash"] for number in range(3)]
+    sandbox.block(2)
+
+    assert len(set(hashes)) == 3
+    assert [statuses(sandbox, f"order {number}") for number in range(3)] == [[], [], ["STATUS_ACTIVE"]]
+    assert overview(sandbox)["transactions_to_lose"] == 0
+
+
+def test_a_delayed_transaction_gets_its_hash_at_once_and_reaches_the_chain_later(sandbox: Sandbox) -> None:
+    sandbox.delay_transactions(600)
+    assert send_order(sandbox, "much later").status_code == 200  # within the timeout of the call
+    sandbox.delay_transactions(0.2)
+    assert send_order(sandbox, "a little later").status_code == 200
+    sandbox.delay_transactions()
+    sandbox.block()
+    assert statuses(sandbox, "a little later") == []
+
+    def is_executed() -> bool:
+        sandbox.block()
+        return statuses(sandbox, "a little later") == ["STATUS_ACTIVE"]
+
+    wait_until(is_executed)
+    assert statuses(sandbox, "much later") == []
+
+
 def test_rest_and_wallet_fail_and_recover(sandbox: Sandbox) -> None:
     sandbox.fail_rest(503)
     sandbox.fail_wallet(401)
@@ -278,6 +341,9 @@ def test_reset_makes_everything_healthy(sandbox: Sandbox) -> None:
         "fail_rest": {"status": 500},
         "delay_wallet": {"seconds": 0.2},
         "fail_wallet": {"status": 403},
+        "pause_chain": {"seconds": 600},
+        "lose_transactions": {"count": 3},
+        "delay_transactions": {"seconds": 0.3},
     }
     for name, parameters in faults.items():
         assert post(sandbox, name, **parameters).status_code == 200

@@ -236,3 +236,38 @@ def test_a_stream_of_no_market_stays_silent(sandbox: Sandbox, subscribe: Subscri
     client = subscribe("markets/data?foo=bar")
     sandbox.block(2)
     assert list(everything(client)) == []
+
+
+def test_risk_factors_are_those_of_the_recorded_markets(sandbox: Sandbox) -> None:
+    for product in ("future", "perpetual"):
+        market_id = sandbox.markets[product]
+        answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=10)
+        assert answer.json() == {
+            "riskFactor": {"market": market_id, "short": "0.054215188478479999", "long": "0.051531420845347675"},
+        }
+        assert answer.headers["X-Block-Height"]
+
+
+@pytest.mark.parametrize("market", ["spot", "unknown", "malformed"])
+def test_risk_factors_of_other_markets_are_an_error(sandbox: Sandbox, market: str) -> None:
+    """Words and codes: `GetRiskFactors` in datanode/api/trading_data_v2.go, `formatE` in datanode/api/errors.go."""
+    market_id = {"spot": sandbox.markets["spot"], "unknown": "0" * 64, "malformed": "xyz"}[market]
+    answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=10)
+    (detail,) = answer.json()["details"]
+    if market == "malformed":
+        assert (answer.status_code, detail["code"], detail["message"]) == (400, 10000, "invalid market ID")
+    else:
+        assert (answer.status_code, detail["code"], detail["message"]) == (404, 310001, "failed to get risk factor")
+        assert detail["inner"] == f"marketID: {market_id}: no resource corresponding to this id"
+
+
+def test_network_parameters_are_listed_by_key_and_found_one_by_one(sandbox: Sandbox) -> None:
+    """`ListNetworkParameters` and `GetNetworkParameter` in datanode/api/trading_data_v2.go."""
+    edges = requests.get(f"{sandbox.node_url}/network/parameters", timeout=10).json()["networkParameters"]["edges"]
+    parameters = {edge["node"]["key"]: edge["node"]["value"] for edge in edges}
+    assert list(parameters) == sorted(parameters)
+    assert parameters["spam.protection.max.batchSize"] == "30"
+    one = requests.get(f"{sandbox.node_url}/network/parameters/spam.protection.max.batchSize", timeout=10).json()
+    assert one == {"networkParameter": {"key": "spam.protection.max.batchSize", "value": "30"}}
+    unknown = requests.get(f"{sandbox.node_url}/network/parameters/nope", timeout=10)
+    assert (unknown.status_code, unknown.json()["details"][0]["message"]) == (404, "failed to get network parameters")

@@ -31,6 +31,10 @@ MAX_BATCH_SIZE = 30  # instructions; spam.protection.max.batchSize
 __all__ = ["Chain", "Market"]
 
 
+def run_now(function: Callable[[], None]) -> None:
+    function()
+
+
 class Chain:
     """A Vega network.
 
@@ -79,13 +83,19 @@ class Chain:
         """By owner, market id (or ""), type and asset id."""
         return self._ledger.accounts
 
-    def submit(self, party_id: str, transaction: dict[str, Any]) -> str:
+    def submit(self, party_id: str, transaction: dict[str, Any], deliver: Callable[[Callable[[], None]], None] = run_now) -> str:
         """Queue a transaction (JSON form of the protobuf message) for the next block, and return its hash.
+
+        Args:
+            party_id: the public key that signs the transaction.
+            transaction: one of the kinds of `commands.TRANSACTION`.
+            deliver: gets the function that queues the transaction, and calls it now, later or never.
 
         Raises:
             commands.InvalidCommandError: the transaction cannot be decoded; a wallet would not send it.
         """
-        self._queue.append((party_id, commands.decode(transaction)))
+        decoded = commands.decode(transaction)
+        deliver(lambda: self._queue.append((party_id, decoded)))
         return self._next_id("transaction").upper()
 
     def block(self) -> Block:

@@ -71,6 +71,21 @@ ADVICE = {
     "fail_wallet": Advice(
         "REST and wallet", "Each turn ends in “no quote: wallet: …”, and the quotes that rest stay as they were.", {"status": "401"}
     ),
+    "lose_transactions": Advice(
+        "REST and wallet",
+        "The wallet accepts a batch that the network never executes: old quotes stay, and new ones do not appear.",
+        {"count": "1"},
+    ),
+    "delay_transactions": Advice(
+        "REST and wallet",
+        "The wallet answers at once, but orders appear late, also after the bot has ended.",
+        {"seconds": "2"},
+    ),
+    "pause_chain": Advice(
+        "Blocks and reset",
+        "No new blocks; REST, pings and the wallet answer. After five seconds the bot reports old data and stops quoting.",
+        {"seconds": "10"},
+    ),
     "hold_blocks": Advice(
         "Blocks and reset",
         "No block, no market data: after five seconds the bot says that its data are old, and pulls its quotes.",
@@ -122,7 +137,7 @@ def _parameter(parameter: inspect.Parameter, begin: Mapping[str, str]) -> dict[s
 
 def faults(sandbox: Controls) -> list[dict[str, Any]]:
     """Return what is active now: which control did it, in words, what to watch, and the call that ends it."""
-    switches, chain = sandbox.faults, sandbox.chain
+    faults_on, chain = sandbox.faults, sandbox.chain
     found = []
     for market in chain.markets.values():
         if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
@@ -137,16 +152,22 @@ def faults(sandbox: Controls) -> list[dict[str, Any]]:
         found.append(
             _fault("reject_orders", f"Every new order but those of the traders is rejected with {chain.reject_orders}", "reject_orders")
         )
-    for stream in sorted(switches.silent_streams):
+    for stream in sorted(faults_on.silent_streams):
         found.append(_fault("silence_streams", f"The stream {stream} is silent", "silence_streams", stream=stream, on="false"))
-    if switches.hold_blocks:
+    if faults_on.hold_blocks:
         found.append(_fault("hold_blocks", "No blocks are made", "hold_blocks", on="false"))
+    if faults_on.pause_left:
+        found.append(_fault("pause_chain", "The chain is paused", "pause_chain", seconds="0"))
+    if faults_on.transactions_to_lose:
+        words = f"The next {faults_on.transactions_to_lose} transactions are lost"
+        found.append(_fault("lose_transactions", words, "lose_transactions", count="0"))
     for name, value, words in (
-        ("fail_handshakes", switches.stream_status, "New streams are refused with HTTP {}"),
-        ("delay_rest", switches.rest_delay, "REST answers {:g} s late"),
-        ("fail_rest", switches.rest_status, "REST fails with HTTP {}"),
-        ("delay_wallet", switches.wallet_delay, "The wallet answers {:g} s late"),
-        ("fail_wallet", switches.wallet_status, "The wallet fails with HTTP {}"),
+        ("fail_handshakes", faults_on.stream_status, "New streams are refused with HTTP {}"),
+        ("delay_rest", faults_on.rest_delay, "REST answers {:g} s late"),
+        ("fail_rest", faults_on.rest_status, "REST fails with HTTP {}"),
+        ("delay_wallet", faults_on.wallet_delay, "The wallet answers {:g} s late"),
+        ("fail_wallet", faults_on.wallet_status, "The wallet fails with HTTP {}"),
+        ("delay_transactions", faults_on.transaction_delay, "Transactions reach the chain {:g} s late"),
     ):
         if value:
             found.append(_fault(name, words.format(value), name))

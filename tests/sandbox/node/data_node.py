@@ -9,19 +9,24 @@ Of a real node's query parameters, these are ignored here, as unknown ones are e
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Optional
 
 from aiohttp import web
 
 from tests.sandbox.chain.chain import Chain
+from tests.sandbox.chain.positions import LONG_RISK, SHORT_RISK
 from tests.sandbox.chain.records import Block
 from tests.sandbox.faults import Faults
+from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS
 from tests.sandbox.node.responses import ApiError, Query, check_ids, compact, error_without_details, is_id, not_found, page, query_of
-from tests.sandbox.node.serializers import account_node, asset_node, market_data_node, market_node, order_node, position_node
+from tests.sandbox.node.serializers import Node, account_node, asset_node, market_data_node, market_node, order_node, position_node
 from tests.sandbox.node.streams import Streams
 from tests.sandbox.server import MAX_BODY_SIZE
 
 Body = dict[str, Any]
+NOT_FOUND = "no resource corresponding to this id"
 
 
 class DataNode:
@@ -32,7 +37,7 @@ class DataNode:
         self._opened = chain.time - chain.height * 10**9  # chain time goes on a second a block
         self.streams = Streams(chain, switches)
         self.app = web.Application(client_max_size=MAX_BODY_SIZE)
-        calls = {
+        calls: dict[str, Callable[..., Body]] = {
             "assets": self._assets,
             "markets": self._markets,
             "accounts": self._accounts,
@@ -40,6 +45,9 @@ class DataNode:
             "positions": self._positions,
             "market/{market_id}": self._market,
             "market/data/{market_id}/latest": self._market_data,
+            "market/{market_id}/risk/factors": self._risk_factors,
+            "network/parameters": self._network_parameters,
+            "network/parameters/{key}": self._network_parameter,
         }
         for path, answer in calls.items():
             self.app.router.add_get(f"/api/v2/{path}", self._rest(answer))
@@ -119,7 +127,7 @@ class DataNode:
     def _market(self, query: Query, market_id: str) -> Body:
         market = self._chain.markets.get(_require_id(market_id))
         if market is None:
-            raise ApiError(404, 30002, "failed to get market for ID", "no resource corresponding to this id")
+            raise ApiError(404, 30002, "failed to get market for ID", NOT_FOUND)
         return {"market": market_node(market, self._opened)}
 
     def _market_data(self, query: Query, market_id: str) -> Body:
@@ -127,6 +135,30 @@ class DataNode:
         if market is None:
             raise ApiError(500, 30004, "failed to get market data", f"no market data for market: {market_id}")
         return {"marketData": market_data_node(self._chain, market)}
+
+    def _risk_factors(self, query: Query, market_id: str) -> Body:
+        """Vega computes no risk factors for spot markets: there the node has none to return."""
+        market = self._chain.markets.get(_require_id(market_id))
+        if market is None or market.is_spot:
+            raise ApiError(404, 310001, "failed to get risk factor", f"marketID: {market_id}: {NOT_FOUND}")
+        return {"riskFactor": {"market": market.id, "short": _decimal_text(SHORT_RISK), "long": _decimal_text(LONG_RISK)}}
+
+    def _network_parameters(self, query: Query) -> Body:
+        parameters = enumerate(sorted(NETWORK_PARAMETERS))
+        return {"networkParameters": page(parameters, _network_parameter_node, query)}
+
+    def _network_parameter(self, query: Query, key: str) -> Body:
+        if key not in NETWORK_PARAMETERS:
+            raise ApiError(404, 100002, "failed to get network parameters", NOT_FOUND)
+        return {"networkParameter": _network_parameter_node(key)}
+
+
+def _network_parameter_node(key: str) -> Node:
+    return {"key": key, "value": NETWORK_PARAMETERS[key]}
+
+
+def _decimal_text(number: Fraction) -> str:
+    return f"{Decimal(number.numerator) / Decimal(number.denominator):f}"
 
 
 def _require_id(market_id: str) -> str:

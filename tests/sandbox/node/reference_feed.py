@@ -39,7 +39,7 @@ def add_reference_feed(sandbox: "Sandbox", app: web.Application) -> None:
         publish(block)
         feed.publish(block)
 
-    sandbox.node.publish = publish_and_quote
+    sandbox.node.publish = publish_and_quote  # type: ignore[method-assign]
     app.router.add_get("/reference/{symbol}", feed.connect, name="reference")
     app.on_shutdown.append(feed.close)
 
@@ -53,7 +53,7 @@ class ReferenceFeed:
     def __init__(self, sandbox: "Sandbox") -> None:
         self._chain, self._traders = sandbox.chain, sandbox.traders
         self._markets = {symbol_of(market): market for market in reversed(self._chain.markets.values())}  # of two alike, the first
-        self._random_walks = None if self._traders else RandomWalks(list(self._markets.values()))
+        self._random_walks = RandomWalks(list(self._markets.values()))
         self._newest: dict[str, str] = {}  # symbol -> frame
         self._clients: set[_Client] = set()
 

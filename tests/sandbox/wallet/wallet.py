@@ -17,7 +17,8 @@ from typing import Any, Optional
 
 from aiohttp import web
 
-from tests.sandbox.chain.chain import Chain, commands
+from tests.sandbox.chain import commands
+from tests.sandbox.chain.chain import Chain
 from tests.sandbox.faults import Faults
 from tests.sandbox.room.room import is_loopback, secrets_equal
 from tests.sandbox.server import MAX_BODY_SIZE
@@ -158,13 +159,16 @@ class Wallet:
         keyring = self._authorise(request)
         party_id, transaction = self._read_transaction(params, keyring, sending=True)
         self._count(keyring)
-        transaction_hash = self._chain.submit(party_id, transaction)
+        transaction_hash = self._chain.submit(party_id, transaction, self._deliver)
         return {
             "receivedAt": received_at,
             "sentAt": _now(),
             "transactionHash": transaction_hash,
             "transaction": _signed(party_id, transaction),
         }
+
+    def _deliver(self, enqueue: Callable[[], None]) -> None:
+        self._faults.deliver(enqueue, asyncio.get_running_loop().call_later)
 
     def _sign_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
         keyring = self._authorise(request)

@@ -1,0 +1,10 @@
+"""The network parameters that the sandbox follows, by key, with the values of the recorded network."""
+
+from tests.sandbox.chain.chain import MAX_BATCH_SIZE
+from tests.sandbox.chain.market import MARK_INTERVAL
+
+NETWORK_PARAMETERS = {
+    "market.margin.scalingFactors": '{"search_level":1.1,"initial_margin":1.5,"collateral_release":1.7}',
+    "network.markPriceUpdateMaximumFrequency": f"{MARK_INTERVAL // 10**9}s",
+    "spam.protection.max.batchSize": str(MAX_BATCH_SIZE),
+}
