@@ -117,8 +117,9 @@ class _Admission:
         kept = 0 if is_loopback(address) else self.limits.per_address  # for this machine: however many come, its owner gets in
         if len(others) >= self.limits.total - kept:
             return False
-        peers = (other.transport.get_extra_info("peername") for other in others if other.transport)
-        return sum(bool(peer) and peer[0] == address for peer in peers) < self.limits.per_address
+        peers = [other.transport.get_extra_info("peername") for other in others if other.transport]
+        own = [peer for peer in peers if peer and peer[0] == address]
+        return len(own) < self.limits.per_address
 
 
 class _ConnectionGate(asyncio.Protocol):

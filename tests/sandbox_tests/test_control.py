@@ -220,7 +220,7 @@ def test_a_paused_chain_makes_no_blocks_while_rest_pings_and_wallet_answer() -> 
         sandbox.pause_chain(0.1)  # replaces the longer one
         wait_until(lambda: statuses(sandbox, "sent in the pause") == ["STATUS_ACTIVE"])
         assert overview(sandbox)["pause_left"] == 0
-        stream.shutdown()
+        stream.shutdown()  # type: ignore[no-untyped-call]
 
 
 def send_order(sandbox: Sandbox, reference: str) -> requests.Response:

@@ -34,7 +34,7 @@ def middle(frame: dict[str, str]) -> float:
 
 def market_middle(sandbox: Sandbox) -> float:
     market = sandbox.call(lambda box: box.chain.markets[box.markets["future"]])
-    return float(market.best_bid[0] + market.best_offer[0]) / 2 / 10**market.price_decimals
+    return float((market.best_bid[0] + market.best_offer[0]) / 2 / 10**market.price_decimals)
 
 
 def test_each_block_brings_a_frame_with_prices_as_text(sandbox: Sandbox) -> None:

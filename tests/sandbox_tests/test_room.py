@@ -67,7 +67,7 @@ def test_a_token_works_for_its_own_key_only(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("token", ["", "x" * 64, "x", "é" * 32])
 def test_no_token_and_a_wrong_one_are_refused(sandbox: Sandbox, token: str) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"})
-    headers = {"Origin": "test", "Authorization": f"VWT {token}".encode()}
+    headers: dict[str, str | bytes | None] = {"Origin": "test", "Authorization": f"VWT {token}".encode()}
     assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=5).status_code == 401
 
 
