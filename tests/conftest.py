@@ -8,7 +8,7 @@ import pytest
 
 from tests.sandbox import Sandbox
 from tests.support.browser import chromium
-from tests.support.page_driver import watched
+from tests.support.page_driver import open_page
 from tests.support.processes import BotProcess
 
 # Set, it would hide from the tests what users see without it: what Python says at its end where it cannot flush.
@@ -49,5 +49,5 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, sandbox: Sandbox) -> Iterator[Any]:
-    with watched(browser, sandbox):
+    with open_page(browser, sandbox):
         yield browser

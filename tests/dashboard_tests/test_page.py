@@ -1,4 +1,4 @@
-"""The live page in a real browser: what it shows. Its buttons are in test_switches, its charts in test_charts."""
+"""The page in a real browser: the data it shows. test_panel has its controls, test_charts its charts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 import requests
 
 from tests.sandbox import Sandbox
-from tests.support.browser import why_not
-from tests.support.page_driver import choose, click, drawing, rest, show, text, texts, trade
+from tests.support.browser import missing_browser
+from tests.support.page_driver import chart_image, choose, click, load, send_limit_order, send_market_order, text, texts
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser())
 
-OUTAGE = "net::ERR_"  # the browser itself notes each call that meets a closed port; no page can keep it from that
+OUTAGE = "net::ERR_"  # the browser logs each request to a closed port; a page cannot prevent that
 MINUS = "\u2212"
 
 
@@ -26,27 +26,27 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_the_chart_moves_with_each_block(page: Any, sandbox: Sandbox) -> None:
-    before, label = drawing(page, "price-chart"), page.find_element("id", "price-chart").get_attribute("aria-label")
+    before, label = chart_image(page, "price-chart"), page.find_element("id", "price-chart").get_attribute("aria-label")
     sandbox.block(5)
     wait_until(lambda: text(page, "height") == "8")
-    wait_until(lambda: drawing(page, "price-chart") != before)
+    wait_until(lambda: chart_image(page, "price-chart") != before)
     assert page.find_element("id", "price-chart").get_attribute("aria-label") != label
     assert text(page, "time").count(":") == 2
 
 
-def test_a_fill_appears_with_position_and_profit(page: Any, sandbox: Sandbox) -> None:
-    before = drawing(page, "profit-chart")
-    trade(sandbox)
+def test_a_fill_is_shown_with_position_and_pnl(page: Any, sandbox: Sandbox) -> None:
+    before = chart_image(page, "pnl-chart")
+    send_market_order(sandbox)
     wait_until(lambda: text(page, "own-fills") == "1")
     assert text(page, "own-position") == "0.1"
-    assert text(page, "own-profit").endswith("tDAI")
-    assert "bot ← maker" in text(page, "deals")
+    assert text(page, "own-pnl").endswith("tDAI")
+    assert "bot ← maker" in text(page, "trade-rows")
     assert "1 fills of bot" in page.find_element("id", "price-chart").get_attribute("aria-label")
-    wait_until(lambda: drawing(page, "profit-chart") != before)
+    wait_until(lambda: chart_image(page, "pnl-chart") != before)
 
 
 def test_own_orders_are_marked_in_the_book(page: Any, sandbox: Sandbox) -> None:
-    rest(sandbox)
+    send_limit_order(sandbox)
     wait_until(lambda: "◆ 2.500" in text(page, "bids"))
     assert "90.00000" in texts(page, "#bids tr.own")[0]
     assert text(page, "own-orders") == "1"
@@ -54,8 +54,8 @@ def test_own_orders_are_marked_in_the_book(page: Any, sandbox: Sandbox) -> None:
     wait_until(lambda: text(page, "own-title") == "a" and "◆" not in text(page, "bids"))
 
 
-def test_party_and_market_are_chosen_from_lists_and_stay_in_the_address(page: Any, sandbox: Sandbox) -> None:
-    trade(sandbox, "p02", "SIDE_SELL", "spot")
+def test_the_selected_party_and_market_are_kept_in_the_address(page: Any, sandbox: Sandbox) -> None:
+    send_market_order(sandbox, "p02", "SIDE_SELL", "spot")
     choose(page, "party", "p02")
     choose(page, "market", sandbox.markets["spot"])
     wait_until(lambda: text(page, "own-fills") == "1")
@@ -66,7 +66,7 @@ def test_party_and_market_are_chosen_from_lists_and_stay_in_the_address(page: An
 
 def test_streams_are_shown_open_and_closed(page: Any, sandbox: Sandbox) -> None:
     websocket = pytest.importorskip("websocket")
-    assert text(page, "streams-body") == "Nobody follows a stream"
+    assert text(page, "streams-body") == "No open streams"
     party = sandbox.parties["p01"]
     queries = [f"orders?partyIds={party}", f"positions?partyId={party}", f"markets/data?marketIds={sandbox.markets['future']}"]
     clients = [websocket.create_connection(f"{sandbox.ws_url}/stream/{query}") for query in queries]
@@ -79,36 +79,36 @@ def test_streams_are_shown_open_and_closed(page: Any, sandbox: Sandbox) -> None:
     wait_until(lambda: text(page, "streams-body").count("○ closed") == 3)
 
 
-def test_calls_are_shown_as_they_happen_and_failed_ones_with_their_answer(page: Any, sandbox: Sandbox) -> None:
+def test_requests_are_shown_and_failed_ones_with_their_error_message(page: Any, sandbox: Sandbox) -> None:
     requests.get(f"{sandbox.node_url}/orders", params={"filter.partyIds": sandbox.parties["p01"]}, timeout=5)
     requests.get(f"{sandbox.node_url}/market/{'0' * 64}", timeout=5)
     call = {"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"}
     wrong = {"Origin": "test", "Authorization": f"VWT {'x' * 64}"}
     requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=call, headers=wrong, timeout=5)
-    wait_until(lambda: len(texts(page, "#calls-body tr")) == 3)
-    failed = texts(page, "#calls-body tr.failed")
+    wait_until(lambda: len(texts(page, "#requests-body tr")) == 3)
+    failed = texts(page, "#requests-body tr.failed")
     assert "no connection associated to this authentication token" in failed[0]
     assert "✕ 401" in failed[0]
     assert "failed to get market for ID: no resource corresponding to this id" in failed[1]
-    choose(page, "calls-filter", "failed")
-    assert len(texts(page, "#calls-body tr")) == 2
+    choose(page, "requests-filter", "failed")
+    assert len(texts(page, "#requests-body tr")) == 2
     choose(page, "party", "p01")
-    choose(page, "calls-filter", "party")
-    wait_until(lambda: len(texts(page, "#calls-body tr")) == 1)
-    assert "GET orders?filter.partyIds=" in text(page, "calls-body")
+    choose(page, "requests-filter", "party")
+    wait_until(lambda: len(texts(page, "#requests-body tr")) == 1)
+    assert "GET orders?filter.partyIds=" in text(page, "requests-body")
 
 
-def test_it_says_that_the_sandbox_is_gone_and_comes_back_by_itself(page: Any, sandbox: Sandbox) -> None:
-    trade(sandbox)
+def test_the_page_shows_a_lost_connection_and_reconnects(page: Any, sandbox: Sandbox) -> None:
+    send_market_order(sandbox)
     page.execute_script("""
-        window.said = [];
+        window.shown = [];
         const status = document.getElementById("connection");
-        new MutationObserver(() => said.push(status.textContent)).observe(status, {childList: true})""")
+        new MutationObserver(() => shown.push(status.textContent)).observe(status, {childList: true})""")
     sandbox.restart(down=1.5)
     wait_until(lambda: text(page, "connection") == "Live" and text(page, "own-fills") == "1")
     sandbox.block()
     wait_until(lambda: text(page, "height") == "5")
-    assert page.execute_script("return said") == ["Connection lost. Trying again …", "Live"]
+    assert page.execute_script("return shown") == ["Connection lost. Reconnecting …", "Live"]
     assert all(OUTAGE in entry["message"] for entry in page.get_log("browser"))
 
 
@@ -116,7 +116,7 @@ def test_another_sandbox_on_the_same_port_is_shown_with_its_own_markets(browser:
     with Sandbox(block_time=0, seed=31) as first:
         first.block(40)
         port, market = int(first.url().split(":")[2].strip("/")), first.markets["future"]
-        show(browser, first, f"?party=c&market={market}")
+        load(browser, first, f"?party=c&market={market}")
     wait_until(lambda: text(browser, "connection").startswith("Connection lost"))
     with Sandbox(block_time=0, seed=32, port=port) as second:
         second.block(7)
@@ -125,7 +125,7 @@ def test_another_sandbox_on_the_same_port_is_shown_with_its_own_markets(browser:
         assert browser.find_element("id", "market").get_attribute("value") == second.markets["future"]
 
 
-def test_state_and_mode_that_agree_are_said_once(page: Any, sandbox: Sandbox) -> None:
+def test_a_state_and_a_mode_of_the_same_name_are_shown_once(page: Any, sandbox: Sandbox) -> None:
     assert text(page, "state") == "Active"
     sandbox.suspend("future")
     sandbox.block()
@@ -135,26 +135,26 @@ def test_state_and_mode_that_agree_are_said_once(page: Any, sandbox: Sandbox) ->
     wait_until(lambda: text(page, "state") == "suspended · monitoring auction")
 
 
-def test_the_ranking_has_everyone_by_profit(page: Any, sandbox: Sandbox) -> None:
+def test_the_ranking_lists_all_trading_parties_by_pnl(page: Any, sandbox: Sandbox) -> None:
     for party in ("p01", "a"):
-        trade(sandbox, party)
-    trade(sandbox, "p02", "SIDE_SELL")
+        send_market_order(sandbox, party)
+    send_market_order(sandbox, "p02", "SIDE_SELL")
     sandbox.block(10)
     click(page, "#view-ranking")
     wait_until(lambda: len(texts(page, "#ranking tbody tr")) == 3)
-    rows = [row.replace(MINUS, "-").split() for row in texts(page, "#ranking tbody tr")]  # place, party, PnL, position, …
+    rows = [row.replace(MINUS, "-").split() for row in texts(page, "#ranking tbody tr")]  # rank, party, PnL, position, …
     assert [float(row[2]) for row in rows] == sorted((float(row[2]) for row in rows), reverse=True)
     assert {row[1]: float(row[3]) for row in rows} == {"p01": 0.1, "a": 0.1, "p02": -0.1}
-    assert {len(row[2].partition(".")[2]) for row in rows} == {4}  # decimals stand below each other
-    assert text(page, "idle") == "Not there yet: bot, b, c"
+    assert {len(row[2].partition(".")[2]) for row in rows} == {4}  # the same number of decimals in each row
+    assert text(page, "inactive") == "No orders yet: bot, b, c"
     assert not page.find_element("id", "market-view").is_displayed()
 
 
-def test_a_participant_types_the_code_and_gets_the_own_settings_as_a_file(page: Any, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_participant_downloads_the_settings_with_the_code(page: Any, sandbox: Sandbox, tmp_path: Path) -> None:
     page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     page.get(sandbox.url(path="/join"))
     page.find_element("id", "code").send_keys(sandbox.room.participants["p02"].code)
     click(page, "button")
     wait_until(lambda: (tmp_path / "sandbox.env").exists())
     assert f"PARTY_ID={sandbox.parties['p02']}\n" in (tmp_path / "sandbox.env").read_text(encoding="utf-8")
-    assert sandbox.url(path="/join") in text(page, "line")
+    assert sandbox.url(path="/join") in text(page, "curl-command")

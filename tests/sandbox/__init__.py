@@ -23,11 +23,11 @@ from aiohttp import web
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.traders import Traders
 from tests.sandbox.control import Controls, add_routes
-from tests.sandbox.dashboard.dashboard import Page
+from tests.sandbox.dashboard.dashboard import Dashboard
 from tests.sandbox.dashboard.history import History
-from tests.sandbox.dashboard.request_log import Calls
-from tests.sandbox.dashboard.state import Picture
-from tests.sandbox.dashboard.stream_monitor import Followers
+from tests.sandbox.dashboard.request_log import RequestLog
+from tests.sandbox.dashboard.state import DashboardState
+from tests.sandbox.dashboard.stream_monitor import StreamMonitor
 from tests.sandbox.faults import Faults
 from tests.sandbox.markets import PRODUCTS, read_markets
 from tests.sandbox.node.data_node import DataNode
@@ -86,7 +86,7 @@ class Sandbox(Controls):
         self.room = Room({name: self.chain.parties[name] for name in names}, secret)
         self.chosen_market = next(iter(self.chain.markets))  # the one that participants' settings name
         self.history = History(self.chain)
-        self.fills, self.bought = self.history.fills, self.history.bought
+        self.fills, self.bought = self.history.fills, self.history.net_bought
         self._block_time = block_time
         self.listens_on = host
         wallet = Wallet(self.chain, self.faults, self._keyrings())
@@ -106,12 +106,12 @@ class Sandbox(Controls):
     def _add_page(self, wallet_app: web.Application) -> None:
         """Put the controls and the page beside the data node, and let the page see what node and wallet are asked."""
         app, names = self.node.app, {key: name for name, key in self.chain.parties.items()}
-        calls, followers = Calls(names, [self.token, *self.room.secrets()]), Followers(self.node.streams, names)
-        app.middlewares.extend([calls.watch_node, guard_controls(self.room), reject_large_bodies])
-        wallet_app.middlewares.insert(0, calls.watch_wallet)
+        requests, streams = RequestLog(names, [self.token, *self.room.secrets()]), StreamMonitor(self.node.streams, names)
+        app.middlewares.extend([requests.node_middleware, guard_controls(self.room), reject_large_bodies])
+        wallet_app.middlewares.insert(0, requests.wallet_middleware)
         add_routes(self, app)
         add_reference_feed(self, app)
-        Page(Picture(self, self.history, calls, followers), followers).add_routes(app)
+        Dashboard(DashboardState(self, self.history, requests, streams), streams).add_routes(app)
         if self.room.participants:
             Join(self.room, self.settings_of).add_routes(app)
 

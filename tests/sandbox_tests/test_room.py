@@ -131,7 +131,7 @@ def test_settings_name_the_host_by_which_the_participant_came(sandbox: Sandbox) 
 def test_without_participants_there_is_nothing_to_join() -> None:
     with Sandbox(block_time=0) as alone:
         answer = requests.get(alone.url(path="/join"), timeout=5)
-    assert (answer.status_code, "opened with --parties" in answer.text) == (404, True)
+    assert (answer.status_code, "with --parties N" in answer.text) == (404, True)
 
 
 def test_guessing_codes_is_stopped(sandbox: Sandbox) -> None:
@@ -154,7 +154,7 @@ def test_nothing_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None
     seen = [requests.get(sandbox.url(path=path), timeout=5).text for path in (*FILES, "/control")]
     with requests.get(sandbox.url(path="/page/events"), stream=True, timeout=5) as events:
         seen.append(next(line for line in events.iter_lines(decode_unicode=True) if line.startswith("data:")))
-    shown = [call[5] for call in json.loads(seen[-1].removeprefix("data:"))["common"]["calls"]]
+    shown = [entry[5] for entry in json.loads(seen[-1].removeprefix("data:"))["shared"]["requests"]]
     assert {"GET assets?token=…", "GET …", "POST /control/block"} <= set(shown)
     assert not [secret for secret in secrets if any(secret in text for text in seen)]
 

@@ -12,7 +12,7 @@ import requests
 
 from tests.benchmark import room as benchmark_room
 from tests.sandbox import Sandbox
-from tests.sandbox.dashboard.dashboard import MOST_LOOKING
+from tests.sandbox.dashboard.dashboard import MAX_PAGES_PER_ADDRESS
 from tests.sandbox.server import connection_limits, raise_open_files_limit
 from tests.support.room_calls import ask, crowd, port_of, start, token_of
 from tests.support.waiting import wait_until
@@ -169,10 +169,10 @@ def test_one_address_with_too_many_pages_open_keeps_nobody_else_from_the_page(sa
     monkeypatch.setattr("tests.sandbox.dashboard.dashboard.is_loopback", lambda address: address == "127.0.0.1")
     page = b"GET /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     with contextlib.ExitStack() as stack:
-        statuses = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), MOST_LOOKING + 2, "127.0.0.2", page)]
-        assert statuses == [b"200"] * MOST_LOOKING + [b"503"] * 2
-        here = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), MOST_LOOKING + 2, "127.0.0.1", page)]
-        assert here == [b"200"] * (MOST_LOOKING + 2)
+        statuses = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), MAX_PAGES_PER_ADDRESS + 2, "127.0.0.2", page)]
+        assert statuses == [b"200"] * MAX_PAGES_PER_ADDRESS + [b"503"] * 2
+        here = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), MAX_PAGES_PER_ADDRESS + 2, "127.0.0.1", page)]
+        assert here == [b"200"] * (MAX_PAGES_PER_ADDRESS + 2)
         assert [status_of(one) for one in crowd(stack, port_of(sandbox.url()), 1, "127.0.0.3", page)] == [b"200"]
 
 

@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests of the page; tests that need it are skipped, with the reason, where there is none."""
+"""A headless Chromium for the tests of the page. Tests that need it are skipped, with the reason, where it is not installed."""
 
 import contextlib
 import shutil
@@ -14,15 +14,15 @@ FLAGS = (
 )
 
 
-def why_not() -> str:
-    """Say what is missing for a browser; empty where nothing is."""
+def missing_browser() -> str:
+    """Return what is not installed, as the reason for a skip; "" where the tests can run."""
     missing = [program for program in ("chromium", "chromedriver") if not shutil.which(program)]
     return f"needs {' and '.join(missing)} (Debian: apt install chromium chromium-driver)" if missing else ""
 
 
 @contextlib.contextmanager
 def chromium(width: int = 1280, height: int = 800) -> Iterator[Any]:
-    """Start a browser with a profile of its own."""
+    """Start a browser with a temporary profile, and yield its selenium driver."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = webdriver.ChromeOptions()
@@ -38,11 +38,12 @@ def chromium(width: int = 1280, height: int = 800) -> Iterator[Any]:
 
 
 def resize(driver: Any, width: int, height: int) -> None:
+    """Set the size of the viewport, in CSS pixels."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     )
 
 
-def prefer(driver: Any, scheme: str) -> None:
-    """Switch the browser to light or dark."""
+def set_colour_scheme(driver: Any, scheme: str) -> None:
+    """Make the browser prefer `light` or `dark`."""
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})

@@ -1,6 +1,7 @@
-"""The live page: its files, and one stream of server-sent events with what is new, a few times a second at most.
+"""The web page of the sandbox: its static files, and one stream of server-sent events for every open page.
 
-A page that connects gets everything it shows, then only what is new. What is new is made into JSON once, however many look.
+A new page gets a snapshot of everything it shows, then updates, at most four a second. The JSON of an update is made once per view,
+however many pages show that view.
 """
 
 import asyncio
@@ -10,17 +11,17 @@ from typing import Optional
 
 from aiohttp import web
 
-from tests.sandbox.dashboard.state import Picture, View
-from tests.sandbox.dashboard.stream_monitor import Followers
+from tests.sandbox.dashboard.state import DashboardState, View
+from tests.sandbox.dashboard.stream_monitor import StreamMonitor
 from tests.sandbox.room.room import is_local_request, is_loopback
 
-FOLDER = Path(__file__).with_name("static")
-FILES = {  # what can be asked for, and nothing else: no path of a request ever meets the file system
+STATIC_FOLDER = Path(__file__).with_name("static")
+FILES = {  # URL path -> file and content type. Only these files are served, so no request path reaches the file system.
     "/": ("index.html", "text/html"),
     "/join": ("join.html", "text/html"),
     **{
-        f"/page/{name}": (name, kind)
-        for name, kind in {
+        f"/page/{name}": (name, content_type)
+        for name, content_type in {
             "page.css": "text/css",
             "page.js": "text/javascript",
             "charts.js": "text/javascript",
@@ -41,111 +42,113 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-TICK = 0.25  # seconds: the most often that pages get news
-LOOK = 1.0  # seconds: how often the streams are looked at, and the least often that pages get news
-MOST_LOOKING = 40  # pages from one address at a time: those of a room behind one router
-MOST_WAITING = 20  # news that a page has not taken; further behind it is dropped, comes back, and gets everything anew
+MIN_UPDATE_INTERVAL = 0.25  # seconds between two updates at least
+MAX_UPDATE_INTERVAL = 1.0  # seconds between two updates at most; the stream monitor takes a sample as often
+MAX_PAGES_PER_ADDRESS = 40  # open at a time; a whole room may sit behind one router
+MAX_QUEUED_MESSAGES = 20  # a page further behind is disconnected; it reconnects and gets a new snapshot
 
 
-class _Looker:
-    """One page that is open somewhere."""
+class _Client:
+    """One open page."""
 
     def __init__(self, view: View, request: web.Request) -> None:
         self.view = view
         self.address = request.remote or ""
-        self.news: asyncio.Queue[Optional[bytes]] = asyncio.Queue(MOST_WAITING)  # None ends it
+        self.queue: asyncio.Queue[Optional[bytes]] = asyncio.Queue(MAX_QUEUED_MESSAGES)  # None ends the stream
         self._request = request
 
     def send(self, message: Optional[bytes]) -> None:
         try:
-            self.news.put_nowait(message)
+            self.queue.put_nowait(message)
         except asyncio.QueueFull:
             if self._request.transport:
                 self._request.transport.abort()
 
 
-class Page:
-    def __init__(self, picture: Picture, followers: Followers) -> None:
-        self._picture, self._followers = picture, followers
-        self._files = {path: (FOLDER.joinpath(name).read_bytes(), kind) for path, (name, kind) in FILES.items()}
-        self._lookers: set[_Looker] = set()
-        self._told = (-1, 0)  # the newest block and call that pages have been told of
-        self._clock: Optional[asyncio.Task[None]] = None
+class Dashboard:
+    """Serves the page on the data node's port."""
+
+    def __init__(self, state: DashboardState, streams: StreamMonitor) -> None:
+        self._state, self._streams = state, streams
+        self._files = {path: (STATIC_FOLDER.joinpath(name).read_bytes(), content_type) for path, (name, content_type) in FILES.items()}
+        self._clients: set[_Client] = set()
+        self._sent_version = (-1, 0)  # the block and the request that the last update ended with
+        self._update_task: Optional[asyncio.Task[None]] = None
 
     def add_routes(self, app: web.Application) -> None:
         for path in FILES:
             app.router.add_get(path, self._file)
         app.router.add_get("/page/events", self._events)
         app.on_startup.append(self._start)
-        app.on_shutdown.append(self._hang_up)
+        app.on_shutdown.append(self._close_streams)
         app.on_cleanup.append(self._stop)
 
     async def _file(self, request: web.Request) -> web.Response:
-        if request.path == "/join" and not self._picture.has_participants:
-            return web.Response(status=404, text="Nobody has settings to fetch here: a room for N people is opened with --parties N.\n")
-        body, kind = self._files[request.path]
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=HEADERS)
+        if request.path == "/join" and not self._state.has_participants:
+            return web.Response(status=404, text="This sandbox has no participants. Start one for N people with --parties N.\n")
+        body, content_type = self._files[request.path]
+        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=HEADERS)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        if self._is_crowded(request.remote or ""):
+        if self._has_too_many_pages(request.remote or ""):
             return web.Response(status=503, text="too many pages are open at this address\n")
-        view = self._picture.view(request.query.get("party", ""), request.query.get("market", ""))
+        view = self._state.view(request.query.get("party", ""), request.query.get("market", ""))
         response = web.StreamResponse(headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        looker = _Looker(view, request)
-        looker.send(self._everything(view, is_local_request(request)))
-        self._lookers.add(looker)  # without a pause since everything was put together: nothing is missed
+        client = _Client(view, request)
+        client.send(self._snapshot(view, is_local_request(request)))
+        self._clients.add(client)  # no await since the snapshot was taken, so the client misses no update
         try:
             with contextlib.suppress(ConnectionError):
-                while (message := await looker.news.get()) is not None:
+                while (message := await client.queue.get()) is not None:
                     await response.write(message)
-                await response.write_eof()  # a proper end, at which the browser comes back without a complaint
+                await response.write_eof()  # after a regular end the browser reconnects without an error on its console
         finally:
-            self._lookers.discard(looker)
+            self._clients.discard(client)
         return response
 
-    def _is_crowded(self, address: str) -> bool:
-        """Say whether an address has too many pages open. The machine itself, with the projector on it, never has."""
-        return not is_loopback(address) and sum(looker.address == address for looker in self._lookers) >= MOST_LOOKING
+    def _has_too_many_pages(self, address: str) -> bool:
+        """Return whether an address has reached its limit. The sandbox's own machine, where the projector runs, has no limit."""
+        return not is_loopback(address) and sum(client.address == address for client in self._clients) >= MAX_PAGES_PER_ADDRESS
 
-    def _everything(self, view: View, may_switch: bool) -> bytes:
-        setting, common, own = self._picture.setting(view, may_switch), self._picture.common(0), self._picture.own(view)
-        return f'retry: 1000\nevent: all\ndata: {{"setting":{setting},"common":{common},"own":{own}}}\n\n'.encode()
+    def _snapshot(self, view: View, may_control: bool) -> bytes:
+        config, shared, own = self._state.config(view, may_control), self._state.shared(0), self._state.own(view)
+        return f'retry: 1000\nevent: snapshot\ndata: {{"config":{config},"shared":{shared},"own":{own}}}\n\n'.encode()
 
     async def _start(self, _app: web.Application) -> None:
-        self._clock = asyncio.create_task(self._tell())
+        self._update_task = asyncio.create_task(self._send_updates())
 
-    async def _hang_up(self, _app: web.Application) -> None:
-        for looker in self._lookers:
-            looker.send(None)
+    async def _close_streams(self, _app: web.Application) -> None:
+        for client in self._clients:
+            client.send(None)
 
     async def _stop(self, _app: web.Application) -> None:
-        if self._clock:
-            self._clock.cancel()
-            await asyncio.gather(self._clock, return_exceptions=True)
+        if self._update_task:
+            self._update_task.cancel()
+            await asyncio.gather(self._update_task, return_exceptions=True)
 
-    async def _tell(self) -> None:
-        """Tell every page what is new: soon after it happened, and at least once a second."""
+    async def _send_updates(self) -> None:
+        """Send an update soon after each change, and at least once a second."""
         loop = asyncio.get_running_loop()
-        looked = 0.0
+        last_sample = 0.0
         while True:
-            await asyncio.sleep(TICK)
-            due = loop.time() - looked >= LOOK
-            if due:
-                looked = loop.time()
-                self._followers.look()
-            if due or self._told != self._picture.newest:
-                self._send_news()
+            await asyncio.sleep(MIN_UPDATE_INTERVAL)
+            is_due = loop.time() - last_sample >= MAX_UPDATE_INTERVAL
+            if is_due:
+                last_sample = loop.time()
+                self._streams.sample()
+            if is_due or self._sent_version != self._state.version:
+                self._send_update()
 
-    def _send_news(self) -> None:
-        height, call = self._told
-        self._told = self._picture.newest
-        if not self._lookers:
+    def _send_update(self) -> None:
+        height, request_number = self._sent_version
+        self._sent_version = self._state.version
+        if not self._clients:
             return
-        common = self._picture.common(call)
-        messages = {}
-        for looker in self._lookers:
-            if looker.view not in messages:
-                own = self._picture.own(looker.view, height)
-                messages[looker.view] = f'event: news\ndata: {{"common":{common},"own":{own}}}\n\n'.encode()
-            looker.send(messages[looker.view])
+        shared = self._state.shared(request_number)
+        messages: dict[View, bytes] = {}
+        for client in self._clients:
+            if client.view not in messages:
+                own = self._state.own(client.view, height)
+                messages[client.view] = f'event: update\ndata: {{"shared":{shared},"own":{own}}}\n\n'.encode()
+            client.send(messages[client.view])

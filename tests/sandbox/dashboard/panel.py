@@ -1,19 +1,19 @@
-"""The panel of switches on the page, made from the control table itself, so that none can be forgotten.
+"""The panel of controls on the page. It is generated from the table of controls, so no control can be missing.
 
-What is here besides: what to choose from, what to begin with, and what the reader of the tutorial should watch meanwhile.
+This module adds the choices of each parameter, its first value, and a hint: what a reader of the tutorial sees while the fault is on.
 """
 
 import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Optional, get_args
+from typing import Any, NamedTuple, get_args
 
 from tests.sandbox.chain.commands import ENUMS
 from tests.sandbox.chain.market import SUSPENDED_STATE
 from tests.sandbox.chain.records import BUY, SELL
 from tests.sandbox.control import CONTROLS, DISCONNECT_MODES, STREAMS, Controls
 
-CHOICES = {  # parameter -> what it can be
+CHOICES = {  # parameter -> its possible values
     "side": (BUY, SELL),
     "stream": STREAMS,
     "how": DISCONNECT_MODES,
@@ -23,157 +23,163 @@ CHOICES = {  # parameter -> what it can be
 }
 
 
-class Advice(NamedTuple):
-    group: str  # of the panel
-    watch: str  # one sentence: what the reader of the tutorial sees while it is on
-    begin: Mapping[str, str] = MappingProxyType({})  # parameter -> what stands there at first
+class Hint(NamedTuple):
+    """What the panel says about a control."""
+
+    group: str  # heading in the panel
+    text: str  # one sentence: what the reader of the tutorial sees while the fault is on; quotes are the bot's log lines
+    initial: Mapping[str, str] = MappingProxyType({})  # parameter -> its first value in the form
 
 
-ADVICE = {
-    "suspend": Advice("Market", "The bot's line ends in “no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE”, and its quotes are pulled."),
-    "resume": Advice("Market", "The bot quotes again from its next turn on; what crossed meanwhile trades at one price."),
-    "empty_side": Advice("Market", "That best price becomes 0, and the bot waits: “a side of the book is empty”.", {"side": SELL}),
-    "refill_side": Advice("Market", "Both best prices are back, and the bot quotes again.", {"side": SELL}),
-    "reject_orders": Advice(
+HINTS = {  # in the order of the panel
+    "suspend": Hint("Market", "The bot cancels its quotes. Its line ends in “no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE”."),
+    "resume": Hint("Market", "Orders that crossed during the suspension trade at one price. The bot quotes again from its next turn."),
+    "empty_side": Hint(
+        "Market", "The best price becomes 0. The bot's line ends in “no quote: a side of the book is empty”.", {"side": SELL}
+    ),
+    "refill_side": Hint("Market", "Both best prices are back, and the bot quotes again.", {"side": SELL}),
+    "reject_orders": Hint(
         "Market",
-        "The wallet takes every batch, yet each order comes back as STATUS_REJECTED over the stream; after ten the bot slows down.",
+        "The wallet accepts the batch, but each order arrives as STATUS_REJECTED on the stream. After ten, the bot tries every 10th turn.",
         {"reason": "ORDER_ERROR_MARGIN_CHECK_FAILED"},
     ),
-    "set_state": Advice(
+    "set_state": Hint(
         "Market",
-        "The bot's line names state and mode; in a final state, such as STATE_SETTLED, it stops for good.",
+        "The bot's line names the state and the trading mode. In a final state, such as STATE_SETTLED, the bot ends.",
         {"state": "STATE_SUSPENDED", "trading_mode": "TRADING_MODE_MONITORING_AUCTION"},
     ),
-    "drop_streams": Advice(
-        "Streams", "The bot says “stream … lost” and dials again; each new connection begins with a new snapshot.", {"how": "reset"}
-    ),
-    "silence_streams": Advice(
+    "drop_streams": Hint(
         "Streams",
-        "Connections stay open and nothing comes: without market data the bot must stop quoting within five seconds.",
+        "The bot logs “connection lost (…), reconnecting in 5 s” for each stream. Each new connection starts with a new snapshot.",
+        {"how": "reset"},
+    ),
+    "silence_streams": Hint(
+        "Streams",
+        "Connections stay open but carry no frames. Without market data for five seconds, the bot stops quoting and reconnects.",
         {"on": "true"},
     ),
-    "fail_handshakes": Advice(
-        "Streams", "Open streams go on; one that drops cannot come back until this ends. Drop them to see it.", {"status": "503"}
-    ),
-    "delay_rest": Advice(
-        "REST and wallet", "A running bot does not notice, for it reads its store; one that starts now starts late.", {"seconds": "2"}
-    ),
-    "fail_rest": Advice(
-        "REST and wallet",
-        "The streams keep a running bot going; one that starts now tries again, then says which call failed.",
+    "fail_handshakes": Hint(
+        "Streams",
+        "Open streams are not affected. A stream that disconnects cannot reconnect: use “Drop streams” to see it.",
         {"status": "503"},
     ),
-    "delay_wallet": Advice(
+    "delay_rest": Hint(
+        "REST and wallet", "A running bot is not affected, because it reads its store. A bot that starts now starts late.", {"seconds": "2"}
+    ),
+    "fail_rest": Hint(
         "REST and wallet",
-        "Turns take longer; past three seconds the bot gives the call up, though it is still carried out.",
+        "A running bot is not affected, because it has its streams. A bot that starts now retries, then logs “Cannot start: …”.",
+        {"status": "503"},
+    ),
+    "delay_wallet": Hint(
+        "REST and wallet",
+        "Turns take longer. After three seconds the bot stops waiting, but the wallet still executes the call.",
         {"seconds": "2"},
     ),
-    "fail_wallet": Advice(
-        "REST and wallet", "Each turn ends in “no quote: wallet: …”, and the quotes that rest stay as they were.", {"status": "401"}
+    "fail_wallet": Hint(
+        "REST and wallet", "Every turn ends in “no quote: wallet: …”. The orders on the book stay as they were.", {"status": "401"}
     ),
-    "lose_transactions": Advice(
+    "lose_transactions": Hint(
         "REST and wallet",
         "The wallet accepts a batch that the network never executes: old quotes stay, and new ones do not appear.",
         {"count": "1"},
     ),
-    "delay_transactions": Advice(
+    "delay_transactions": Hint(
         "REST and wallet",
         "The wallet answers at once, but orders appear late, also after the bot has ended.",
         {"seconds": "2"},
     ),
-    "pause_chain": Advice(
+    "pause_chain": Hint(
         "Blocks and reset",
-        "No new blocks; REST, pings and the wallet answer. After five seconds the bot reports old data and stops quoting.",
+        "No new blocks; REST, pings and the wallet answer. The bot's line ends in “no quote: data is older than 5 s”.",
         {"seconds": "10"},
     ),
-    "hold_blocks": Advice(
+    "hold_blocks": Hint(
         "Blocks and reset",
-        "No block, no market data: after five seconds the bot says that its data are old, and pulls its quotes.",
+        "No blocks, so no market data. The bot cancels its quotes; its line ends in “no quote: data is older than 5 s”.",
         {"on": "true"},
     ),
-    "block": Advice(
-        "Blocks and reset", "So many blocks at once; the bot quotes on the newest and never sees most of the others.", {"count": "1"}
-    ),
-    "reset": Advice("Blocks and reset", "Everything heals: within seconds all four streams are open and the bot's line ends in “quoted”."),
+    "block": Hint("Blocks and reset", "All blocks come at once. The bot quotes on the newest one and misses most others.", {"count": "1"}),
+    "reset": Hint("Blocks and reset", "All faults end. Within seconds all four streams are open, and the bot's line ends in “quoted”."),
 }
+NO_HINT = Hint("Other", "")
 
 
-def table() -> list[dict[str, Any]]:
-    """Return every control: name, group, what it does, what to watch, and its parameters in order."""
+def control_table() -> list[dict[str, Any]]:
+    """Return every control: name, title, group, description, hint, and its parameters in order."""
     rows = []
-    for name, method in sorted(CONTROLS.items(), key=lambda entry: _rank(entry[0])):
-        advice = ADVICE.get(name, Advice("Other", ""))
+    for name, method in sorted(CONTROLS.items(), key=lambda entry: _position(entry[0])):
+        hint = HINTS.get(name, NO_HINT)
         parameters = list(inspect.signature(method).parameters.values())[1:]  # without self
         rows.append(
             {
                 "name": name,
                 "title": name.replace("_", " ").capitalize().replace("rest", "REST"),
-                "group": advice.group,
-                "about": inspect.getdoc(method) or "",
-                "watch": advice.watch,
-                "parameters": [_parameter(parameter, advice.begin) for parameter in parameters],
+                "group": hint.group,
+                "description": inspect.getdoc(method) or "",
+                "hint": hint.text,
+                "parameters": [_parameter(parameter, hint.initial) for parameter in parameters],
             }
         )
     return rows
 
 
-def _rank(name: str) -> int:
-    """The order of ADVICE; what is not in there comes last."""
-    return list(ADVICE).index(name) if name in ADVICE else len(ADVICE)
+def _position(name: str) -> int:
+    """Return the position of a control in HINTS; controls without a hint come last."""
+    return list(HINTS).index(name) if name in HINTS else len(HINTS)
 
 
-def _parameter(parameter: inspect.Parameter, begin: Mapping[str, str]) -> dict[str, Any]:
-    kinds = {parameter.annotation, *get_args(parameter.annotation)}
-    choices = ("true", "false") if bool in kinds else CHOICES.get(parameter.name, ())
-    number = "integer" if int in kinds else "number" if float in kinds else ""
+def _parameter(parameter: inspect.Parameter, initial: Mapping[str, str]) -> dict[str, Any]:
+    types = {parameter.annotation, *get_args(parameter.annotation)}
+    choices = ("true", "false") if bool in types else CHOICES.get(parameter.name, ())
+    number = "integer" if int in types else "number" if float in types else ""
     return {
         "name": parameter.name,
         "kind": "choice" if choices else number or ("market" if parameter.name == "market" else "text"),
         "choices": choices,
         "optional": parameter.default is not parameter.empty,
-        "begin": begin.get(parameter.name, ""),
+        "initial": initial.get(parameter.name, ""),
     }
 
 
-def faults(sandbox: Controls) -> list[dict[str, Any]]:
-    """Return what is active now: which control did it, in words, what to watch, and the call that ends it."""
-    faults_on, chain = sandbox.faults, sandbox.chain
+def active_faults(sandbox: Controls) -> list[dict[str, Any]]:
+    """Return the faults that are on: the control, a description, the hint, and the control call that ends it."""
+    faults, chain = sandbox.faults, sandbox.chain
     found = []
     for market in chain.markets.values():
         if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
             name = "suspend" if market.state == SUSPENDED_STATE else "set_state"
-            agree = market.state.removeprefix("STATE_") == market.trading_mode.removeprefix("TRADING_MODE_")
-            words = market.state if agree else f"{market.state}, {market.trading_mode}"
-            found.append(_fault(name, f"{market.name} is {words}", "resume", market=market.id))
+            is_same = market.state.removeprefix("STATE_") == market.trading_mode.removeprefix("TRADING_MODE_")
+            state = market.state if is_same else f"{market.state}, {market.trading_mode}"
+            found.append(_fault(name, f"{market.name} is {state}", "resume", market=market.id))
     for market_id, side in sorted(chain.emptied_sides):
-        words = f"{chain.markets[market_id].name} has no {'bids' if side == BUY else 'offers'}"
-        found.append(_fault("empty_side", words, "refill_side", market=market_id, side=side))
+        text = f"{chain.markets[market_id].name} has no {'bids' if side == BUY else 'offers'}"
+        found.append(_fault("empty_side", text, "refill_side", market=market_id, side=side))
     if chain.reject_orders:
-        found.append(
-            _fault("reject_orders", f"Every new order but those of the traders is rejected with {chain.reject_orders}", "reject_orders")
-        )
-    for stream in sorted(faults_on.silent_streams):
+        text = f"All new orders, except those of the built-in traders, are rejected with {chain.reject_orders}"
+        found.append(_fault("reject_orders", text, "reject_orders"))
+    for stream in sorted(faults.silent_streams):
         found.append(_fault("silence_streams", f"The stream {stream} is silent", "silence_streams", stream=stream, on="false"))
-    if faults_on.hold_blocks:
+    if faults.hold_blocks:
         found.append(_fault("hold_blocks", "No blocks are made", "hold_blocks", on="false"))
-    if faults_on.pause_left:
+    if faults.pause_left:
         found.append(_fault("pause_chain", "The chain is paused", "pause_chain", seconds="0"))
-    if faults_on.transactions_to_lose:
-        words = f"The next {faults_on.transactions_to_lose} transactions are lost"
-        found.append(_fault("lose_transactions", words, "lose_transactions", count="0"))
-    for name, value, words in (
-        ("fail_handshakes", faults_on.stream_status, "New streams are refused with HTTP {}"),
-        ("delay_rest", faults_on.rest_delay, "REST answers {:g} s late"),
-        ("fail_rest", faults_on.rest_status, "REST fails with HTTP {}"),
-        ("delay_wallet", faults_on.wallet_delay, "The wallet answers {:g} s late"),
-        ("fail_wallet", faults_on.wallet_status, "The wallet fails with HTTP {}"),
-        ("delay_transactions", faults_on.transaction_delay, "Transactions reach the chain {:g} s late"),
+    if faults.transactions_to_lose:
+        text = f"The next {faults.transactions_to_lose} transactions are lost"
+        found.append(_fault("lose_transactions", text, "lose_transactions", count="0"))
+    for name, value, template in (
+        ("fail_handshakes", faults.stream_status, "New streams are rejected with HTTP {}"),
+        ("delay_rest", faults.rest_delay, "REST answers {:g} s late"),
+        ("fail_rest", faults.rest_status, "REST fails with HTTP {}"),
+        ("delay_wallet", faults.wallet_delay, "The wallet answers {:g} s late"),
+        ("fail_wallet", faults.wallet_status, "The wallet fails with HTTP {}"),
+        ("delay_transactions", faults.transaction_delay, "Transactions reach the chain {:g} s late"),
     ):
         if value:
-            found.append(_fault(name, words.format(value), name))
+            found.append(_fault(name, template.format(value), name))
     return found
 
 
-def _fault(name: str, words: str, healing: str, **parameters: str) -> dict[str, Any]:
-    advice: Optional[Advice] = ADVICE.get(name)
-    return {"name": name, "words": words, "watch": advice.watch if advice else "", "end": {"name": healing, "parameters": parameters}}
+def _fault(name: str, text: str, end_control: str, **parameters: str) -> dict[str, Any]:
+    hint = HINTS.get(name, NO_HINT).text
+    return {"name": name, "text": text, "hint": hint, "end": {"name": end_control, "parameters": parameters}}

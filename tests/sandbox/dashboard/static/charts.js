@@ -1,10 +1,10 @@
-// The two charts, on uPlot: prices with the party's quotes and fills, and below them its position and PnL.
+// Two charts, drawn by uPlot: prices with the party's quotes and fills, and below it the party's position and PnL.
 
 import { byId, clock, decimalsOf, fixed, grouped, short, signed } from "./format.js";
 
-const LEAST = 3; // rem: the least width of an axis with its label
-const FINEST = 8; // decimals of a tick
-const MARK = 0.32; // rem: half the width of a fill's triangle
+const MIN_AXIS_WIDTH = 3; // rem, with the label
+const MAX_TICK_DECIMALS = 8;
+const FILL_RADIUS = 0.32; // rem, half the width of a fill's triangle
 
 export class Charts {
   constructor() {
@@ -13,20 +13,20 @@ export class Charts {
     this.market = null;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.build());
     this.observer = new ResizeObserver(() => this.resize());
-    for (const id of ["price-chart", "profit-chart"]) this.observer.observe(byId(id));
+    for (const id of ["price-chart", "pnl-chart"]) this.observer.observe(byId(id));
   }
 
-  /** Begin anew for a market and a party. */
-  show(market, party, span) {
-    [this.market, this.party, this.span] = [market, party, span];
+  /** Start again for a market and a party; the time axis covers `historyLength` seconds. */
+  show(market, party, historyLength) {
+    [this.market, this.party, this.historyLength] = [market, party, historyLength];
     this.build();
   }
 
   update(rows, fills) {
     [this.rows, this.fills] = [rows, fills];
-    byId("no-prices").hidden = this.seen().length > 0;
-    this.prices?.setData(this.priceData());
-    this.profits?.setData(this.profitData());
+    byId("no-prices").hidden = this.shownPrices().length > 0;
+    this.priceChart?.setData(this.priceData());
+    this.pnlChart?.setData(this.pnlData());
     this.describe();
   }
 
@@ -34,24 +34,24 @@ export class Charts {
     if (!this.market) return;
     this.colours = colours();
     this.rem = rem();
-    this.needs = { left: LEAST * this.rem, right: LEAST * this.rem };
-    this.prices?.destroy();
-    this.profits?.destroy();
-    this.prices = new uPlot(this.priceOptions(), this.priceData(), byId("price-chart"));
-    this.profits = new uPlot(this.profitOptions(), this.profitData(), byId("profit-chart"));
+    this.axisWidths = { left: MIN_AXIS_WIDTH * this.rem, right: MIN_AXIS_WIDTH * this.rem };
+    this.priceChart?.destroy();
+    this.pnlChart?.destroy();
+    this.priceChart = new uPlot(this.priceOptions(), this.priceData(), byId("price-chart"));
+    this.pnlChart = new uPlot(this.pnlOptions(), this.pnlData(), byId("pnl-chart"));
   }
 
   resize() {
-    if (this.rem !== rem()) this.build(); // a window on another screen has letters of another size
-    this.prices?.setSize(size("price-chart"));
-    this.profits?.setSize(size("profit-chart"));
+    if (this.rem !== rem()) this.build(); // another screen can have another font size
+    this.priceChart?.setSize(size("price-chart"));
+    this.pnlChart?.setSize(size("pnl-chart"));
   }
 
   priceData() {
     return [1, 2, 3, 4, 5].map((field) => this.rows.map((row) => row[field]));
   }
 
-  profitData() {
+  pnlData() {
     return [1, 6, 7].map((field) => this.rows.map((row) => row[field]));
   }
 
@@ -62,28 +62,28 @@ export class Charts {
       ...this.options("price-chart"),
       series: [{}, line(bid, 1.25), line(offer, 1.25), line(bid, 3.5), line(offer, 3.5)],
       scales: { x: this.timeScale(), y: { range: (plot) => this.priceRange(plot) } },
-      axes: [this.timeAxis(), this.axis({ size: this.fit("left"), values: (...asked) => (this.seen().length ? written(fixed, ...asked) : []) }), this.emptyAxis()],
-      hooks: { drawAxes: [(plot) => this.drawBand(plot)], draw: [(plot) => this.drawFills(plot)], setCursor: [(plot) => this.read(plot)] },
+      axes: [this.timeAxis(), this.axis({ size: this.fit("left"), values: (...args) => (this.shownPrices().length ? tickLabels(fixed, ...args) : []) }), this.emptyAxis()],
+      hooks: { drawAxes: [(plot) => this.drawBand(plot)], draw: [(plot) => this.drawFills(plot)], setCursor: [(plot) => this.showReadout(plot)] },
     };
   }
 
-  profitOptions() {
-    const { position, area, profit } = this.colours;
+  pnlOptions() {
+    const { position, area, pnl } = this.colours;
     const stepped = uPlot.paths.stepped({ align: 1 });
     return {
-      ...this.options("profit-chart"),
+      ...this.options("pnl-chart"),
       series: [
         {},
         { scale: "position", stroke: position, fill: area, width: 1.5, paths: stepped, points: { show: false } },
-        { scale: "profit", stroke: profit, width: 2.25, points: { show: false } },
+        { scale: "pnl", stroke: pnl, width: 2.25, points: { show: false } },
       ],
-      scales: { x: this.timeScale(), position: { range: aroundZero }, profit: { range: aroundZero } },
+      scales: { x: this.timeScale(), position: { range: aroundZero }, pnl: { range: aroundZero } },
       axes: [
         this.timeAxis(),
-        this.axis({ scale: "position", label: "Position", labelSize: this.rem, size: this.fit("left", this.rem), values: (...asked) => written(grouped, ...asked) }),
-        this.axis({ scale: "profit", side: 1, label: "PnL", labelSize: this.rem, size: this.fit("right", this.rem), grid: { show: false }, values: (...asked) => written(grouped, ...asked) }),
+        this.axis({ scale: "position", label: "Position", labelSize: this.rem, size: this.fit("left", this.rem), values: (...args) => tickLabels(grouped, ...args) }),
+        this.axis({ scale: "pnl", side: 1, label: "PnL", labelSize: this.rem, size: this.fit("right", this.rem), grid: { show: false }, values: (...args) => tickLabels(grouped, ...args) }),
       ],
-      hooks: { setCursor: [(plot) => this.read(plot)] },
+      hooks: { setCursor: [(plot) => this.showReadout(plot)] },
     };
   }
 
@@ -92,7 +92,7 @@ export class Charts {
   }
 
   timeScale() {
-    return { time: true, range: () => [this.end() - this.span, this.end()] };
+    return { time: true, range: () => [this.end() - this.historyLength, this.end()] };
   }
 
   timeAxis() {
@@ -106,22 +106,22 @@ export class Charts {
   }
 
   emptyAxis() {
-    return this.axis({ side: 1, size: () => this.needs.right, grid: { show: false }, values: () => [] });
+    return this.axis({ side: 1, size: () => this.axisWidths.right, grid: { show: false }, values: () => [] });
   }
 
   font() {
     return `${0.75 * this.rem}px system-ui, sans-serif`;
   }
 
-  /** A side's axes are as wide as the widest number at it, in both charts, so that times stand above each other. */
+  /** The axes of one side have the same width in both charts, that of the widest number, so that the time axes line up. */
   fit(side, label = 0) {
     return (_plot, numbers) => {
-      const needed = label + 0.6 * this.rem + widest(numbers ?? [], this.font());
-      if (needed > this.needs[side]) {
-        this.needs[side] = Math.ceil(needed);
-        queueMicrotask(() => [this.prices, this.profits].forEach((plot) => plot?.redraw(true, true)));
+      const width = label + 0.6 * this.rem + maxTextWidth(numbers ?? [], this.font());
+      if (width > this.axisWidths[side]) {
+        this.axisWidths[side] = Math.ceil(width);
+        queueMicrotask(() => [this.priceChart, this.pnlChart].forEach((plot) => plot?.redraw(true, true)));
       }
-      return this.needs[side] - label;
+      return this.axisWidths[side] - label;
     };
   }
 
@@ -129,21 +129,21 @@ export class Charts {
     return this.rows.length ? this.rows[this.rows.length - 1][1] : Date.now() / 1000;
   }
 
-  /** Every price that the chart shows. */
-  seen() {
+  /** All prices in the chart. */
+  shownPrices() {
     return [...this.rows.flatMap((row) => row.slice(2, 6)), ...this.fills.map((fill) => fill.price)].filter((price) => price !== null);
   }
 
   priceRange() {
-    const prices = this.seen();
+    const prices = this.shownPrices();
     if (!prices.length) return [0, 1];
     const low = Math.min(...prices);
     const high = Math.max(...prices);
-    const room = (high - low || high * 0.001) * 0.08;
-    return [low - room, high + room];
+    const margin = (high - low || high * 0.001) * 0.08;
+    return [low - margin, high + margin];
   }
 
-  /** What lies between best bid and best offer, block by block. */
+  /** Fill the spread between best bid and best offer, block by block. */
   drawBand(plot) {
     const { ctx, bbox } = plot;
     ctx.save();
@@ -160,14 +160,14 @@ export class Charts {
     ctx.restore();
   }
 
-  /** A triangle for each fill: up where the party bought, down where it sold. */
+  /** Draw a triangle for each fill: up for a buy, down for a sell. */
   drawFills(plot) {
     const { ctx } = plot;
-    const { bid, offer, paper } = this.colours;
-    const half = MARK * this.rem * devicePixelRatio;
+    const { bid, offer, surface } = this.colours;
+    const half = FILL_RADIUS * this.rem * devicePixelRatio;
     ctx.save();
     ctx.lineWidth = 1.5 * devicePixelRatio;
-    ctx.strokeStyle = paper;
+    ctx.strokeStyle = surface;
     for (const fill of this.fills) {
       const bought = fill.buyer === this.party;
       const [x, y] = [plot.valToPos(fill.time, "x", true), plot.valToPos(fill.price, "y", true)];
@@ -184,46 +184,46 @@ export class Charts {
     ctx.restore();
   }
 
-  /** Say in figures what is under the pointer. */
-  read(plot) {
+  /** Show the values under the pointer. */
+  showReadout(plot) {
     const row = this.rows[plot.cursor.idx];
-    byId("readout").textContent = row && plot.cursor.left >= 0 ? `${clock(row[1])} · block ${row[0]} · ${this.words(row)}` : "";
+    byId("readout").textContent = row && plot.cursor.left >= 0 ? `${clock(row[1])} · block ${row[0]} · ${this.rowText(row)}` : "";
   }
 
-  words(row) {
+  rowText(row) {
     const price = (number) => (number === null ? "none" : fixed(number, this.market.priceDecimals));
     return `bid ${price(row[2])} · offer ${price(row[3])} · position ${short(row[6], 6)} · PnL ${signed(row[7])}`;
   }
 
-  /** What the charts show, for those who hear the page. */
+  /** Describe the charts for screen readers. */
   describe() {
     const row = this.rows[this.rows.length - 1];
     if (!row) return;
-    byId("price-chart").setAttribute("aria-label", `Price of ${this.market.name} over ${this.rows.length} blocks, with the quotes and ${this.fills.length} fills of ${this.party}. Last: ${this.words(row)}`);
-    byId("profit-chart").setAttribute("aria-label", `Position and PnL of ${this.party} over ${this.rows.length} blocks. Last: position ${short(row[6], 6)}, PnL ${signed(row[7])} ${this.market.asset}`);
+    byId("price-chart").setAttribute("aria-label", `Price of ${this.market.name} over ${this.rows.length} blocks, with the quotes and ${this.fills.length} fills of ${this.party}. Last: ${this.rowText(row)}`);
+    byId("pnl-chart").setAttribute("aria-label", `Position and PnL of ${this.party} over ${this.rows.length} blocks. Last: position ${short(row[6], 6)}, PnL ${signed(row[7])} ${this.market.asset}`);
   }
 }
 
-/** A step for each block, and nothing where there was no price: uPlot's own steps leave a hairline at each gap. */
+/** Draw a step for each block, and a gap where there is no price. uPlot's own steps draw a thin line at each gap. */
 function steps(plot, series, first, last) {
   const [times, prices] = [plot.data[0], plot.data[series]];
   const stroke = new Path2D();
   for (let index = first; index <= last; index += 1) {
     if (prices[index] === null) continue;
     const y = plot.valToPos(prices[index], "y", true);
-    const begins = index === first || prices[index - 1] === null;
-    stroke[begins ? "moveTo" : "lineTo"](plot.valToPos(times[index], "x", true), y);
-    if (index < last) stroke.lineTo(plot.valToPos(times[index + 1], "x", true), y); // it holds until the next block
+    const isStart = index === first || prices[index - 1] === null;
+    stroke[isStart ? "moveTo" : "lineTo"](plot.valToPos(times[index], "x", true), y);
+    if (index < last) stroke.lineTo(plot.valToPos(times[index + 1], "x", true), y); // the price is valid until the next block
   }
   return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 0 };
 }
 
-/** The numbers at an axis, with as many decimals as the step between them has. */
-function written(write, _plot, ticks, _axis, _space, step) {
-  return ticks.map((tick) => write(tick, decimalsOf(step, FINEST)));
+/** The numbers at an axis, with as many decimals as the step between them. */
+function tickLabels(format, _plot, ticks, _axis, _space, step) {
+  return ticks.map((tick) => format(tick, decimalsOf(step, MAX_TICK_DECIMALS)));
 }
 
-function widest(texts, font) {
+function maxTextWidth(texts, font) {
   const context = document.createElement("canvas").getContext("2d");
   context.font = font;
   return Math.max(0, ...texts.map((text) => context.measureText(text).width));
@@ -238,15 +238,15 @@ function size(id) {
   return { width: clientWidth, height: clientHeight };
 }
 
-/** A range with zero in it, and some room where nothing happens. */
+/** A range that contains zero, with a margin. */
 function aroundZero(_plot, low, high) {
   const [bottom, top] = [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0)];
-  const room = (top - bottom || 1) * 0.1;
-  return [bottom - room, top + room];
+  const margin = (top - bottom || 1) * 0.1;
+  return [bottom - margin, top + margin];
 }
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["bid", "offer", "band", "position", "area", "profit", "text", "grid", "paper"];
+  const names = ["bid", "offer", "band", "position", "area", "pnl", "text", "grid", "surface"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
 }

@@ -1,48 +1,49 @@
-// How numbers and times are written, and how elements are made: text goes in as text, never as markup.
+// Formatting of numbers and times, and creation of elements. Text is always inserted as text, never as markup.
 
 const MINUS = "−";
 
+/** A number with that many decimals; “–” where there is none. */
 export function fixed(number, decimals) {
   return number === null || number === undefined ? "–" : number.toFixed(decimals).replace("-", MINUS);
 }
 
-/** A number with no more decimals than it needs. */
+/** A number without trailing zeros. */
 export function short(number, decimals) {
   return String(Number(number.toFixed(decimals))).replace("-", MINUS);
 }
 
-/** A number with so many decimals, and its thousands apart. */
+/** A number with that many decimals and separated thousands. */
 export function grouped(number, decimals) {
   return number.toLocaleString("en-GB", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }).replace("-", MINUS);
 }
 
-/** How many decimals a number has, up to so many. */
-export function decimalsOf(number, most) {
-  return number.toFixed(most).replace(/0+$/, "").split(".")[1]?.length ?? 0;
+/** The number of decimals without trailing zeros. */
+export function decimalsOf(number, max) {
+  return number.toFixed(max).replace(/0+$/, "").split(".")[1]?.length ?? 0;
 }
 
-/** How many decimals of money matter, beside the largest sum in sight. */
+/** The number of decimals for a column of money with that largest amount. */
 export function moneyDecimals(largest) {
   return Math.abs(largest) < 100 ? 4 : 2;
 }
 
-/** Money won or lost, with its sign; nothing won is written without one. */
+/** An amount of money with its sign; zero has no sign. */
 export function signed(number, decimals = moneyDecimals(number)) {
   const text = grouped(Math.abs(number), decimals);
   return /[1-9]/.test(text) ? (number < 0 ? MINUS : "+") + text : text;
 }
 
-/** The class of such a text: zero is neither won nor lost. */
+/** The class of a text from `signed`; none for zero. */
 export function gainOrLoss(text) {
   return { [MINUS]: "loss", "+": "gain" }[text[0]] ?? "";
 }
 
-/** Seconds since 1970 as the time of day here. */
+/** Seconds since 1970 as local time of day. */
 export function clock(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString("en-GB");
 }
 
-/** An element with properties and children; a child that is a string becomes text. */
+/** Create an element with properties and children; a string child becomes text. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {

@@ -1,3 +1,3 @@
-// Shows the terminal's way to the settings with the address that this page came from.
+// Shows the curl command with the address of this page.
 
-document.getElementById("line").textContent = `curl -fo .env -d code=ABCD-2345 ${location.origin}/join`;
+document.getElementById("curl-command").textContent = `curl -fo .env -d code=ABCD-2345 ${location.origin}/join`;

@@ -1,159 +1,164 @@
-// The page: what is looked at, the connection to the sandbox, and who shows what has come.
+// The page: what is selected, the connection to the sandbox, and the data that the other modules show.
 
 import { Charts } from "./charts.js";
 import { byId, clock, fixed, gainOrLoss, short, signed } from "./format.js";
 import { Panel } from "./panel.js";
-import { showBook, showCalls, showRanking, showStreams, showTrades } from "./tables.js";
+import { showBook, showRanking, showRequests, showStreams, showTrades } from "./tables.js";
 
-const PATIENCE = 6000; // milliseconds: the sandbox says something each second; longer silence is a lost connection
-const MOST_CALLS = 600;
+const SILENCE_TIMEOUT = 6000; // ms. The sandbox sends an update every second; without one the connection is taken as lost.
+const MAX_REQUESTS = 600;
+const MAX_TRADES = 100;
 
-const chosen = new URLSearchParams(location.search);
+const selection = new URLSearchParams(location.search);
 const charts = new Charts();
 const panel = new Panel();
-let setting = null; // markets, parties, controls: of the running sandbox
-let common = null; // the newest of what everyone sees
-let own = null; // the newest of what belongs to the chosen party and market
-let past = { height: -1, rows: [], fills: [], deals: [], calls: [] };
+let config = null; // markets, parties, controls of the running sandbox
+let shared = null; // the newest data that all pages show
+let own = null; // the newest data of the selected party and market
+let history = emptyHistory();
 let source = null;
-let watchdog = 0;
+let silenceTimer = 0;
+
+function emptyHistory() {
+  return { height: -1, rows: [], fills: [], trades: [], requests: [] };
+}
 
 function connect() {
   source?.close();
-  source = new EventSource(`/page/events?${new URLSearchParams({ party: chosen.get("party") ?? "", market: chosen.get("market") ?? "" })}`);
-  source.addEventListener("all", (event) => receive(JSON.parse(event.data)));
-  source.addEventListener("news", (event) => receive(JSON.parse(event.data)));
+  source = new EventSource(`/page/events?${new URLSearchParams({ party: selection.get("party") ?? "", market: selection.get("market") ?? "" })}`);
+  source.addEventListener("snapshot", (event) => receive(JSON.parse(event.data)));
+  source.addEventListener("update", (event) => receive(JSON.parse(event.data)));
   source.addEventListener("error", () => {
-    sayLost();
-    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000); // otherwise the browser comes back by itself
+    showDisconnected();
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000); // in other states the browser reconnects by itself
   });
-  awaitNews();
+  restartSilenceTimer();
 }
 
-function awaitNews() {
-  clearTimeout(watchdog);
-  watchdog = setTimeout(() => {
-    sayLost();
+function restartSilenceTimer() {
+  clearTimeout(silenceTimer);
+  silenceTimer = setTimeout(() => {
+    showDisconnected();
     connect();
-  }, PATIENCE);
+  }, SILENCE_TIMEOUT);
 }
 
-function sayLost() {
-  say("Connection lost. Trying again …", "lost");
+function showDisconnected() {
+  showConnection("Connection lost. Reconnecting …", "disconnected");
 }
 
-function say(text, kind) {
-  const status = byId("connection");
-  if (status.textContent !== text) status.textContent = text; // or it would be read out each second
-  status.className = `pill ${kind}`;
-  document.body.classList.toggle("stale", kind === "lost");
+function showConnection(text, state) {
+  const element = byId("connection");
+  if (element.textContent !== text) element.textContent = text; // only changes, because screen readers announce each one
+  element.className = `pill ${state}`;
+  document.body.classList.toggle("stale", state === "disconnected");
 }
 
 function receive(message) {
-  awaitNews();
-  if (message.setting) begin(message.setting);
-  if (!setting) return;
-  common = message.common;
+  restartSilenceTimer();
+  if (message.config) start(message.config);
+  if (!config) return;
+  shared = message.shared;
   own = message.own;
-  const fresh = (one) => one.height > past.height;
-  const oldest = common.time - setting.span;
-  past.rows = [...past.rows, ...own.rows.filter((row) => row[0] > past.height)].slice(-setting.span);
-  past.fills = [...past.fills, ...own.fills.filter(fresh)].filter((fill) => fill.time > oldest);
-  past.deals = [...past.deals, ...own.deals.filter(fresh)].slice(-100);
-  past.height = common.height;
-  const known = past.calls.at(-1)?.number ?? 0;
-  past.calls = [...past.calls, ...common.calls.map(readCall).filter((call) => call.number > known)].slice(-MOST_CALLS);
-  say("Live", "live");
+  const isNew = (record) => record.height > history.height;
+  const begin = shared.time - config.historyLength;
+  history.rows = [...history.rows, ...own.rows.filter((row) => row[0] > history.height)].slice(-config.historyLength);
+  history.fills = [...history.fills, ...own.fills.filter(isNew)].filter((fill) => fill.time > begin);
+  history.trades = [...history.trades, ...own.trades.filter(isNew)].slice(-MAX_TRADES);
+  history.height = shared.height;
+  const lastNumber = history.requests.at(-1)?.number ?? 0;
+  history.requests = [...history.requests, ...shared.requests.map(readRequest).filter((request) => request.number > lastNumber)].slice(-MAX_REQUESTS);
+  showConnection("Live", "live");
   show();
 }
 
-function readCall([number, time, kind, address, party, text, status, milliseconds, answer]) {
-  return { number, time, kind, address, party, text, status, milliseconds, answer, failed: status >= 400 };
+function readRequest([number, time, kind, address, party, text, status, milliseconds, error]) {
+  return { number, time, kind, address, party, text, status, milliseconds, error, failed: status >= 400 };
 }
 
-/** Start from nothing: at the first connection, after each lost one, and for another party or market. */
-function begin(news) {
-  setting = news;
-  past = { height: -1, rows: [], fills: [], deals: [], calls: [] };
-  fill("market", [["", setting.markets.map((market) => [market.name, market.id])]], setting.market);
-  fill("party", [["Parties", setting.parties.map((name) => [name, name])], ["Built-in traders", setting.traders.map((name) => [name, name])]], setting.party);
-  for (const place of document.querySelectorAll(".party-name")) place.textContent = setting.party;
-  byId("own-title").textContent = setting.party;
-  byId("profit-unit").textContent = ` in ${market().asset}`;
-  panel.show(setting);
-  charts.show(market(), setting.party, setting.span);
+/** Start with empty data: at the first connection, after a reconnect, and for another party or market. */
+function start(newConfig) {
+  config = newConfig;
+  history = emptyHistory();
+  fillSelect("market", [["", config.markets.map((market) => [market.name, market.id])]], config.market);
+  fillSelect("party", [["Parties", config.parties.map((name) => [name, name])], ["Built-in traders", config.traders.map((name) => [name, name])]], config.party);
+  for (const element of document.querySelectorAll(".party-name")) element.textContent = config.party;
+  byId("own-title").textContent = config.party;
+  byId("pnl-unit").textContent = ` in ${market().asset}`;
+  panel.show(config);
+  charts.show(market(), config.party, config.historyLength);
 }
 
-function fill(id, groups, value) {
+function fillSelect(id, groups, value) {
   const select = byId(id);
-  const wanted = JSON.stringify(groups);
-  if (select.dataset.options !== wanted) {
-    select.dataset.options = wanted;
-    const options = groups.map(([label, entries]) => {
-      const made = entries.map(([text, key]) => new Option(text, key));
-      if (!label) return made;
+  const options = JSON.stringify(groups);
+  if (select.dataset.options !== options) {
+    select.dataset.options = options;
+    const elements = groups.map(([label, entries]) => {
+      const children = entries.map(([text, key]) => new Option(text, key));
+      if (!label) return children;
       const group = document.createElement("optgroup");
       group.label = label;
-      group.append(...made);
+      group.append(...children);
       return [group];
     });
-    select.replaceChildren(...options.flat());
+    select.replaceChildren(...elements.flat());
   }
   select.value = value;
 }
 
 function market() {
-  return setting.markets.find((one) => one.id === setting.market);
+  return config.markets.find((candidate) => candidate.id === config.market);
 }
 
 function show() {
-  const now = common.markets[setting.market];
-  byId("height").textContent = common.height;
-  byId("time").textContent = clock(common.time);
-  byId("state").textContent = inWords(now);
-  panel.list(common.faults);
+  const current = shared.markets[config.market];
+  byId("height").textContent = shared.height;
+  byId("time").textContent = clock(shared.time);
+  byId("state").textContent = stateText(current);
+  panel.showFaults(shared.faults);
   if (isRanking()) {
-    showRanking(market(), now.ranking, setting.parties, common.streams, setting.streams);
+    showRanking(market(), current.ranking, config.parties, shared.streams, config.streams);
     return;
   }
-  showFigures(now);
-  charts.update(past.rows, past.fills);
-  showBook(market(), own.book, setting.party);
-  showTrades(market(), past.deals, setting.party);
-  showStreams(common.streams, setting.streams);
-  showCalls(past.calls, byId("calls-filter").value, setting.party);
+  showFigures(current);
+  charts.update(history.rows, history.fills);
+  showBook(market(), own.book, config.party);
+  showTrades(market(), history.trades, config.party);
+  showStreams(shared.streams, config.streams);
+  showRequests(history.requests, byId("requests-filter").value, config.party);
 }
 
-/** State and trading mode; where both are the same word, or as they should be, that once. */
-function inWords({ state, mode }) {
+/** State and trading mode. The usual pair is “Active”; where both have the same name, it is shown once. */
+function stateText({ state, mode }) {
   if (state === "ACTIVE" && mode === "CONTINUOUS") return "Active";
   return [...new Set([state, mode])].join(" · ").replaceAll("_", " ").toLowerCase();
 }
 
-function showFigures(now) {
+function showFigures(current) {
   const { priceDecimals, sizeDecimals, asset } = market();
-  const row = past.rows.at(-1);
-  const rank = now.ranking.find((one) => one.party === setting.party);
+  const row = history.rows.at(-1);
+  const ranked = current.ranking.find((entry) => entry.party === config.party);
   const orders = [...own.book.bids, ...own.book.offers].filter((level) => level[2]).length;
   byId("own-position").textContent = row ? short(row[6], sizeDecimals) : "–";
-  const profit = row ? signed(row[7]) : "–";
-  byId("own-profit").textContent = row ? `${profit} ${asset}` : profit;
-  byId("own-profit").className = gainOrLoss(profit);
-  byId("own-entry").textContent = fixed(own.entry, priceDecimals);
-  byId("own-orders").textContent = rank?.orders ?? orders;
-  byId("own-fills").textContent = rank?.fills ?? past.fills.length;
-  byId("best-bid").textContent = fixed(now.bid, priceDecimals);
-  byId("best-offer").textContent = fixed(now.offer, priceDecimals);
+  const pnl = row ? signed(row[7]) : "–";
+  byId("own-pnl").textContent = row ? `${pnl} ${asset}` : pnl;
+  byId("own-pnl").className = gainOrLoss(pnl);
+  byId("own-entry-price").textContent = fixed(own.entryPrice, priceDecimals);
+  byId("own-orders").textContent = ranked?.orders ?? orders;
+  byId("own-fills").textContent = ranked?.fills ?? history.fills.length;
+  byId("best-bid").textContent = fixed(current.bid, priceDecimals);
+  byId("best-offer").textContent = fixed(current.offer, priceDecimals);
 }
 
 function isRanking() {
-  return chosen.get("view") === "ranking";
+  return selection.get("view") === "ranking";
 }
 
-/** Keep what is looked at in the address, so that it can be bookmarked and handed on. */
-function choose(name, value) {
-  chosen.set(name, value);
-  history.replaceState(null, "", `?${chosen}`);
+/** Keep the selection in the address, so that it can be bookmarked and shared. */
+function select(name, value) {
+  selection.set(name, value);
+  window.history.replaceState(null, "", `?${selection}`);
 }
 
 function showView() {
@@ -162,21 +167,21 @@ function showView() {
   byId("ranking-view").hidden = !ranking;
   byId("view-market").setAttribute("aria-pressed", String(!ranking));
   byId("view-ranking").setAttribute("aria-pressed", String(ranking));
-  if (common) show();
+  if (shared) show();
 }
 
 for (const name of ["market", "party"]) {
   byId(name).addEventListener("change", (event) => {
-    choose(name, event.target.value);
+    select(name, event.target.value);
     connect();
   });
 }
 for (const view of ["market", "ranking"]) {
   byId(`view-${view}`).addEventListener("click", () => {
-    choose("view", view);
+    select("view", view);
     showView();
   });
 }
-byId("calls-filter").addEventListener("change", () => common && show());
+byId("requests-filter").addEventListener("change", () => shared && show());
 showView();
 connect();

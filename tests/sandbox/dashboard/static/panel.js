@@ -1,25 +1,25 @@
-// The switches: a form for each control of the sandbox, made from its own table; marks at those that are on, and a list of them.
+// The controls: a form for each control of the sandbox, a mark on those whose fault is on, and the list of active faults.
 
 import { byId, make } from "./format.js";
 
 export class Panel {
   constructor() {
-    this.built = "";
+    this.builtFrom = "";
     this.faults = [];
-    this.newest = "";
-    this.rows = new Map(); // how a fault is ended -> its row in the list
+    this.newestText = "";
+    this.rows = new Map(); // the call that ends a fault -> its row in the list
     this.key = sessionStorage.getItem("teacher-key") ?? "";
     this.takeKeyFromAddress();
-    addEventListener("hashchange", () => this.takeKeyFromAddress()); // the link was pasted into a page that is open
-    byId("heal").addEventListener("click", () => this.press("reset", {}));
-    this.closeListElsewhere();
+    addEventListener("hashchange", () => this.takeKeyFromAddress()); // the link was pasted into an open page
+    byId("reset-all").addEventListener("click", () => this.call("reset", {}));
+    this.closeListOnOutsideClick();
     byId("key-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.useKey(byId("key").value.trim());
     });
   }
 
-  /** A link from the teacher's terminal carries the key behind the #, which is never sent; it does not stay in sight either. */
+  /** The teacher's link carries the key behind the #, which browsers do not send. The key is removed from the address bar. */
   takeKeyFromAddress() {
     const match = location.hash.match(/^#key=(\w+)$/);
     if (!match) return;
@@ -27,144 +27,143 @@ export class Panel {
     history.replaceState(null, "", location.pathname + location.search);
   }
 
-  /** The list lies over the page: it closes when somebody turns to something else, and with Escape. */
-  closeListElsewhere() {
+  /** The list covers the page, so it closes on a click or a focus elsewhere, and on Escape. */
+  closeListOnOutsideClick() {
     const list = byId("active");
-    const leave = (event) => list.contains(event.target) || (list.open = false);
-    for (const turn of ["pointerdown", "focusin"]) addEventListener(turn, leave);
+    const closeFrom = (event) => list.contains(event.target) || (list.open = false);
+    for (const type of ["pointerdown", "focusin"]) addEventListener(type, closeFrom);
     addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !list.open) return;
       list.open = false;
       byId("active-count").focus();
     });
-    list.addEventListener("toggle", () => list.open || this.forgetEnded());
+    list.addEventListener("toggle", () => list.open || this.removeEnded());
   }
 
   useKey(key) {
     this.key = key;
     sessionStorage.setItem("teacher-key", key);
     byId("key").value = "";
-    this.allow(Boolean(key));
+    this.setEnabled(Boolean(key));
   }
 
-  /** Build the forms, once: what somebody has typed survives a lost connection. */
-  show(setting) {
-    this.chosen = setting.market;
-    this.mayAlways = setting.maySwitch;
-    const wanted = JSON.stringify([setting.controls, setting.markets]);
-    if (wanted !== this.built) {
-      this.built = wanted;
-      const groups = [...new Set(setting.controls.map((control) => control.group))];
-      byId("controls").replaceChildren(...groups.map((group) => this.group(group, setting)));
+  /** Build the forms once, so that typed values survive a reconnect. */
+  show(config) {
+    this.needsNoKey = config.mayControl;
+    const builtFrom = JSON.stringify([config.controls, config.markets]);
+    if (builtFrom !== this.builtFrom) {
+      this.builtFrom = builtFrom;
+      const groups = [...new Set(config.controls.map((control) => control.group))];
+      byId("controls").replaceChildren(...groups.map((group) => this.group(group, config)));
       this.mark();
     }
-    for (const select of document.querySelectorAll("#controls select[name=market]")) select.value = setting.market;
-    this.allow(setting.maySwitch || Boolean(this.key));
+    for (const select of document.querySelectorAll("#controls select[name=market]")) select.value = config.market;
+    this.setEnabled(config.mayControl || Boolean(this.key));
   }
 
-  allow(may) {
-    byId("key-form").hidden = may;
-    for (const button of document.querySelectorAll("#controls button, #active button, #heal")) button.disabled = !may;
-    this.may = may;
+  setEnabled(enabled) {
+    byId("key-form").hidden = enabled;
+    for (const button of document.querySelectorAll("#controls button, #active button, #reset-all")) button.disabled = !enabled;
+    this.enabled = enabled;
   }
 
-  group(name, setting) {
-    const controls = setting.controls.filter((control) => control.group === name);
-    return make("fieldset", {}, make("legend", { textContent: name }), ...controls.map((control) => this.form(control, setting)));
+  group(name, config) {
+    const controls = config.controls.filter((control) => control.group === name);
+    return make("fieldset", {}, make("legend", { textContent: name }), ...controls.map((control) => this.form(control, config)));
   }
 
-  form(control, setting) {
-    const hint = make("p", { className: "hint", id: `hint-${control.name}`, textContent: control.watch });
+  form(control, config) {
+    const hint = make("p", { className: "hint", id: `hint-${control.name}`, textContent: control.hint });
     const mark = make("span", { className: "mark", textContent: "on", hidden: true });
-    const button = make("button", { type: "submit", title: control.about, "aria-describedby": hint.id }, control.title, mark);
-    const fields = control.parameters.map((parameter) => this.field(control, parameter, setting));
+    const button = make("button", { type: "submit", title: control.description, "aria-describedby": hint.id }, control.title, mark);
+    const fields = control.parameters.map((parameter) => this.field(control, parameter, config));
     const form = make("form", { id: `control-${control.name}` }, make("div", { className: "row" }, button, ...fields), hint);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const given = [...new FormData(form)].filter(([, value]) => value !== "");
-      this.press(control.name, Object.fromEntries(given));
+      const values = [...new FormData(form)].filter(([, value]) => value !== "");
+      this.call(control.name, Object.fromEntries(values));
     });
     return form;
   }
 
-  field(control, parameter, setting) {
+  field(control, parameter, config) {
     const properties = { name: parameter.name, ariaLabel: `${control.title}: ${parameter.name.replace("_", " ")}` };
-    if (parameter.kind === "market") return make("select", properties, ...setting.markets.map((market) => new Option(market.name, market.id)));
+    if (parameter.kind === "market") return make("select", properties, ...config.markets.map((market) => new Option(market.name, market.id)));
     if (parameter.kind === "choice") {
       const none = parameter.optional && !parameter.choices.includes("true") ? [new Option(parameter.name === "stream" ? "all streams" : "none", "")] : [];
-      const select = make("select", properties, ...none, ...parameter.choices.map((choice) => new Option(inShort(choice), choice)));
-      select.value = parameter.begin;
+      const select = make("select", properties, ...none, ...parameter.choices.map((choice) => new Option(choiceText(choice), choice)));
+      select.value = parameter.initial;
       return select;
     }
     const limits = parameter.kind === "text" ? { type: "text" } : { type: "number", step: parameter.kind === "integer" ? "1" : "any", min: "0" };
     const unit = { seconds: " s", status: " HTTP status", count: " blocks" }[parameter.name] ?? "";
-    return make("span", { className: "field" }, make("input", { ...properties, ...limits, value: parameter.begin, required: !parameter.optional }), unit);
+    return make("span", { className: "field" }, make("input", { ...properties, ...limits, value: parameter.initial, required: !parameter.optional }), unit);
   }
 
-  async press(name, parameters) {
-    const headers = this.key && !this.mayAlways ? { "X-Teacher-Key": this.key } : {};
+  async call(name, parameters) {
+    const headers = this.key && !this.needsNoKey ? { "X-Teacher-Key": this.key } : {};
     const query = new URLSearchParams(parameters);
-    let words;
-    this.say(`${name} …`); // the same answer twice would look like none
+    let text;
+    this.showResult(`${name} …`); // the same result twice must be visible as two results
     try {
-      const answer = await fetch(`/control/${name}?${query}`, { method: "POST", headers });
-      words = answer.ok ? `${name}: done at block ${(await answer.json()).height}` : await answer.text();
-      if (answer.status === 403) {
+      const response = await fetch(`/control/${name}?${query}`, { method: "POST", headers });
+      text = response.ok ? `${name}: done at block ${(await response.json()).height}` : await response.text();
+      if (response.status === 403) {
         sessionStorage.removeItem("teacher-key");
         this.key = "";
-        this.allow(false);
+        this.setEnabled(false);
       }
     } catch {
-      words = `${name}: the sandbox did not answer`;
+      text = `${name}: the sandbox did not answer`;
     }
-    this.say(words);
+    this.showResult(text);
   }
 
-  say(words) {
-    byId("outcome").textContent = byId("outcome").title = words.trim();
+  showResult(text) {
+    byId("result").textContent = byId("result").title = text.trim();
   }
 
-  /** Show what is active now. Nothing is touched while nothing changes, and nothing moves when it does. */
-  list(faults) {
+  /** Show the active faults. The page is changed only when they change, and nothing moves then. */
+  showFaults(faults) {
     if (JSON.stringify(faults) === JSON.stringify(this.faults)) return;
-    const before = new Set(this.faults.map((fault) => fault.words));
-    const now = faults.find((fault) => !before.has(fault.words)) ?? faults.find((fault) => fault.words === this.newest) ?? faults.at(-1);
-    this.newest = now?.words;
+    const before = new Set(this.faults.map((fault) => fault.text));
+    const newest = faults.find((fault) => !before.has(fault.text)) ?? faults.find((fault) => fault.text === this.newestText) ?? faults.at(-1);
+    this.newestText = newest?.text;
     this.faults = faults;
-    byId("newest").replaceChildren(...(now ? [make("strong", { textContent: now.words }), ` ${now.watch}`] : []));
-    byId("newest").title = byId("newest").textContent; // a narrow window cuts it
+    byId("newest-fault").replaceChildren(...(newest ? [make("strong", { textContent: newest.text }), ` ${newest.hint}`] : []));
+    byId("newest-fault").title = byId("newest-fault").textContent; // a narrow window cuts the text
     byId("active-count").textContent = ["No fault is on", "1 fault is on"][faults.length] ?? `${faults.length} faults are on`;
     byId("active").classList.toggle("any", faults.length > 0);
     this.mark();
     for (const fault of faults) this.showRow(fault);
-    for (const [key, row] of this.rows) if (!faults.some((fault) => keyOf(fault) === key)) end(row);
-    if (!byId("active").open) this.forgetEnded();
+    for (const [key, row] of this.rows) if (!faults.some((fault) => keyOf(fault) === key)) markEnded(row);
+    if (!byId("active").open) this.removeEnded();
   }
 
   /** Mark the controls whose faults are on. */
   mark() {
     for (const form of document.querySelectorAll("#controls form")) {
-      const on = this.faults.some((fault) => `control-${fault.name}` === form.id);
-      form.classList.toggle("active", on);
-      form.querySelector(".mark").hidden = !on;
+      const isOn = this.faults.some((fault) => `control-${fault.name}` === form.id);
+      form.classList.toggle("active", isOn);
+      form.querySelector(".mark").hidden = !isOn;
     }
   }
 
   showRow(fault) {
     const key = keyOf(fault);
     if (!this.rows.has(key)) {
-      const button = make("button", { type: "button", disabled: !this.may });
-      button.addEventListener("click", () => button.ariaDisabled || this.press(fault.end.name, fault.end.parameters));
+      const button = make("button", { type: "button", disabled: !this.enabled });
+      button.addEventListener("click", () => button.ariaDisabled || this.call(fault.end.name, fault.end.parameters));
       this.rows.set(key, make("li", {}, button, make("strong"), make("span")));
       byId("active-list").append(this.rows.get(key));
     }
-    const [button, words, watch] = this.rows.get(key).children;
-    [button.textContent, button.ariaLabel, button.ariaDisabled] = ["End", `End: ${fault.words}`, null];
-    [words.textContent, watch.textContent] = [fault.words, fault.watch];
+    const [button, text, hint] = this.rows.get(key).children;
+    [button.textContent, button.ariaLabel, button.ariaDisabled] = ["End", `End: ${fault.text}`, null];
+    [text.textContent, hint.textContent] = [fault.text, fault.hint];
   }
 
-  /** Rows of what has ended stay while the list is open: the next one's button does not come under the pointer. */
-  forgetEnded() {
+  /** Rows of ended faults stay while the list is open, so that no other button moves under the pointer. */
+  removeEnded() {
     for (const [key, row] of this.rows) {
       if (this.faults.some((fault) => keyOf(fault) === key)) continue;
       row.remove();
@@ -177,13 +176,13 @@ function keyOf(fault) {
   return JSON.stringify(fault.end);
 }
 
-function end(row) {
-  const [button, words] = row.children;
-  [button.textContent, button.ariaLabel, button.ariaDisabled] = ["Ended", `Ended: ${words.textContent}`, "true"];
+function markEnded(row) {
+  const [button, text] = row.children;
+  [button.textContent, button.ariaLabel, button.ariaDisabled] = ["Ended", `Ended: ${text.textContent}`, "true"];
 }
 
-/** SIDE_BUY as “buy”, ORDER_ERROR_MARKET_CLOSED as “market closed”; close codes and stream names as they are. */
-function inShort(name) {
+/** SIDE_BUY as “buy”, ORDER_ERROR_MARKET_CLOSED as “market closed”; close codes and stream names stay. */
+function choiceText(name) {
   if (name === "true" || name === "false") return name === "true" ? "on" : "off";
   const match = name.match(/^(SIDE|ORDER_ERROR|STATE|TRADING_MODE)_(.+)$/);
   return match ? match[2].replaceAll("_", " ").toLowerCase() : name;

@@ -1,14 +1,15 @@
-// The tables: book, trades, streams, calls, ranking. Each is made anew from what came last.
+// The tables: order book, trades, streams, requests, ranking. Each is built again from the newest data.
 
 import { byId, cell, clock, decimalsOf, fixed, gainOrLoss, grouped, make, moneyDecimals, signed } from "./format.js";
 
-const MOST_TRADES = 40;
-const MOST_CALLS = 80;
-const PER_COLUMN = 16; // rows of the ranking before it is in two columns
+const MAX_TRADES = 40; // rows
+const MAX_REQUESTS = 80; // rows
+const MAX_ROWS_PER_COLUMN = 16; // of the ranking; with more rows it has two columns
+const MAX_SIZE_DECIMALS = 4; // shown in book and trades
 
-/** A size with the same number of digits in every row; four behind the point are enough to look at. */
-function sized(size, market) {
-  return fixed(size, Math.min(market.sizeDecimals, 4));
+/** A size with the same number of decimals in every row. */
+function sizeText(size, market) {
+  return fixed(size, Math.min(market.sizeDecimals, MAX_SIZE_DECIMALS));
 }
 
 export function showBook(market, book, party) {
@@ -23,88 +24,88 @@ export function showBook(market, book, party) {
 function bookRow(market, [price, size, own], side, largest, party) {
   const bar = make("i", { className: `bar ${side}` });
   bar.style.width = `${(100 * size) / largest}%`;
-  const volume = make("td", { className: "sized" }, bar, make("span", { textContent: sized(size, market) }));
-  const mine = cell(own ? `◆ ${sized(own, market)}` : "", "mine");
-  if (own) mine.title = `${party} has ${own} here`;
-  return make("tr", { className: own ? "own" : "" }, cell(fixed(price, market.priceDecimals), side), volume, mine);
+  const volume = make("td", { className: "with-bar" }, bar, make("span", { textContent: sizeText(size, market) }));
+  const ownSize = cell(own ? `◆ ${sizeText(own, market)}` : "", "own-size");
+  if (own) ownSize.title = `${party} has ${own} here`;
+  return make("tr", { className: own ? "own" : "" }, cell(fixed(price, market.priceDecimals), side), volume, ownSize);
 }
 
-export function showTrades(market, deals, party) {
-  const rows = deals.slice(-MOST_TRADES).reverse().map((deal) => {
-    const own = party === deal.buyer || party === deal.seller;
-    const side = deal.side === "sell" ? "offer" : "bid";
+export function showTrades(market, trades, party) {
+  const rows = trades.slice(-MAX_TRADES).reverse().map((trade) => {
+    const isOwn = party === trade.buyer || party === trade.seller;
+    const side = trade.side === "sell" ? "offer" : "bid";
     return make(
       "tr",
-      { className: own ? "own" : "" },
-      cell(clock(deal.time)),
-      cell(`${fixed(deal.price, market.priceDecimals)} ${deal.side === "sell" ? "▼" : "▲"}`, side),
-      cell(sized(deal.size, market)),
-      cell(`${deal.buyer} ← ${deal.seller}`, "names"),
+      { className: isOwn ? "own" : "" },
+      cell(clock(trade.time)),
+      cell(`${fixed(trade.price, market.priceDecimals)} ${trade.side === "sell" ? "▼" : "▲"}`, side),
+      cell(sizeText(trade.size, market)),
+      cell(`${trade.buyer} ← ${trade.seller}`, "names"),
     );
   });
-  byId("deals").replaceChildren(...(rows.length ? rows : [nothing("No trade yet", 4)]));
+  byId("trade-rows").replaceChildren(...(rows.length ? rows : [emptyRow("No trades yet", 4)]));
 }
 
 export function showStreams(streams, names) {
-  const heads = ["Party", "From", ...names].map((text) => make("th", { scope: "col", textContent: text }));
-  byId("streams-head").replaceChildren(make("tr", {}, ...heads));
+  const headings = ["Party", "From", ...names].map((text) => make("th", { scope: "col", textContent: text }));
+  byId("streams-head").replaceChildren(make("tr", {}, ...headings));
   const rows = streams.map((row) =>
     make("tr", {}, make("th", { scope: "row", textContent: row.party || "unknown" }), cell(row.address, "names"), ...names.map((name) => streamCell(row.streams[name]))),
   );
-  byId("streams-body").replaceChildren(...(rows.length ? rows : [nothing("Nobody follows a stream", names.length + 2)]));
+  byId("streams-body").replaceChildren(...(rows.length ? rows : [emptyRow("No open streams", names.length + 2)]));
 }
 
 function streamCell(stream) {
-  if (!stream) return cell("–", "quiet");
+  if (!stream) return cell("–", "muted");
   const age = stream.age === null ? "no frame yet" : `${stream.age < 10 ? stream.age.toFixed(1) : Math.round(stream.age)} s ago`;
   const waiting = stream.waiting ? ` · ${stream.waiting} waiting` : "";
-  const dot = make("span", { className: stream.open ? "on" : "off", textContent: stream.open ? "● open" : "○ closed" });
-  return make("td", { className: stream.open ? "" : "failed" }, dot, stream.open ? ` ${stream.rate.toFixed(1)}/s · ${age}${waiting}` : ` · last ${age}`);
+  const state = make("span", { className: stream.open ? "open" : "closed", textContent: stream.open ? "● open" : "○ closed" });
+  return make("td", { className: stream.open ? "" : "failed" }, state, stream.open ? ` ${stream.rate.toFixed(1)}/s · ${age}${waiting}` : ` · last ${age}`);
 }
 
-export function showCalls(calls, filter, party) {
-  const chosen = calls.filter((call) => filter === "all" || (filter === "failed" ? call.failed : call.party === party));
-  const rows = chosen.slice(-MOST_CALLS).reverse().map((call) => {
-    const text = make("td", { className: "call" }, make("b", { textContent: call.kind }), ` ${call.text}`);
-    if (call.answer) text.append(make("span", { className: "answer", textContent: call.answer }));
-    const status = call.failed ? `✕ ${call.status}` : String(call.status);
-    return make("tr", { className: call.failed ? "failed" : "" }, cell(clock(call.time)), cell(call.party || call.address, "names"), text, cell(status), cell(call.milliseconds.toFixed(1)));
+export function showRequests(requests, filter, party) {
+  const selected = requests.filter((request) => filter === "all" || (filter === "failed" ? request.failed : request.party === party));
+  const rows = selected.slice(-MAX_REQUESTS).reverse().map((request) => {
+    const text = make("td", { className: "request" }, make("b", { textContent: request.kind }), ` ${request.text}`);
+    if (request.error) text.append(make("span", { className: "error", textContent: request.error }));
+    const status = request.failed ? `✕ ${request.status}` : String(request.status);
+    return make("tr", { className: request.failed ? "failed" : "" }, cell(clock(request.time)), cell(request.party || request.address, "names"), text, cell(status), cell(request.milliseconds.toFixed(1)));
   });
-  byId("calls-body").replaceChildren(...(rows.length ? rows : [nothing("No such call yet", 5)]));
+  byId("requests-body").replaceChildren(...(rows.length ? rows : [emptyRow("No requests yet", 5)]));
 }
 
 export function showRanking(market, ranking, parties, streams, names) {
-  const rows = rankRows(market, ranking, streams, names);
-  const height = rows.length > PER_COLUMN ? Math.ceil(rows.length / 2) : Math.max(rows.length, 1);
+  const rows = rankingRows(market, ranking, streams, names);
+  const height = rows.length > MAX_ROWS_PER_COLUMN ? Math.ceil(rows.length / 2) : Math.max(rows.length, 1);
   const tables = [];
-  for (let start = 0; start < rows.length || !start; start += height) tables.push(rankTable(market, rows.slice(start, start + height), start));
+  for (let start = 0; start < rows.length || !start; start += height) tables.push(rankingTable(market, rows.slice(start, start + height), start));
   byId("ranking").replaceChildren(...tables);
   byId("ranking").className = tables.length > 1 ? "columns" : "";
-  byId("ranking").style.setProperty("--rows", height); // all of them fit on the screen
-  const idle = parties.filter((party) => !ranking.some((row) => row.party === party));
-  byId("idle").textContent = idle.length ? `Not there yet: ${idle.join(", ")}` : "Everybody trades.";
+  byId("ranking").style.setProperty("--rows", height); // the font size depends on it: all rows fit on the screen
+  const inactive = parties.filter((party) => !ranking.some((row) => row.party === party));
+  byId("inactive").textContent = inactive.length ? `No orders yet: ${inactive.join(", ")}` : "All parties trade.";
 }
 
-function rankTable(market, rows, start) {
-  const heads = ["", "Party", `PnL in ${market.asset}`, "Position", "Orders", "Fills", "Streams"].map((text) => make("th", { scope: "col", textContent: text || "#" }));
-  const caption = make("caption", { className: "unseen", textContent: `Ranking by PnL, from place ${start + 1}` });
-  return make("table", {}, caption, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...(rows.length ? rows : [nothing("Nobody trades here yet", 7)])));
+function rankingTable(market, rows, start) {
+  const headings = ["#", "Party", `PnL in ${market.asset}`, "Position", "Orders", "Fills", "Streams"].map((text) => make("th", { scope: "col", textContent: text }));
+  const caption = make("caption", { className: "visually-hidden", textContent: `Ranking by PnL, from rank ${start + 1}` });
+  return make("table", {}, caption, make("thead", {}, make("tr", {}, ...headings)), make("tbody", {}, ...(rows.length ? rows : [emptyRow("No party trades here yet", 7)])));
 }
 
-/** A row for each party, with the same decimals down each column. */
-function rankRows(market, ranking, streams, names) {
-  const money = moneyDecimals(Math.max(0, ...ranking.map((row) => Math.abs(row.profit))));
-  const size = Math.max(0, ...ranking.map((row) => decimalsOf(row.position, market.sizeDecimals)));
+/** A row for each party, with the same number of decimals in each column. */
+function rankingRows(market, ranking, streams, names) {
+  const decimals = moneyDecimals(Math.max(0, ...ranking.map((row) => Math.abs(row.pnl))));
+  const sizeDecimals = Math.max(0, ...ranking.map((row) => decimalsOf(row.position, market.sizeDecimals)));
   return ranking.map((row, index) => {
-    const open = names.filter((name) => streams.some((one) => one.party === row.party && one.streams[name]?.open)).length;
-    const profit = signed(row.profit, money);
+    const open = names.filter((name) => streams.some((entry) => entry.party === row.party && entry.streams[name]?.open)).length;
+    const pnl = signed(row.pnl, decimals);
     return make(
       "tr",
       {},
-      cell(String(index + 1), "place"),
+      cell(String(index + 1), "rank"),
       make("th", { scope: "row", textContent: row.party }),
-      cell(profit, gainOrLoss(profit)),
-      cell(grouped(row.position, size)),
+      cell(pnl, gainOrLoss(pnl)),
+      cell(grouped(row.position, sizeDecimals)),
       cell(String(row.orders)),
       cell(String(row.fills)),
       cell(`${open} of ${names.length}`, open === names.length || !open ? "" : "loss"),
@@ -112,6 +113,6 @@ function rankRows(market, ranking, streams, names) {
   });
 }
 
-function nothing(text, columns) {
-  return make("tr", {}, make("td", { className: "nothing", textContent: text, colSpan: columns }));
+function emptyRow(text, columns) {
+  return make("tr", {}, make("td", { className: "empty", textContent: text, colSpan: columns }));
 }

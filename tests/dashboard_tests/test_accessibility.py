@@ -1,5 +1,6 @@
-"""The live page in a real browser: whether everybody can use it, and whether it keeps to itself."""
+"""The page in a real browser: accessibility, window sizes, and that it loads nothing from elsewhere."""
 
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,13 @@ import pytest
 import requests
 
 from tests.sandbox import Sandbox
-from tests.support.browser import prefer, resize, why_not
-from tests.support.page_driver import click, rest, show, text, texts, trade, watched
+from tests.support.browser import missing_browser, resize, set_colour_scheme
+from tests.support.page_driver import click, load, open_page, send_limit_order, send_market_order, text, texts
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser())
 
-CONTROLS = """[...document.querySelectorAll('a, button, input, select, summary, [tabindex="0"]')].filter(e => e.checkVisibility())"""
+FOCUSABLE = """[...document.querySelectorAll('a, button, input, select, summary, [tabindex="0"]')].filter(e => e.checkVisibility())"""
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
 
@@ -28,38 +29,38 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.mark.parametrize("view", ["", "?view=ranking", "join"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_fault(page: Any, sandbox: Sandbox, view: str, scheme: str) -> None:
-    prefer(page, scheme)
+def test_axe_finds_no_violation(page: Any, sandbox: Sandbox, view: str, scheme: str) -> None:
+    set_colour_scheme(page, scheme)
     sandbox.fail_rest(500)
     requests.get(f"{sandbox.node_url}/assets", timeout=5)
-    rest(sandbox)
-    trade(sandbox)
+    send_limit_order(sandbox)
+    send_market_order(sandbox)
     page.get(sandbox.url() + view)
     if view != "join":
         wait_until(lambda: text(page, "active-count") == "1 fault is on")
         click(page, "#active-count")
     page.execute_script(AXE)
     found = page.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    faults = [(one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]]) for one in found["violations"]]
-    assert faults == []
+    violations = [(rule["id"], rule["impact"], [node["html"][:200] for node in rule["nodes"]]) for rule in found["violations"]]
+    assert violations == []
     assert len(found["passes"]) > 10
 
 
-def test_the_tab_key_reaches_every_control_in_the_order_of_the_page(page: Any, sandbox: Sandbox) -> None:
+def test_the_tab_key_reaches_every_focusable_element_in_document_order(page: Any, sandbox: Sandbox) -> None:
     from selenium.webdriver.common.keys import Keys
 
     sandbox.fail_rest(500)
     wait_until(lambda: text(page, "active-count") == "1 fault is on")
-    page.execute_script(f"window.controls = {CONTROLS}")
-    page.execute_script("window.reached = []; addEventListener('focusin', (event) => reached.push(controls.indexOf(event.target)))")
-    count = page.execute_script("return controls.length")
+    page.execute_script(f"window.focusable = {FOCUSABLE}")
+    page.execute_script("window.reached = []; addEventListener('focusin', (event) => reached.push(focusable.indexOf(event.target)))")
+    count = page.execute_script("return focusable.length")
     page.switch_to.active_element.send_keys(Keys.TAB * count)
     assert page.execute_script("return reached") == list(range(count))
-    outlines = page.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
-    assert outlines == "solid"
+    outline = page.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
 
 
-def test_the_list_of_faults_works_with_the_keyboard_and_focus_is_not_lost(page: Any, sandbox: Sandbox) -> None:
+def test_the_list_of_faults_works_with_the_keyboard_and_keeps_the_focus(page: Any, sandbox: Sandbox) -> None:
     from selenium.webdriver.common.keys import Keys
 
     page.find_element("css selector", "#control-fail_rest button").send_keys(Keys.ENTER)
@@ -75,30 +76,34 @@ def test_the_list_of_faults_works_with_the_keyboard_and_focus_is_not_lost(page: 
 
 
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (1024, 768), (390, 844)])
-def test_what_has_the_focus_is_never_below_what_sticks_to_the_top(page: Any, sandbox: Sandbox, width: int, height: int) -> None:
+def test_the_sticky_header_never_covers_the_focused_element(page: Any, sandbox: Sandbox, width: int, height: int) -> None:
     from selenium.webdriver.common.keys import Keys
 
     resize(page, width, height)
     sandbox.suspend("future")
     sandbox.block()
     wait_until(lambda: text(page, "active-count") == "1 fault is on")
-    page.execute_script(f"window.controls = {CONTROLS}.filter(e => !e.closest('.top, .skip')); window.hidden = []; window.seen = 0")
+    page.execute_script(f"window.focusable = {FOCUSABLE}.filter(e => !e.closest('.top, .skip')); window.covered = []; window.visited = 0")
     page.execute_script("""
         addEventListener("focusin", ({ target }) => requestAnimationFrame(() => {
-            if (!controls.includes(target)) return;
-            seen += 1;
+            if (!focusable.includes(target)) return;
+            visited += 1;
             if (target.getBoundingClientRect().top < document.getElementById("status").getBoundingClientRect().bottom)
-                hidden.push(target.id || target.textContent);
+                covered.push(target.id || target.textContent);
         }))""")
-    count = page.execute_script("scrollTo(0, document.body.scrollHeight); controls.at(-1).focus(); return controls.length")
+    count = page.execute_script("scrollTo(0, document.body.scrollHeight); focusable.at(-1).focus(); return focusable.length")
     for number in range(1, count):
-        wait_until(lambda so_far=number: page.execute_script("return seen") == so_far)  # type: ignore[misc]
+        wait_until(functools.partial(has_visited, page, number))
         page.switch_to.active_element.send_keys(Keys.SHIFT + Keys.TAB)
-    wait_until(lambda: page.execute_script("return seen") == count)
-    assert page.execute_script("return hidden") == []
+    wait_until(functools.partial(has_visited, page, count))
+    assert page.execute_script("return covered") == []
 
 
-def test_on_a_phone_only_a_line_sticks_to_the_top(page: Any) -> None:
+def has_visited(page: Any, count: int) -> bool:
+    return bool(page.execute_script("return visited") == count)
+
+
+def test_on_a_phone_only_the_status_line_is_sticky(page: Any) -> None:
     resize(page, 390, 844)
     page.execute_script("scrollTo(0, 2000)")
     wait_until(lambda: page.execute_script("return document.querySelector('header').getBoundingClientRect().bottom") < 0)
@@ -108,27 +113,27 @@ def test_on_a_phone_only_a_line_sticks_to_the_top(page: Any) -> None:
 
 @pytest.mark.parametrize("view", ["", "?view=ranking"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (1024, 768), (700, 900), (390, 844)])
-def test_nothing_sticks_out_at_the_side(page: Any, sandbox: Sandbox, width: int, height: int, view: str) -> None:
+def test_nothing_overflows_horizontally(page: Any, sandbox: Sandbox, width: int, height: int, view: str) -> None:
     resize(page, width, height)
     sandbox.reject_orders("ORDER_ERROR_EXPIRYAT_BEFORE_CREATEDAT")
-    trade(sandbox, "p01")
-    show(page, sandbox, view)
+    send_market_order(sandbox, "p01")
+    load(page, sandbox, view)
     wait_until(lambda: text(page, "active-count") == "1 fault is on")
     script = """
-        const wide = [...document.querySelectorAll("header, main, section, form, .row")]
+        const overflowing = [...document.querySelectorAll("header, main, section, form, .row")]
             .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth);
-        return [document.documentElement.scrollWidth, wide.map((e) => e.id || e.className)]"""
+        return [document.documentElement.scrollWidth, overflowing.map((e) => e.id || e.className)]"""
     assert page.execute_script(script) == [width, []]
 
 
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (1280, 720), (1366, 768), (1920, 1080)])
 def test_a_ranking_of_thirty_fits_a_projector_without_scrolling(browser: Any, width: int, height: int) -> None:
-    with Sandbox(block_time=0, seed=31, participants=30) as sandbox, watched(browser, sandbox) as page:
+    with Sandbox(block_time=0, seed=31, participants=30) as sandbox, open_page(browser, sandbox) as page:
         sandbox.block(3)
         for name in list(sandbox.parties)[4:]:
-            trade(sandbox, name)
+            send_market_order(sandbox, name)
         resize(page, width, height)
-        show(page, sandbox, "?view=ranking")
+        load(page, sandbox, "?view=ranking")
         wait_until(lambda: len(texts(page, "#ranking tbody tr")) == 30)
         scrolled = "const page = document.documentElement; return [page.scrollWidth, page.scrollHeight]"
         assert page.execute_script(scrolled) == [width, height]
@@ -144,7 +149,7 @@ def test_a_ranking_of_thirty_fits_a_projector_without_scrolling(browser: Any, wi
         assert max(columns) < width - 12
 
 
-def test_nothing_comes_from_elsewhere(page: Any, sandbox: Sandbox) -> None:
+def test_every_resource_is_loaded_from_the_sandbox(page: Any, sandbox: Sandbox) -> None:
     loaded = json.loads(page.execute_script("return JSON.stringify(performance.getEntriesByType('resource').map((e) => e.name))"))
     assert loaded
     assert all(address.startswith(sandbox.url()) for address in loaded)
@@ -152,7 +157,7 @@ def test_nothing_comes_from_elsewhere(page: Any, sandbox: Sandbox) -> None:
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
 
 
-def test_text_from_the_network_stays_text(page: Any, sandbox: Sandbox) -> None:
+def test_text_from_requests_is_never_interpreted_as_html(page: Any, sandbox: Sandbox) -> None:
     requests.get(f"{sandbox.node_url}/<img src=x onerror=alert(1)>", timeout=5)
-    wait_until(lambda: "<img src=x onerror=alert(1)>" in text(page, "calls-body"))
-    assert not page.find_elements("css selector", "#calls img")
+    wait_until(lambda: "<img src=x onerror=alert(1)>" in text(page, "requests-body"))
+    assert not page.find_elements("css selector", "#requests img")

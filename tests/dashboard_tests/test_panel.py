@@ -1,5 +1,6 @@
-"""The live page in a real browser: what its buttons do, and how it says which faults are on."""
+"""The page in a real browser: its controls, and how it shows which faults are on."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,12 +10,12 @@ import websocket
 from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import SELL
 from tests.sandbox.control import CONTROLS
-from tests.sandbox.dashboard.panel import ADVICE
-from tests.support.browser import resize, why_not
-from tests.support.page_driver import click, show, text, texts
+from tests.sandbox.dashboard.panel import HINTS
+from tests.support.browser import missing_browser, resize
+from tests.support.page_driver import click, load, text, texts, wait_for_text
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser())
 
 LIST = "#active-list li"
 
@@ -30,7 +31,7 @@ def future(inside: Any) -> Any:
     return inside.chain.markets[inside.markets["future"]]
 
 
-EFFECTS: dict[str, Callable[[Any], bool]] = {  # switch -> what is so on the sandbox after its button, and the next block
+EFFECTS: dict[str, Callable[[Any], bool]] = {  # control -> is true on the sandbox after its button and the next block
     "suspend": lambda inside: future(inside).state == "STATE_SUSPENDED_VIA_GOVERNANCE",
     "resume": lambda inside: future(inside).state == "STATE_ACTIVE",
     "empty_side": lambda inside: not future(inside).depth(SELL),
@@ -48,42 +49,54 @@ EFFECTS: dict[str, Callable[[Any], bool]] = {  # switch -> what is so on the san
     "pause_chain": lambda inside: 0 < inside.faults.pause_left <= 10,
     "lose_transactions": lambda inside: inside.faults.transactions_to_lose == 1,
     "delay_transactions": lambda inside: inside.faults.transaction_delay == 2.0,
-    "block": lambda inside: True,  # the answer's height says it
+    "block": lambda inside: True,  # tested by the height in the result
     "reset": lambda inside: not inside.faults.rest_status and future(inside).state == "STATE_ACTIVE",
 }
-BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what must be so for a button to show that it works
+BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what a control needs to have an effect
     "resume": lambda sandbox: sandbox.suspend("future"),
     "refill_side": lambda sandbox: sandbox.empty_side("future", SELL),
     "reset": lambda sandbox: sandbox.suspend("future"),
-    "drop_streams": lambda sandbox: follow(sandbox),
+    "drop_streams": lambda sandbox: open_stream(sandbox),
 }
 
 
-def follow(sandbox: Sandbox) -> Any:
-    """Open a stream, and return it, for it lasts no longer than what is returned."""
+def open_stream(sandbox: Sandbox) -> Any:
+    """Open a stream. The caller must keep the connection, or it is closed."""
     stream = websocket.create_connection(f"{sandbox.ws_url}/stream/markets/data?marketIds={sandbox.markets['future']}", timeout=5)
     wait_until(lambda: sandbox.call(lambda inside: inside.node.open_connections))
     return stream
 
 
-def test_every_switch_has_a_button_and_a_sentence_on_what_to_watch(page: Any) -> None:
+def test_every_control_has_a_button_and_a_hint(page: Any) -> None:
     forms = page.find_elements("css selector", "#controls form")
-    assert {form.get_attribute("id").removeprefix("control-") for form in forms} == set(CONTROLS) == set(ADVICE) == set(EFFECTS)
+    assert {form.get_attribute("id").removeprefix("control-") for form in forms} == set(CONTROLS) == set(HINTS) == set(EFFECTS)
     assert all(form.find_element("css selector", ".hint").text.endswith((".", "”.")) for form in forms)
 
 
-def test_each_button_does_what_it_says(page: Any, sandbox: Sandbox) -> None:
+def test_every_button_has_its_effect(page: Any, sandbox: Sandbox) -> None:
     for name, effect in EFFECTS.items():
-        kept = BEFORE.get(name, lambda _: None)(sandbox)
+        connection = BEFORE[name](sandbox) if name in BEFORE else None
         sandbox.block()
         height = sandbox.call(lambda inside: inside.chain.height)
         click(page, f"#control-{name} button")
-        wait_until(lambda done=f"{name}: done at block {height + (name == 'block')}": text(page, "outcome") == done)  # type: ignore[misc]
+        wait_for_text(page, "result", f"{name}: done at block {height + (name == 'block')}")
         sandbox.block()
         assert sandbox.call(effect), name
-        if kept:
-            kept.shutdown()
+        if connection:
+            connection.shutdown()
         sandbox.reset()
+
+
+def result_starts_with(page: Any, beginning: str) -> bool:
+    return text(page, "result").startswith(beginning)
+
+
+def result_ends_with(page: Any, end: str) -> bool:
+    return text(page, "result").endswith(end)
+
+
+def has_ended(page: Any, number: int) -> bool:
+    return texts(page, f"{LIST}:nth-child({number}) button") == ["Ended"]
 
 
 FAULTS = 13
@@ -106,11 +119,11 @@ def break_everything(sandbox: Sandbox) -> None:
     sandbox.block()
 
 
-def test_what_is_active_is_counted_and_listed_with_what_to_watch(page: Any, sandbox: Sandbox) -> None:
+def test_active_faults_are_counted_and_listed_with_their_hints(page: Any, sandbox: Sandbox) -> None:
     assert text(page, "active-count") == "No fault is on"
     sandbox.delay_wallet(0.25)
     wait_until(lambda: text(page, "active-count") == "1 fault is on")
-    assert text(page, "newest") == f"The wallet answers 0.25 s late {ADVICE['delay_wallet'].watch}"
+    assert text(page, "newest-fault") == f"The wallet answers 0.25 s late {HINTS['delay_wallet'].text}"
     break_everything(sandbox)
     wait_until(lambda: text(page, "active-count") == f"{FAULTS} faults are on")
     assert not page.find_element("css selector", LIST).is_displayed()
@@ -121,33 +134,33 @@ def test_what_is_active_is_counted_and_listed_with_what_to_watch(page: Any, sand
     assert "SOL/DAI future has no offers" in shown
     assert "REST answers 0.5 s late" in shown
     assert "The wallet fails with HTTP 403" in shown
-    assert ADVICE["fail_rest"].watch in shown
+    assert HINTS["fail_rest"].text in shown
 
 
-def test_each_fault_can_be_ended_in_the_list_whose_rows_stay_where_they_are(page: Any, sandbox: Sandbox) -> None:
+def test_each_fault_can_be_ended_in_the_list_without_moving_its_rows(page: Any, sandbox: Sandbox) -> None:
     break_everything(sandbox)
     click(page, "#active-count")
     wait_until(lambda: len(texts(page, LIST)) == FAULTS)
     for number in range(1, FAULTS + 1):
         click(page, f"{LIST}:nth-child({number}) button")
-        wait_until(lambda at=number: text(page, "outcome").endswith(f": done at block {at + 3}"))  # type: ignore[misc]
+        wait_until(functools.partial(result_ends_with, page, f": done at block {number + 3}"))
         sandbox.block()
-        wait_until(lambda row=number: texts(page, f"{LIST}:nth-child({row}) button") == ["Ended"])  # type: ignore[misc]
+        wait_until(functools.partial(has_ended, page, number))
         assert len(texts(page, LIST)) == FAULTS
     assert text(page, "active-count") == "No fault is on"
     state = sandbox.call(lambda inside: (vars(inside.faults), inside.chain.reject_orders, inside.chain.emptied_sides))
     assert not any([*state[0].values(), *state[1:]])
-    click(page, "#view-market")  # elsewhere
+    click(page, "#view-market")  # outside the list
     wait_until(lambda: not texts(page, LIST))
 
 
-def test_reset_everything_is_always_at_hand(page: Any, sandbox: Sandbox) -> None:
+def test_reset_everything_is_always_visible(page: Any, sandbox: Sandbox) -> None:
     sandbox.fail_rest(500)
     wait_until(lambda: text(page, "active-count") == "1 fault is on")
     page.execute_script("scrollTo(0, document.body.scrollHeight)")
-    page.find_element("id", "heal").click()
+    page.find_element("id", "reset-all").click()
     wait_until(lambda: text(page, "active-count") == "No fault is on")
-    assert text(page, "newest") == ""
+    assert text(page, "newest-fault") == ""
     assert sandbox.call(lambda inside: inside.faults.rest_status) is None
 
 
@@ -171,29 +184,28 @@ def test_a_control_is_marked_while_its_fault_is_on(page: Any, sandbox: Sandbox) 
     wait_until(lambda: marked() == [])
 
 
-PLACES = "return [...document.querySelectorAll('#controls button')].map((button) => button.getBoundingClientRect().top)"
-IN_SIGHT = """
+BUTTON_POSITIONS = "return [...document.querySelectorAll('#controls button')].map((button) => button.getBoundingClientRect().top)"
+IS_VISIBLE = """
     const { top, bottom, left, right } = document.getElementById(arguments[0]).getBoundingClientRect();
     return top >= 0 && bottom <= innerHeight && left >= 0 && right <= innerWidth && bottom > top && right > left"""
 
 
 @pytest.mark.parametrize(("width", "height"), [(1366, 768), (1920, 1080), (1024, 768), (390, 844)])
-def test_a_pressed_button_has_its_answer_in_sight_and_nothing_moves(page: Any, sandbox: Sandbox, width: int, height: int) -> None:
+def test_the_result_of_a_control_is_visible_and_nothing_moves(page: Any, sandbox: Sandbox, width: int, height: int) -> None:
     resize(page, width, height)
     for name in ("suspend", "fail_wallet", "silence_streams", "hold_blocks", "reset"):
         element = page.find_element("css selector", f"#control-{name} button")
         page.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        places = page.execute_script(PLACES)
+        positions = page.execute_script(BUTTON_POSITIONS)
         element.click()
-        wait_until(lambda done=f"{name}: done": text(page, "outcome").startswith(done))  # type: ignore[misc]
-        before = text(page, "height")
+        wait_until(functools.partial(result_starts_with, page, f"{name}: done"))
         sandbox.block()
-        wait_until(lambda seen=before: text(page, "height") != seen)  # type: ignore[misc]
-        assert page.execute_script(PLACES) == pytest.approx(places, abs=0.5), name
-        assert all(page.execute_script(IN_SIGHT, one) for one in ("outcome", "active-count")), name
+        wait_for_text(page, "height", str(sandbox.call(lambda inside: inside.chain.height)))
+        assert page.execute_script(BUTTON_POSITIONS) == pytest.approx(positions, abs=0.5), name
+        assert all(page.execute_script(IS_VISIBLE, one) for one in ("result", "active-count")), name
 
 
-def test_no_choice_of_a_switch_is_cut(page: Any) -> None:
+def test_no_option_of_a_control_is_cut(page: Any) -> None:
     narrow = page.execute_script("""
         const context = document.createElement("canvas").getContext("2d");
         return [...document.querySelectorAll("#controls select")].flatMap((select) => {
@@ -205,40 +217,40 @@ def test_no_choice_of_a_switch_is_cut(page: Any) -> None:
     assert narrow == []
 
 
-def test_a_wrong_value_is_answered_in_words(page: Any) -> None:
+def test_an_invalid_value_shows_an_error_message(page: Any) -> None:
     field = page.find_element("css selector", "#control-fail_rest input")
     page.execute_script("arguments[0].value = 200", field)
     click(page, "#control-fail_rest button")
-    wait_until(lambda: text(page, "outcome") == "fail_rest: status must be 400 to 599, not 200")
-    page.get_log("browser")  # the browser notes every 400
+    wait_until(lambda: text(page, "result") == "fail_rest: status must be 400 to 599, not 200")
+    page.get_log("browser")  # the browser logs every 400
 
 
-def test_elsewhere_the_switches_want_the_teachers_key(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_other_machines_the_controls_need_the_teachers_key(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.sandbox.room.room.is_loopback", lambda address: False)
-    show(page, sandbox)
+    load(page, sandbox)
     button = page.find_element("css selector", "#control-fail_rest button")
     assert not button.is_enabled()
     page.find_element("id", "key").send_keys("wrong\n")
     click(page, "#control-fail_rest button")
-    wait_until(lambda: text(page, "outcome").startswith("switches work on the teacher's machine"))
-    page.get_log("browser")  # the browser notes every 403
+    wait_until(lambda: text(page, "result").startswith("switches work on the teacher's machine"))
+    page.get_log("browser")  # the browser logs every 403
     assert not button.is_enabled()
     page.get("about:blank")
-    show(page, sandbox, f"#key={sandbox.room.teacher_key}")
-    assert page.current_url == sandbox.url()  # out of sight
+    load(page, sandbox, f"#key={sandbox.room.teacher_key}")
+    assert page.current_url == sandbox.url()  # the key is removed from the address
     click(page, "#control-fail_rest button")
-    wait_until(lambda: text(page, "outcome").startswith("fail_rest: done"))
+    wait_until(lambda: text(page, "result").startswith("fail_rest: done"))
     page.execute_script("sessionStorage.clear()")
 
 
-def test_a_link_with_the_teachers_key_works_in_a_page_that_is_open(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_with_the_teachers_key_works_in_an_open_page(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.sandbox.room.room.is_loopback", lambda address: False)
-    show(page, sandbox)
-    assert not page.find_element("id", "heal").is_enabled()
+    load(page, sandbox)
+    assert not page.find_element("id", "reset-all").is_enabled()
     page.execute_script("window.same = true")
     page.get(f"{sandbox.url()}#key={sandbox.room.teacher_key}")
-    wait_until(lambda: page.current_url == sandbox.url())  # out of sight
+    wait_until(lambda: page.current_url == sandbox.url())  # the key is removed from the address
     assert page.execute_script("return window.same")
     click(page, "#control-fail_rest button")
-    wait_until(lambda: text(page, "outcome").startswith("fail_rest: done"))
+    wait_until(lambda: text(page, "result").startswith("fail_rest: done"))
     page.execute_script("sessionStorage.clear()")
