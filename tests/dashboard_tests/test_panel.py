@@ -232,7 +232,7 @@ def test_on_other_machines_the_controls_need_the_teachers_key(page: Any, sandbox
     assert not button.is_enabled()
     page.find_element("id", "key").send_keys("wrong\n")
     click(page, "#control-fail_rest button")
-    wait_until(lambda: text(page, "result").startswith("switches work on the teacher's machine"))
+    wait_until(lambda: text(page, "result").startswith("controls work on the teacher's machine"))
     page.get_log("browser")  # the browser logs every 403
     assert not button.is_enabled()
     page.get("about:blank")

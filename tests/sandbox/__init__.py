@@ -1,8 +1,8 @@
-"""A local Vega small enough to read: a chain, traders, a data node, a wallet, and controls to break it with.
+"""A local Vega small enough to read: a chain, traders, a data node, a wallet, and controls that inject faults.
 
-`chain` holds all state; `data_node` and `wallet` show it to clients, `traders` keep it moving, `control` drives it, and `page` shows
-it all to people, with the past five minutes from `history`. `room` has the keys of a workshop's participants. All of them run on one
-asyncio loop in one thread, so none of them locks. `python -m tests.sandbox` runs it by hand; tests say
+`chain` holds all state. `node` and `wallet` serve it to clients, `chain.traders` trade, `control` injects faults, and `dashboard`
+shows everything on a web page. `room` has the keys of a workshop's participants. Everything runs on one asyncio loop in one thread,
+so there are no locks. `python -m tests.sandbox` starts it from a shell; tests use it as a context manager:
 
     with Sandbox(block_time=0) as sandbox:
         sandbox.block(3)
@@ -40,27 +40,27 @@ from tests.sandbox.wallet.wallet import Keyring, Wallet, make_token
 __all__ = ["HOST", "Sandbox"]
 
 HOST = "127.0.0.1"
-ANY_HOST = ("0.0.0.0", "::")  # these stand for every address of the machine, the loopback's included
+ANY_HOST = ("0.0.0.0", "::")  # all addresses of the machine, including the loopback
 
 
 class Sandbox(Controls):
-    """One local Vega; each control of `control.Controls` is a method of it.
+    """One local Vega. Each control of `control.Controls` is a method.
 
-    As a context manager it runs in a thread of its own; `start` and `stop` run it on the caller's loop instead.
+    As a context manager it runs in its own thread; `start` and `stop` run it on the caller's event loop instead.
 
     Args:
-        block_time: seconds from block to block; 0 makes blocks on demand only.
+        block_time: seconds between blocks; 0 makes blocks on demand only.
         seed: the same seed gives the same ids, keys, token and traders.
         traders: whether the built-in traders trade.
-        markets: the assets and markets, as a dict or the path of a JSON file; None for the default ones.
-        port: for the data node and the controls; 0 takes any free one.
-        wallet_port: for the wallet.
-        host: the address to listen on; only those of the loopback keep everyone else out.
-        participants: how many people get a funded key of their own, and a token that works for that key only.
-        secret: what tokens of participants, their codes and the teacher's key are made from; None for a new one.
+        markets: the assets and markets, as a dict or the path of a JSON file; None for the default file.
+        port: of the data node and the controls; 0 for any free port.
+        wallet_port: of the wallet; 0 for any free port.
+        host: the address to listen on; other machines can connect unless it is a loopback address.
+        participants: number of people who get their own funded key, and a token that works for that key only.
+        secret: seed of the participants' tokens and codes and of the teacher's key; None for a new one.
 
     Raises:
-        ValueError: the markets are not such as the chain can build.
+        ValueError: the markets file is invalid.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Sandbox(Controls):
         participants: int = 0,
         secret: Optional[bytes] = None,
     ) -> None:
-        start_time = int(time.time()) * 10**9  # chain time begins at a whole second of the wall clock
+        start_time = int(time.time()) * 10**9  # chain time starts at a whole second of the wall clock
         names = participant_names(participants)
         self.chain = Chain(read_markets(markets), seed=seed, start_time=start_time, participants=names)
         self.faults = Faults()
@@ -84,7 +84,7 @@ class Sandbox(Controls):
         self.token = make_token(seed)
         self.node = DataNode(self.chain, self.faults)
         self.room = Room({name: self.chain.parties[name] for name in names}, secret)
-        self.chosen_market = next(iter(self.chain.markets))  # the one that participants' settings name
+        self.chosen_market = next(iter(self.chain.markets))  # in the participants' settings
         self.history = History(self.chain)
         self.fills, self.bought = self.history.fills, self.history.net_bought
         self._block_time = block_time
@@ -98,13 +98,16 @@ class Sandbox(Controls):
         self._clock: Optional[asyncio.Task[None]] = None
 
     def _keyrings(self) -> list[Keyring]:
-        """Return what the wallet's tokens are good for. The seed's own token is no secret: beside participants, it works here only."""
+        """Return the wallet's tokens and their keys.
+
+        The sandbox's own token can be computed from the seed. In a room it therefore works on this machine only.
+        """
         house = {name: key for name, key in self.chain.parties.items() if name not in self.room.participants}
         own = [Keyring(one.token, {one.name: one.key}, rate_limited=True) for one in self.room.participants.values()]
         return [Keyring(self.token, house, loopback_only=bool(own)), *own]
 
     def _add_page(self, wallet_app: web.Application) -> None:
-        """Put the controls and the page beside the data node, and let the page see what node and wallet are asked."""
+        """Put the controls and the page on the data node's port, and record the requests to node and wallet for the page."""
         app, names = self.node.app, {key: name for name, key in self.chain.parties.items()}
         requests, streams = RequestLog(names, [self.token, *self.room.secrets()]), StreamMonitor(self.node.streams, names)
         app.middlewares.extend([requests.node_middleware, guard_controls(self.room), reject_large_bodies])
@@ -117,18 +120,18 @@ class Sandbox(Controls):
 
     @property
     def host(self) -> str:
-        """The host by which programs on this machine reach the sandbox."""
+        """The host name or address that programs on this machine use."""
         if self.listens_on == "::":
             return "::1"
         return HOST if self.listens_on == "0.0.0.0" else self.listens_on
 
     @property
     def is_private(self) -> bool:
-        """Whether nobody but programs on this machine can reach it."""
+        """Whether only programs on this machine can connect."""
         return is_loopback(self.listens_on)
 
     def url(self, scheme: str = "http", path: str = "/", host: str = "") -> str:
-        """Return an address on the data node's port."""
+        """Return a URL on the data node's port."""
         return f"{scheme}://{_in_url(host or self.host)}:{self._node_server.port}{path}"
 
     @property
@@ -148,7 +151,7 @@ class Sandbox(Controls):
         return f"http://{_in_url(self.host)}:{self._wallet_server.port}"
 
     def settings_of(self, participant: Participant, host: str) -> dict[str, str]:
-        """Return the `.env` of a participant who reaches this machine by such a host."""
+        """Return the `.env` settings of a participant who uses this host name or address."""
         return {
             "MARKET_ID": self.chosen_market,
             "PARTY_ID": participant.key,
@@ -170,18 +173,18 @@ class Sandbox(Controls):
         return {product: first[product] for product in PRODUCTS if product in first}
 
     async def start(self) -> None:
-        """Listen on both ports, then start the block clock. Raises OSError where a port is taken."""
+        """Listen on both ports, then start the block clock. Raises OSError if a port is in use."""
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         await self._node_server.start()
         await self._wallet_server.start()
         if self._block_time:
-            self.make_block()  # so that whoever comes first finds prices
+            self.make_block()  # the first client finds prices
             self._clock = asyncio.create_task(self._make_blocks())
             self._clock.add_done_callback(_report)
 
     async def stop(self) -> None:
-        """Close every connection and both ports. Raises what has stopped the block clock, if anything has."""
+        """Close every connection and both ports. If the block clock failed, raise its exception."""
         await self._wallet_server.stop()
         await self._node_server.stop()
         if self._clock:
@@ -191,7 +194,7 @@ class Sandbox(Controls):
                 self._clock.result()
 
     def make_block(self) -> None:
-        """Make one block: what the wallet took in since the last, then what the traders send."""
+        """Make one block of the transactions accepted since the last one, followed by the traders' transactions."""
         for party_id, transaction in self.traders.transactions() if self.traders else []:
             self.chain.submit(party_id, transaction)
         block = self.chain.block()
@@ -199,29 +202,29 @@ class Sandbox(Controls):
         self.node.publish(block)
 
     async def _make_blocks(self) -> None:
-        """The block clock. It keeps to deadlines, so that the work of a block does not add up to a drift."""
+        """Run the block clock. It sleeps until deadlines, so the time spent on a block does not add up to a drift."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._block_time
         while True:
             await asyncio.sleep(deadline - loop.time())
             if not self.faults.blocks_stopped:
                 self.make_block()
-            deadline = max(deadline + self._block_time, loop.time())  # what was missed stays missed: no burst to catch up
+            deadline = max(deadline + self._block_time, loop.time())  # missed blocks are skipped: no burst to catch up
 
     async def restart_node(self, down: float = 0.0) -> None:
-        """Close the data node's port and all its connections; listen on it again after so many seconds. The chain goes on."""
+        """Close the data node's port and all its connections, and listen again after `down` seconds. Blocks continue meanwhile."""
         await self._node_server.pause()
         await asyncio.sleep(down)
         await self._node_server.listen()
 
     def restart(self, down: float = 0.0) -> None:
-        """Restart the data node from another thread, and return when it listens again."""
+        """Restart the data node. Callable from any thread; returns when the node listens again."""
         self.call(lambda sandbox: sandbox.restart_node(down))
 
     def call(self, function: Callable[[Any], Any]) -> Any:
-        """Run function(sandbox) on the loop's thread and return its result, awaited where it can be.
+        """Run function(sandbox) on the loop's thread and return its result. An awaitable result is awaited first.
 
-        On that thread itself, the result comes back as it is.
+        When called on the loop's thread itself, an awaitable result is returned unawaited.
         """
         if self._loop is None:
             raise RuntimeError("the sandbox is not running")
@@ -253,17 +256,17 @@ class Sandbox(Controls):
         finally:
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
-            forgotten = asyncio.all_tasks(loop)  # by aiohttp: requests whose sender has hung up
-            for task in forgotten:
+            orphans = asyncio.all_tasks(loop)  # aiohttp leaves the tasks of requests whose client has disconnected
+            for task in orphans:
                 task.cancel()
-            if forgotten:
-                loop.run_until_complete(asyncio.wait(forgotten))
+            if orphans:
+                loop.run_until_complete(asyncio.wait(orphans))
             loop.close()
             self._loop = None
 
 
 def _report(clock: "asyncio.Task[None]") -> None:
-    """Say at once, not only when the sandbox stops, what has ended the block clock."""
+    """Print the exception that ended the block clock at once, not only when the sandbox stops."""
     if not clock.cancelled() and clock.exception():
         traceback.print_exception(clock.exception())
 

@@ -1,6 +1,6 @@
 """The controls, for tests and teachers: each is a method of `Sandbox`, callable from any thread, and `POST /control/<name>?<parameters>`.
 
-`GET /control` lists them, and which faults are on.
+`GET /control` lists the controls and the active faults.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from tests.sandbox.faults import Faults
 from tests.sandbox.node.data_node import DataNode
 from tests.sandbox.room.room import KEY_PARAMETER
 
-MAX_BLOCKS = 100_000  # a day of seconds, and a bound for a slip of the hand
+MAX_BLOCKS = 100_000  # per call; about a day of chain time
 MAX_LOST_TRANSACTIONS = 1_000_000
 STREAMS = ("markets/data", "orders", "positions", "accounts")
 DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
@@ -31,7 +31,7 @@ CONTROLS: dict[str, Callable[..., Any]] = {}  # by name
 
 
 def control(method: Callable[Concatenate[Any, Parameters], Any]) -> Callable[Concatenate[Any, Parameters], Any]:
-    """Make a method a control: it runs on the sandbox's own thread, whoever calls it, and has an address under /control."""
+    """Register a method as a control. It runs on the sandbox's own thread and gets a URL under /control."""
 
     @functools.wraps(method)
     def run_on_loop(sandbox: Any, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
@@ -42,11 +42,11 @@ def control(method: Callable[Concatenate[Any, Parameters], Any]) -> Callable[Con
 
 
 class WrongArgumentError(ValueError):
-    """A control was given what it cannot take; the text says what, in a line."""
+    """An argument of a control is invalid; the message is one line."""
 
 
 class Controls:
-    """What can be done to a running sandbox. All of them raise WrongArgumentError."""
+    """The controls of a running sandbox. All of them raise WrongArgumentError."""
 
     chain: Chain
     node: DataNode
@@ -60,20 +60,20 @@ class Controls:
 
     @control
     async def block(self, count: int = 1) -> None:
-        """Make blocks now; the answer comes when they are made and REST shows them."""
+        """Make blocks now. The response is sent when REST shows them."""
         _require(1 <= count <= MAX_BLOCKS, f"count must be 1 to {MAX_BLOCKS}, not {count}")
         for _ in range(count):
             self.make_block()
-            await asyncio.sleep(0)  # lets the streams keep up
+            await asyncio.sleep(0)  # lets the streams send their frames
 
     @control
     def hold_blocks(self, on: bool = True) -> None:
-        """Stop the block clock, or with on=false let it go on."""
+        """Stop the block clock; on=false starts it again."""
         self.faults.hold_blocks = on
 
     @control
     def pause_chain(self, seconds: float) -> None:
-        """Make no blocks for some seconds, as a network whose nodes restart. REST, pings and the wallet answer as usual."""
+        """Make no blocks for some seconds, like a network whose nodes restart. REST, pings and the wallet answer as usual."""
         self.faults.paused_until = time.monotonic() + seconds if _check_duration(seconds) else 0.0
 
     @control
@@ -88,82 +88,82 @@ class Controls:
 
     @control
     def set_state(self, market: str, state: str, trading_mode: str) -> None:
-        """Put a market into any state and trading mode (names of the API), at the next block."""
+        """Set a market's state and trading mode (names of the API), at the next block."""
         _require_name(state, ENUMS["Market.State"], "state")
         _require_name(trading_mode, ENUMS["Market.TradingMode"], "trading_mode")
         self.chain.set_state(self.market_id(market), state, trading_mode)
 
     @control
     def empty_side(self, market: str, side: str) -> None:
-        """Empty a side (SIDE_BUY, SIDE_SELL) from the next block on: until refill_side, whoever quotes there is cancelled in that block."""
+        """Empty a side (SIDE_BUY, SIDE_SELL) at the next block. Until refill_side, every order there is cancelled in its own block."""
         _require_name(side, (BUY, SELL), "side")
         self.chain.emptied_sides.add((self.market_id(market), side))
 
     @control
     def refill_side(self, market: str, side: str) -> None:
-        """Let everyone quote a side again."""
+        """Allow orders on a side again."""
         _require_name(side, (BUY, SELL), "side")
         self.chain.emptied_sides.discard((self.market_id(market), side))
 
     @control
     def reject_orders(self, reason: Optional[str] = None) -> None:
-        """Reject every new order but the traders' for a reason (an OrderError); without one, accept them again."""
+        """Reject new orders, except the traders', with a reason (an OrderError). Without a reason, accept orders again."""
         if reason is not None:
             _require_name(reason, ENUMS["OrderError"], "reason")
         self.chain.reject_orders = reason
 
     @control
     def drop_streams(self, how: str = "reset", stream: Optional[str] = None) -> int:
-        """Drop connections: by reset, cut (no close frame), or a close code 1000, 1001, 1011; of one stream or of all."""
+        """Disconnect clients of one stream or of all: by reset, cut (no close frame), or close code 1000, 1001, 1011."""
         _require_name(how, DISCONNECT_MODES, "how")
         return self.node.drop(how, stream if stream is None else _check_stream(stream))
 
     @control
     def silence_streams(self, stream: Optional[str] = None, on: bool = True) -> None:
-        """Keep connections open and send nothing, on one stream or on all; with on=false speak again."""
+        """Keep connections open but send no frames, on one stream or on all; on=false sends again."""
         chosen = set(STREAMS) if stream is None else {_check_stream(stream)}
         silent = self.faults.silent_streams
         self.faults.silent_streams = silent | chosen if on else silent - chosen
 
     @control
     def fail_handshakes(self, status: Optional[int] = None) -> None:
-        """Refuse new stream connections with an HTTP status; without one, accept them again."""
+        """Reject new stream connections with an HTTP status. Without a status, accept them again."""
         self.faults.stream_status = _check_status(status)
 
     @control
     def delay_rest(self, seconds: float = 0.0) -> None:
-        """Answer every REST call so much later."""
+        """Delay every REST response by some seconds."""
         self.faults.rest_delay = _check_duration(seconds)
 
     @control
     def fail_rest(self, status: Optional[int] = None) -> None:
-        """Answer every REST call with an HTTP status; without one, answer properly again."""
+        """Answer every REST call with an HTTP error status. Without a status, answer normally again."""
         self.faults.rest_status = _check_status(status)
 
     @control
     def delay_wallet(self, seconds: float = 0.0) -> None:
-        """Carry out and answer every wallet call so much later, even where the caller has given up."""
+        """Delay every wallet call by some seconds. It is executed even if the caller has disconnected."""
         self.faults.wallet_delay = _check_duration(seconds)
 
     @control
     def fail_wallet(self, status: Optional[int] = None) -> None:
-        """Answer every wallet call with an HTTP status; without one, answer properly again."""
+        """Answer every wallet call with an HTTP error status. Without a status, answer normally again."""
         self.faults.wallet_status = _check_status(status)
 
     @control
     def lose_transactions(self, count: int = 1) -> None:
-        """Lose the next transactions between wallet and chain: the wallet returns a hash, and nothing follows. Zero loses no more."""
+        """Lose the next transactions on their way to the chain: the wallet returns a hash, but nothing is executed. 0 ends it."""
         _require(0 <= count <= MAX_LOST_TRANSACTIONS, f"count must be 0 to {MAX_LOST_TRANSACTIONS}, not {count}")
         self.faults.transactions_to_lose = count
 
     @control
     def delay_transactions(self, seconds: float = 0.0) -> None:
-        """Hand every transaction to the chain late. The wallet returns the hash at once."""
+        """Pass every transaction to the chain some seconds late. The wallet returns the hash at once. 0 ends it."""
         self.faults.transaction_delay = _check_duration(seconds)
 
     @control
     def reset(self) -> None:
-        """Make everything healthy: all faults off, and every market active again at the next block."""
+        """End all faults, and make every market active again at the next block."""
         self.faults.reset()
         self.chain.reject_orders = None
         self.chain.emptied_sides.clear()
@@ -172,7 +172,7 @@ class Controls:
                 self.chain.resume(market.id)
 
     def market_id(self, market: str) -> str:
-        """Return the id of a market, given that or a product (which means the first market of it)."""
+        """Return the id of a market, given its id or a product (its first market)."""
         for known in self.chain.markets.values():
             if market in (known.id, known.product):
                 return known.id
@@ -180,7 +180,7 @@ class Controls:
 
 
 def add_routes(sandbox: Controls, app: web.Application) -> None:
-    """Put the controls under /control of an application."""
+    """Add the controls to an application, under /control."""
 
     async def overview(_request: web.Request) -> web.Response:
         chain = sandbox.chain
@@ -207,7 +207,7 @@ def add_routes(sandbox: Controls, app: web.Application) -> None:
 
 
 def _usage(method: Callable[..., Any]) -> str:
-    """Say a control's parameters as a query, those that may be left out in brackets."""
+    """Return a control's parameters as a query string, optional ones in brackets."""
     parts = []
     for parameter in _parameters(method):
         text = f"{parameter.name}={parameter.name.upper()}"
@@ -220,9 +220,9 @@ def _parameters(method: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _arguments(method: Callable[..., Any], request: web.Request) -> dict[str, Any]:
-    """Read a control's arguments from the query, converted to what its signature says."""
+    """Return a control's arguments from the query, converted to the types of its signature."""
     parameters = {parameter.name: parameter for parameter in _parameters(method)}
-    query = {name: text for name, text in request.query.items() if name != KEY_PARAMETER}  # the key was for the guard
+    query = {name: text for name, text in request.query.items() if name != KEY_PARAMETER}  # the key is for guard_controls
     unknown = query.keys() - parameters.keys()
     _require(not unknown, f"unknown parameter {', '.join(sorted(unknown))}; it takes {', '.join(parameters) or 'none'}")
     missing = [name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in query]
@@ -234,12 +234,12 @@ def _convert(name: str, text: str, annotation: Any) -> Any:
     if annotation is bool:
         _require_name(text, ("true", "false"), name)
         return text == "true"
-    for kind, words in ((int, "a whole number"), (float, "a number")):
+    for kind, description in ((int, "a whole number"), (float, "a number")):
         if annotation in (kind, Optional[kind]):
             try:
                 return kind(text)
             except ValueError:
-                raise WrongArgumentError(f"{name} must be {words}, not {text!r}") from None
+                raise WrongArgumentError(f"{name} must be {description}, not {text!r}") from None
     return text
 
 

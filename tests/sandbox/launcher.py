@@ -15,25 +15,24 @@ GC_INTERVAL = 30.0  # seconds
 
 
 async def freeze_garbage() -> None:
-    """Keep Python's garbage collector from looking at everything over and over.
+    """Exclude old objects from garbage collection, so that no collection delays a block.
 
-    Orders are kept as long as the sandbox runs. After an hour with thirty bots a full collection would take half a second, and a block
-    would be that late; even at the start it is 40 ms.
+    Dead orders are kept for REST. After an hour with thirty bots a full collection would take half a second; at the start it takes 40 ms.
     """
     while True:
-        gc.collect()  # only what came since the last time: the rest is frozen
+        gc.collect()  # only objects made since the last freeze
         gc.freeze()
         await asyncio.sleep(GC_INTERVAL)
 
 
 def signals() -> list[signal.Signals]:
-    """Return the signals that end a run; a hang-up is none where `nohup` has it ignored."""
+    """Return the signals that end a run, without SIGHUP where `nohup` has set it to be ignored."""
     hang_up = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
     return [signal.SIGINT, signal.SIGTERM, *hang_up]
 
 
 def settings(sandbox: Sandbox, market_id: str) -> dict[str, str]:
-    """Return the settings of `.env` with which the bot trades a market of the sandbox."""
+    """Return the `.env` settings with which the bot trades on a market of the sandbox."""
     return {
         "MARKET_ID": market_id,
         "PARTY_ID": sandbox.parties["bot"],
@@ -45,17 +44,17 @@ def settings(sandbox: Sandbox, market_id: str) -> dict[str, str]:
 
 
 class Child:
-    """A module run as a process of its own, in a session of its own.
+    """A module that runs as a child process in its own session.
 
-    A terminal sends Ctrl+C to every process of its foreground group. The child is outside of it and gets the signal from us, once.
+    A terminal sends Ctrl+C to every process of its foreground group. The child is not in that group: it gets the signal once, forwarded.
     """
 
     def __init__(self) -> None:
         self._process: Optional[asyncio.subprocess.Process] = None
-        self._pending_signal: Optional[int] = None  # a signal that came before there was a process
+        self._pending_signal: Optional[int] = None  # received before the process was started
 
     async def start(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> None:
-        """Start `python -m *arguments`. Raises OSError where there can be no such process."""
+        """Start `python -m *arguments`. Raises OSError if the process cannot be started."""
         environment = bypass_proxy({**os.environ, **environment}, urlsplit(environment["NODE_URL"]).hostname or HOST)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", *arguments, env=environment, stdout=output, start_new_session=True
@@ -64,13 +63,13 @@ class Child:
             self.forward_signal(self._pending_signal)
 
     async def wait(self) -> int:
-        """Wait for the module's end, and return its exit status as a shell would say it."""
+        """Wait until the module ends, and return its exit status as a shell reports it (128 + signal)."""
         assert self._process is not None
         status = await self._process.wait()
         return status if status >= 0 else 128 - status
 
     def forward_signal(self, number: int) -> None:
-        """Send a signal to the child and to what it has started itself."""
+        """Send a signal to the child and its own children."""
         if self._process is None:
             self._pending_signal = number
         elif self._process.returncode is None:
@@ -78,14 +77,14 @@ class Child:
 
 
 def bypass_proxy(environment: dict[str, str], host: str) -> dict[str, str]:
-    """Keep a proxy out of the way between the child and the sandbox; exceptions that were there stay."""
+    """Return the environment with the sandbox's host added to NO_PROXY and no_proxy."""
     either = environment.get("no_proxy") or environment.get("NO_PROXY")
     kept = {name: environment.get(name) or either for name in ("no_proxy", "NO_PROXY")}
     return {**environment, **{name: f"{hosts},{host}" if hosts else host for name, hosts in kept.items() if hosts != "*"}}
 
 
 def run_summary(sandbox: Sandbox, market_id: str) -> str:
-    """Say what the bot did on a market: fills, position (what it bought less what it sold), and how many orders it left anywhere."""
+    """Return one line about the bot: its fills and position on a market, and its live orders on all markets."""
     chain, bot = sandbox.chain, sandbox.parties["bot"]
     market = chain.markets[market_id]
     bought = sandbox.bought[bot, market_id]

@@ -1,7 +1,7 @@
-"""One application on one port, with a doorman: so many connections from one address at a time, and so many in all.
+"""One application on one port, with limits on its connections: per address, and in total.
 
-How many is a matter of the files that the process may have open. Where that number is passed nobody is let in any more, not even to be
-turned away, so there is always room for what else the sandbox opens.
+The limits follow from the number of files that the process may open. At the limit a new connection is closed, so the sandbox can
+always open its other files.
 """
 
 import asyncio
@@ -15,28 +15,29 @@ from aiohttp import web
 
 from tests.sandbox.room.room import is_loopback
 
-PATIENCE = 0.2  # seconds that a stop leaves to requests under way
-MAX_CONNECTIONS_PER_ADDRESS = 400  # from one address to one port: four streams and a few calls of everyone in a room behind one router
-WANTED_OPEN_FILES = 8192  # open at a time, where the system grants them: macOS begins with 256
-RESERVED_FILES = 40  # that a sandbox has open besides its connections
-LISTEN_BACKLOG = 128  # connections that wait to be accepted: what macOS grants
-PORTS_PER_SANDBOX = 2  # of a sandbox: that of the node, and that of the wallet
-MAX_BODY_SIZE = 256 * 1024  # bytes; a batch of 30 instructions has ten thousand
+SHUTDOWN_TIMEOUT = 0.2  # seconds; for requests that are being answered
+FIRST_REQUEST_TIMEOUT = 0.2  # seconds; for a client over the limit to send the request that is answered with 429
+MAX_CONNECTIONS_PER_ADDRESS = 400  # to one port: a whole room behind one router has four streams and a few calls for each bot
+WANTED_OPEN_FILES = 8192  # macOS starts with 256
+RESERVED_FILES = 40  # open besides the connections
+LISTEN_BACKLOG = 128  # connections waiting to be accepted; the most that macOS allows
+PORTS_PER_SANDBOX = 2  # data node and wallet
+MAX_BODY_SIZE = 256 * 1024  # bytes; a batch of 30 instructions has about 10,000
 TOO_MANY_REQUESTS = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class ConnectionLimits(NamedTuple):
-    """How many connections one port has room for."""
+    """Numbers of connections to one port."""
 
-    accept_batch: int  # accepted in one go, and those at the admission who are told that they are too many
-    per_address: int  # address
+    accept_batch: int  # accepted in one step of the event loop; also the most that wait for a 429
+    per_address: int
     total: int
 
 
 def connection_limits(files: int) -> ConnectionLimits:
-    """Share out so many open files among the ports.
+    """Divide a number of open files among the ports.
 
-    asyncio accepts a accept_batch in one go, and up to four lots are on their way before the doorman sees the first of them.
+    asyncio accepts a batch in one step, and up to four batches are open before the gate sees the first connection.
     """
     accept_batch = min(100, max(8, files // 64))
     total = (files - RESERVED_FILES) // PORTS_PER_SANDBOX - 5 * accept_batch
@@ -44,11 +45,11 @@ def connection_limits(files: int) -> ConnectionLimits:
 
 
 def raise_open_files_limit() -> int:
-    """Return how many files this process may have open, after it has asked for as many as it wants."""
+    """Raise the soft limit on open files as far as needed and possible, and return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):  # a system may grant less than its hard limit says
+        with contextlib.suppress(OSError, ValueError):  # some systems refuse values below their hard limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     return wanted if soft == resource.RLIM_INFINITY else min(soft, WANTED_OPEN_FILES)
@@ -58,9 +59,9 @@ class Server:
     """One application on one port of a host."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
-        self.port = port  # the real one as soon as it listens
+        self.port = port  # 0 becomes the actual port when the server listens
         self._host = host
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=PATIENCE)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
         self._listener: Optional[asyncio.Server] = None
         self._admission: Optional[_Admission] = None
 
@@ -70,11 +71,11 @@ class Server:
         await self.listen()
 
     async def listen(self) -> None:
-        # Not aiohttp's TCPSite: it has no place for the doorman.
+        # Not aiohttp's TCPSite: it takes no protocol factory.
         assert self._admission is not None
         admission, loop, batch = self._admission, asyncio.get_running_loop(), self._admission.limits.accept_batch
         self._listener = await loop.create_server(lambda: _ConnectionGate(admission), self._host, self.port, backlog=batch)
-        for listening in self._listener.sockets:  # more may queue outside than are accepted in one go: asyncio has one number for both
+        for listening in self._listener.sockets:  # asyncio uses one number for the backlog and for the batch; the backlog may be longer
             with socket.socket(fileno=os.dup(listening.fileno())) as queue:
                 queue.listen(LISTEN_BACKLOG)
         self.port = self._listener.sockets[0].getsockname()[1]
@@ -84,7 +85,7 @@ class Server:
         await self._close_port()
         await self._runner.app.shutdown()
         if self._runner.server:
-            await self._runner.server.shutdown(PATIENCE)
+            await self._runner.server.shutdown(SHUTDOWN_TIMEOUT)
 
     async def stop(self) -> None:
         await self._close_port()
@@ -94,28 +95,28 @@ class Server:
         if self._listener:
             for listening in self._listener.sockets:
                 asyncio.get_running_loop().remove_reader(listening)
-            for _ in range(3):  # asyncio forgets whom it has accepted and not yet let in when the port closes
+            for _ in range(3):  # connections that asyncio has accepted but not handed over yet would stay open
                 await asyncio.sleep(0)
             self._listener.close()
         if self._admission:
-            for transport in list(self._admission.rejected):  # aiohttp does not know them, so it would leave them open
+            for transport in list(self._admission.rejected):  # aiohttp does not know these connections and would leave them open
                 transport.abort()
 
 
 class _Admission:
-    """Who gets in at one port."""
+    """Decides which connections to one port are accepted."""
 
     def __init__(self, server: Any, limits: ConnectionLimits) -> None:
         self.server = server  # aiohttp's
         self.limits = limits
-        self.rejected: set[asyncio.Transport] = set()  # open ones that wait for their first request, to be answered with 429
+        self.rejected: set[asyncio.Transport] = set()  # open; their first request is answered with 429
 
     def has_room_for(self, address: str) -> bool:
         others = self.server.connections
-        if len(others) < self.limits.per_address:  # the usual case, without a look at each
+        if len(others) < self.limits.per_address:  # the usual case; no need to count by address
             return True
-        kept = 0 if is_loopback(address) else self.limits.per_address  # for this machine: however many come, its owner gets in
-        if len(others) >= self.limits.total - kept:
+        reserved = 0 if is_loopback(address) else self.limits.per_address  # the owner of this machine can always connect
+        if len(others) >= self.limits.total - reserved:
             return False
         peers = [other.transport.get_extra_info("peername") for other in others if other.transport]
         own = [peer for peer in peers if peer and peer[0] == address]
@@ -123,7 +124,7 @@ class _Admission:
 
 
 class _ConnectionGate(asyncio.Protocol):
-    """Meets each new connection: hands it to aiohttp, or answers its first request with 429 where there are too many."""
+    """First protocol of each connection: hands it to aiohttp, or answers its first request with 429 if there are too many."""
 
     def __init__(self, admission: _Admission) -> None:
         self._admission = admission
@@ -138,7 +139,7 @@ class _ConnectionGate(asyncio.Protocol):
         elif len(self._admission.rejected) < self._admission.limits.accept_batch:
             self._admission.rejected.add(transport)
             self._transport = transport
-            self._timer = asyncio.get_running_loop().call_later(PATIENCE, transport.abort)  # one that asks nothing is not kept waiting
+            self._timer = asyncio.get_running_loop().call_later(FIRST_REQUEST_TIMEOUT, transport.abort)
         else:
             transport.abort()
 
@@ -155,9 +156,9 @@ class _ConnectionGate(asyncio.Protocol):
 
 @web.middleware
 async def reject_large_bodies(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Answer 413 before anything is done, also where nobody would look at the body."""
-    if (request.content_length or 0) > MAX_BODY_SIZE:  # not a byte of it is read
+    """Answer 413 before any handler runs, also where the handler would ignore the body."""
+    if (request.content_length or 0) > MAX_BODY_SIZE:  # rejected without reading the body
         raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY_SIZE, actual_size=request.content_length or 0)
     if request.can_read_body:
-        await request.read()  # raises the same once there is too much of one whose length was not said
+        await request.read()  # raises the same error if a body of unknown length is too large
     return await handler(request)  # type: ignore[no-any-return]

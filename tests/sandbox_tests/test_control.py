@@ -46,7 +46,7 @@ def wallet_status(sandbox: Sandbox) -> int:
     return requests.get(f"{sandbox.wallet_url}/api/v2/health", timeout=5).status_code
 
 
-def test_blocks_are_in_rest_when_the_call_returns(sandbox: Sandbox) -> None:
+def test_blocks_are_visible_over_rest_when_the_call_returns(sandbox: Sandbox) -> None:
     sandbox.block()
     first = int(market_data(sandbox)["timestamp"])
 
@@ -54,7 +54,7 @@ def test_blocks_are_in_rest_when_the_call_returns(sandbox: Sandbox) -> None:
     assert int(market_data(sandbox)["timestamp"]) - first == 3 * 10**9
 
 
-def test_the_controls_are_listed_with_their_parameters_and_the_switches(sandbox: Sandbox) -> None:
+def test_the_overview_lists_controls_with_parameters_and_active_faults(sandbox: Sandbox) -> None:
     sandbox.delay_rest(0.001)
     sandbox.silence_streams("orders")
     seen = overview(sandbox)
@@ -94,7 +94,7 @@ def test_wrong_names_are_answered_with_one_line(sandbox: Sandbox) -> None:
     )
 
 
-def test_a_control_that_is_only_looked_at_answers_that_it_takes_post(sandbox: Sandbox) -> None:
+def test_get_on_a_control_is_not_allowed(sandbox: Sandbox) -> None:
     answer = requests.get(f"{sandbox.control_url}/block", params={"count": 2}, timeout=5)
 
     assert (answer.status_code, answer.headers["Allow"], answer.text) == (405, "POST", "block: use POST, as in curl -X POST\n")
@@ -102,7 +102,7 @@ def test_a_control_that_is_only_looked_at_answers_that_it_takes_post(sandbox: Sa
     assert requests.get(f"{sandbox.control_url}/nope", timeout=5).status_code == 404
 
 
-def test_python_gets_the_same_complaint(sandbox: Sandbox) -> None:
+def test_python_gets_the_same_message(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="there is no market 'xyz'"):
         sandbox.suspend("xyz")
 
@@ -117,7 +117,7 @@ def test_a_market_is_suspended_and_resumed(sandbox: Sandbox) -> None:
     assert market_data(sandbox, "perpetual")["marketState"] == "STATE_ACTIVE"
 
 
-def test_a_market_can_be_put_into_any_state(sandbox: Sandbox) -> None:
+def test_a_market_can_be_set_to_any_state(sandbox: Sandbox) -> None:
     sandbox.set_state("spot", "STATE_PENDING", "TRADING_MODE_OPENING_AUCTION")
     sandbox.block()
 
@@ -138,7 +138,7 @@ def test_an_emptied_side_stays_empty_until_it_is_refilled(sandbox: Sandbox) -> N
 
 
 @pytest.mark.parametrize("traders", [True, False], ids=["with traders", "without"])
-def test_an_emptied_side_stays_empty_for_a_bot_that_quotes_again_in_every_block(traders: bool) -> None:
+def test_an_emptied_side_stays_empty_although_a_bot_quotes_in_every_block(traders: bool) -> None:
     with Sandbox(block_time=0, seed=25, traders=traders) as sandbox:
         bids = {"marketId": sandbox.markets["spot"], "price": "80000", "size": "5", "side": BUY, "reference": "again"}
         orders = [{**bids, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}, {**bids, "side": SELL, "price": "300000000"}]
@@ -157,7 +157,7 @@ def test_an_emptied_side_stays_empty_for_a_bot_that_quotes_again_in_every_block(
         assert quote_again()[0] != "0"
 
 
-def test_orders_are_rejected_for_the_reason_given(sandbox: Sandbox) -> None:
+def test_orders_are_rejected_with_the_given_reason(sandbox: Sandbox) -> None:
     order = {"marketId": sandbox.markets["future"], "price": "8100000", "size": "50", "side": BUY}
     transaction = {"orderSubmission": {**order, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC", "reference": "mine"}}
 
@@ -172,7 +172,7 @@ def test_orders_are_rejected_for_the_reason_given(sandbox: Sandbox) -> None:
     assert outcome() == ("STATUS_ACTIVE", None)
 
 
-def test_the_traders_orders_are_not_rejected_so_that_the_book_stays(sandbox: Sandbox) -> None:
+def test_the_traders_orders_are_not_rejected(sandbox: Sandbox) -> None:
     sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")
     prices = []
     for _ in range(3):
@@ -180,10 +180,10 @@ def test_the_traders_orders_are_not_rejected_so_that_the_book_stays(sandbox: San
         data = market_data(sandbox)
         prices.append((data["bestBidPrice"], data["bestOfferPrice"]))
     assert "0" not in {price for both in prices for price in both}
-    assert len(set(prices)) == 3  # they quote anew each block
+    assert len(set(prices)) == 3  # they quote again in each block
 
 
-def test_a_request_whose_sender_has_hung_up_is_not_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_request_of_a_disconnected_client_is_cancelled_at_the_stop(caplog: pytest.LogCaptureFixture) -> None:
     with Sandbox(block_time=0, seed=21) as sandbox:
         sandbox.delay_rest(20)
         with pytest.raises(requests.ReadTimeout):
@@ -192,12 +192,12 @@ def test_a_request_whose_sender_has_hung_up_is_not_left_behind(caplog: pytest.Lo
     assert "Task was destroyed" not in caplog.text
 
 
-def test_held_blocks_go_on_from_where_they_were() -> None:
+def test_held_blocks_continue_from_the_same_height() -> None:
     with Sandbox(block_time=0.01) as sandbox:
         sandbox.hold_blocks()
         height = overview(sandbox)["height"]
         assert post(sandbox, "block", count=2).json() == {"height": height + 2}
-        time.sleep(0.1)  # ten blocks' time, in which none may come
+        time.sleep(0.1)  # the time of ten blocks
         assert overview(sandbox)["height"] == height + 2
         sandbox.hold_blocks(False)
         wait_until(lambda: overview(sandbox)["height"] > height + 2)
@@ -209,12 +209,12 @@ def test_a_paused_chain_makes_no_blocks_while_rest_pings_and_wallet_answer() -> 
         sandbox.pause_chain(600)
         height = overview(sandbox)["height"]
         assert requests.get(f"{sandbox.node_url}/assets", timeout=20).headers["X-Block-Height"] == str(height)
-        stream.ping("are you there")
+        stream.ping("ping")
         while (frame := stream.recv_data(control_frame=True))[0] == websocket.ABNF.OPCODE_TEXT:
             pass
-        assert frame == (websocket.ABNF.OPCODE_PONG, b"are you there")
+        assert frame == (websocket.ABNF.OPCODE_PONG, b"ping")
         assert send_order(sandbox, "sent in the pause").status_code == 200
-        time.sleep(0.2)  # twenty blocks' time
+        time.sleep(0.2)  # the time of twenty blocks
         assert (overview(sandbox)["height"], statuses(sandbox, "sent in the pause")) == (height, [])
         assert 500 < overview(sandbox)["pause_left"] <= 600
         sandbox.pause_chain(0.1)  # replaces the longer one
@@ -283,7 +283,7 @@ def test_rest_and_wallet_are_delayed(sandbox: Sandbox) -> None:
         assert time.monotonic() - begin >= 0.2
 
 
-def test_a_transaction_whose_sender_gave_up_is_carried_out_all_the_same(sandbox: Sandbox) -> None:
+def test_a_transaction_is_executed_although_its_sender_has_disconnected(sandbox: Sandbox) -> None:
     sandbox.delay_wallet(0.3)
     order = {"marketId": sandbox.markets["future"], "price": "8200000", "size": "60", "side": "SIDE_BUY"}
     transaction = {"orderSubmission": {**order, "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}}
@@ -293,12 +293,12 @@ def test_a_transaction_whose_sender_gave_up_is_carried_out_all_the_same(sandbox:
     with pytest.raises(requests.Timeout):
         requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=call, headers=headers, timeout=0.1)
 
-    def carried_out() -> bool:
+    def is_executed() -> bool:
         sandbox.block()
         query = {"filter.partyIds": sandbox.parties["b"]}
         return bool(requests.get(f"{sandbox.node_url}/orders", params=query, timeout=5).json()["orders"]["edges"])
 
-    wait_until(carried_out)
+    wait_until(is_executed)
 
 
 async def connect(sandbox: Sandbox, path: str) -> Any:
@@ -313,7 +313,7 @@ async def connect(sandbox: Sandbox, path: str) -> Any:
         return message.data
 
 
-def test_streams_are_dropped_and_handshakes_refused(sandbox: Sandbox) -> None:
+def test_streams_are_disconnected_and_handshakes_rejected(sandbox: Sandbox) -> None:
     path = f"orders?partyIds={sandbox.parties['bot']}"
 
     assert asyncio.run(connect(sandbox, path)) == 1001
@@ -321,14 +321,14 @@ def test_streams_are_dropped_and_handshakes_refused(sandbox: Sandbox) -> None:
     assert asyncio.run(connect(sandbox, path)) == 429
 
 
-def test_silence_falls_on_one_stream_or_all_and_ends(sandbox: Sandbox) -> None:
+def test_one_stream_or_all_can_be_silenced(sandbox: Sandbox) -> None:
     post(sandbox, "silence_streams")
     assert overview(sandbox)["silent_streams"] == ["accounts", "markets/data", "orders", "positions"]
     post(sandbox, "silence_streams", stream="orders", on="false")
     assert overview(sandbox)["silent_streams"] == ["accounts", "markets/data", "positions"]
 
 
-def test_reset_makes_everything_healthy(sandbox: Sandbox) -> None:
+def test_reset_ends_all_faults(sandbox: Sandbox) -> None:
     healthy = {key: value for key, value in overview(sandbox).items() if key != "height"}
     faults: dict[str, dict[str, Any]] = {
         "hold_blocks": {},

@@ -1,7 +1,7 @@
-"""The sandbox's data node held against a real one's recordings: same keys and types, same statuses, and the same words in errors.
+"""The sandbox's data node compared with recordings of a real one: keys and types, statuses, and error messages.
 
-`shape` turns JSON into the set of its places and types, such as `.details.decimals: str`. What stands inside lists may be missing (a list
-may be empty) but never differ.
+`shape` turns JSON into the set of its paths and types, such as `.details.decimals: str`. Entries inside lists may be missing, because a
+list may be empty, but never differ.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
-    """Opens streams, and closes them in the end."""
+    """Opens streams, and closes them at the end."""
     with contextlib.ExitStack() as clients:
 
         def open_stream(path: str) -> websocket.WebSocket:
@@ -45,34 +45,34 @@ def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
 
 @pytest.fixture(scope="module")
 def frames(sandbox: Sandbox, subscribe: Subscribe) -> dict[str, list[Any]]:
-    """All frames by stream, of a scene that has on every market what the recordings have; REST is asked after it."""
+    """All frames by stream of a scenario with everything that the recordings have, on every market. REST is read after it."""
     bot, c = sandbox.parties["bot"], sandbox.parties["c"]
-    of_the_bot = [f"orders?partyIds={bot}", f"positions?partyId={bot}", f"accounts?partyId={bot}"]
-    of_nobody = [f"orders?partyIds={c}", f"positions?partyId={c}", f"accounts?partyId={c}&marketId={sandbox.markets['spot']}"]
+    bot_streams = [f"orders?partyIds={bot}", f"positions?partyId={bot}", f"accounts?partyId={bot}"]
+    empty_streams = [f"orders?partyIds={c}", f"positions?partyId={c}", f"accounts?partyId={c}&marketId={sandbox.markets['spot']}"]
     every_market = f"markets/data?{'&'.join(f'marketIds={market_id}' for market_id in sandbox.markets.values())}"
-    clients = [(path, subscribe(path)) for path in of_the_bot]
+    clients = [(path, subscribe(path)) for path in bot_streams]
     for number, product in enumerate(PRODUCTS):
-        play_scene(sandbox, product, 10 + number)
-    clients += [(path, subscribe(path)) for path in (*of_the_bot, *of_nobody, every_market)]
+        play_scenario(sandbox, product, 10 + number)
+    clients += [(path, subscribe(path)) for path in (*bot_streams, *empty_streams, every_market)]
     sandbox.block()
     sandbox.suspend("future")
     sandbox.block(5)
     received: dict[str, list[Any]] = {}
     for path, client in clients:
-        received.setdefault(path.partition("?")[0], []).extend(everything(client))
+        received.setdefault(path.partition("?")[0], []).extend(frames_so_far(client))
     return received
 
 
-def everything(client: websocket.WebSocket) -> Iterator[Any]:
-    """Yield the frames that have been sent: those that come before the answer to a ping."""
+def frames_so_far(client: websocket.WebSocket) -> Iterator[Any]:
+    """Yield the frames sent so far: those received before the pong."""
     client.ping("until here")
     while (frame := client.recv_data(control_frame=True))[0] == websocket.ABNF.OPCODE_TEXT:
         yield json.loads(frame[1])
     assert frame == (websocket.ABNF.OPCODE_PONG, b"until here")
 
 
-def play_scene(sandbox: Sandbox, product: str, size: int) -> None:
-    """Have the bot quote, trade, and be refused on a market, in all the ways that the recordings show."""
+def play_scenario(sandbox: Sandbox, product: str, size: int) -> None:
+    """Let the bot quote, trade, and be rejected on a market, in all ways that the recordings show."""
     market = sandbox.call(lambda inside: inside.chain.markets[sandbox.markets[product]])
 
     def order(side: str, ticks: int, time_in_force: str = "TIME_IN_FORCE_GTC", **more: Any) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def outside_lists(shapes: set[str]) -> set[str]:
 
 
 def product_of(node: Any) -> str:
-    """Tell what a node is about where that changes its keys: a market's product, or the product of its data's market."""
+    """Return the product of a market or of market data, whose keys depend on it; otherwise an empty text."""
     if "tradableInstrument" in node:
         return next(product for product in PRODUCTS if product in node["tradableInstrument"]["instrument"])
     return "spot" if "markPrice" in node and node.get("markPriceState") is None else ""
@@ -122,7 +122,7 @@ def nodes(body: Any) -> list[Any]:
 
 
 def in_the_sandbox(recorded: Any, sandbox: Sandbox) -> str:
-    """Return a recorded path, asked about the sandbox's markets and parties: `c` where nothing had been traded."""
+    """Return a recorded path with the ids of the sandbox; party `c` where the recorded party had no records."""
     bot = "c" if '"edges": []' in json.dumps(recorded["body"]) else "bot"
     ids = {INFO["PUB"]["bot"]: sandbox.parties[bot], INFO["PUB"]["mm"]: sandbox.parties["a"]}
     ids |= {INFO["MARKETS"][name]: sandbox.markets[product] for product, name in PRODUCTS.items()}
@@ -133,7 +133,7 @@ def in_the_sandbox(recorded: Any, sandbox: Sandbox) -> str:
 
 
 @pytest.mark.parametrize("name", REST)
-def test_every_rest_answer_has_the_recorded_status_and_headers(name: str, sandbox: Sandbox, frames: Any) -> None:
+def test_rest_responses_have_the_recorded_status_and_headers(name: str, sandbox: Sandbox, frames: Any) -> None:
     answer = requests.get(f"{sandbox.node_url}/{in_the_sandbox(REST[name], sandbox)}", timeout=10)
     assert answer.status_code == REST[name]["status"]
     chosen = {header: answer.headers[header] for header in ("Content-Type", "Content-Encoding")}
@@ -144,7 +144,7 @@ def test_every_rest_answer_has_the_recorded_status_and_headers(name: str, sandbo
 
 
 @pytest.mark.parametrize("name", [name for name, recorded in REST.items() if recorded["status"] != 200])
-def test_rest_errors_are_the_recorded_ones_word_for_word(name: str, sandbox: Sandbox) -> None:
+def test_rest_errors_equal_the_recorded_ones(name: str, sandbox: Sandbox) -> None:
     assert requests.get(f"{sandbox.node_url}/{REST[name]['path']}", timeout=10).json() == REST[name]["body"]
 
 
@@ -170,7 +170,7 @@ def test_rest_pages_have_the_recorded_page_info(name: str, sandbox: Sandbox, fra
         assert ours == recorded
 
 
-def test_a_rest_order_has_a_reason_only_where_there_is_one(sandbox: Sandbox, frames: Any) -> None:
+def test_rest_orders_without_a_reason_leave_the_field_out(sandbox: Sandbox, frames: Any) -> None:
     query = {"filter.partyIds": sandbox.parties["bot"], "filter.marketIds": sandbox.markets["future"]}
     orders = requests.get(f"{sandbox.node_url}/orders", query, timeout=10).json()["orders"]["edges"]
     reasons = {edge["node"]["reference"]: edge["node"].get("reason", "left out") for edge in orders}
@@ -185,38 +185,38 @@ def recorded_frames(stream: str) -> list[Any]:
 
 
 def split(received: list[Any]) -> tuple[set[str], dict[str, list[Any]]]:
-    """Return the wrappings that frames came in, and what was in them by its kind: snapshots and updates can differ, and so do products."""
-    wrappings: set[str] = set()
+    """Return the wrappers of frames, and their entries by kind: snapshots and updates can differ, and so can products."""
+    wrappers: set[str] = set()
     kinds: dict[str, list[Any]] = {}
     for frame in received:
         (kind, content), *others = frame["result"].items()
         assert not others
         items = content if isinstance(content, list) else next((item for item in content.values() if isinstance(item, list)), [])
-        wrapping = {key: type(item).__name__ for key, item in content.items()} if isinstance(content, dict) else "list"
-        wrappings.add(f"{kind}: {wrapping}")
+        wrapper = {key: type(item).__name__ for key, item in content.items()} if isinstance(content, dict) else "list"
+        wrappers.add(f"{kind}: {wrapper}")
         for item in items:
             kinds.setdefault((kind if "owner" in item else "") + product_of(item), []).append(item)
-    return wrappings, kinds
+    return wrappers, kinds
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_stream_frames_have_the_recorded_keys_and_types(stream: str, frames: dict[str, list[Any]]) -> None:
-    wrappings, kinds = split(frames[stream])
-    recorded_wrappings, recorded_kinds = split(recorded_frames(stream))
-    assert wrappings == recorded_wrappings
+    wrappers, kinds = split(frames[stream])
+    recorded_wrappers, recorded_kinds = split(recorded_frames(stream))
+    assert wrappers == recorded_wrappers
     assert kinds.keys() == recorded_kinds.keys()
     for kind, items in kinds.items():
         ours, theirs = [shape(item) for item in items], [shape(item) for item in recorded_kinds[kind]]
-        # A list is left out of a stream where it is empty, so only what is outside lists can be asked for.
+        # Streams leave out empty lists, so only fields outside lists can be required.
         scalars = {entry for entry in outside_lists(set.union(*theirs)) if not entry.endswith(": list")}
         for one in ours:
             assert one <= set.union(*theirs)
             assert set.intersection(scalars, *theirs) <= one
-        assert scalars <= set.union(*ours), "what a real node sends at times is sent at times"
+        assert scalars <= set.union(*ours), "every field of a real node is sent at some time"
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECORDINGS.glob("ws-*.jsonl") if '"error"' in path.read_text()))
-def test_refused_streams_get_the_recorded_frame_and_no_close_frame(name: str, subscribe: Subscribe) -> None:
+def test_rejected_streams_get_the_recorded_frame_and_no_close_frame(name: str, subscribe: Subscribe) -> None:
     asked = {
         "ws-bad-path": "nope",
         "ws-bad-market": "markets/data?marketIds=xyz",
@@ -235,10 +235,10 @@ def test_refused_streams_get_the_recorded_frame_and_no_close_frame(name: str, su
 def test_a_stream_of_no_market_stays_silent(sandbox: Sandbox, subscribe: Subscribe) -> None:
     client = subscribe("markets/data?foo=bar")
     sandbox.block(2)
-    assert list(everything(client)) == []
+    assert list(frames_so_far(client)) == []
 
 
-def test_risk_factors_are_those_of_the_recorded_markets(sandbox: Sandbox) -> None:
+def test_risk_factors_equal_those_of_the_recorded_markets(sandbox: Sandbox) -> None:
     for product in ("future", "perpetual"):
         market_id = sandbox.markets[product]
         answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=10)
@@ -250,7 +250,7 @@ def test_risk_factors_are_those_of_the_recorded_markets(sandbox: Sandbox) -> Non
 
 @pytest.mark.parametrize("market", ["spot", "unknown", "malformed"])
 def test_risk_factors_of_other_markets_are_an_error(sandbox: Sandbox, market: str) -> None:
-    """Words and codes: `GetRiskFactors` in datanode/api/trading_data_v2.go, `formatE` in datanode/api/errors.go."""
+    """Messages and codes: `GetRiskFactors` in datanode/api/trading_data_v2.go, `formatE` in datanode/api/errors.go."""
     market_id = {"spot": sandbox.markets["spot"], "unknown": "0" * 64, "malformed": "xyz"}[market]
     answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=10)
     (detail,) = answer.json()["details"]

@@ -1,4 +1,4 @@
-"""`python -m tests.sandbox` as a process: what it prints, how it ends, and how it runs a module inside."""
+"""`python -m tests.sandbox` as a process: its output, its end, and `-m MODULE`."""
 
 import json
 import os
@@ -47,7 +47,7 @@ sys.exit(7)
 
 
 class Process:
-    """A sandbox started by its command, in a process group of its own, as a shell would."""
+    """A sandbox process in its own process group, as a shell starts it."""
 
     def __init__(self, *arguments: str, module_path: str = "", before: Any = None, **environment: str) -> None:
         self.process = subprocess.Popen(
@@ -66,7 +66,7 @@ class Process:
         return self.process.stdout.readline()
 
     def end(self, number: int = 0) -> tuple[int, str, str]:
-        """Send a signal to the whole group, as a terminal does, and return the exit status, the rest of the output and the errors."""
+        """Send a signal to the whole group, as a terminal does. Return the exit status, the rest of stdout, and stderr."""
         if number:
             os.killpg(self.process.pid, number)
         output, errors = self.process.communicate(timeout=20)
@@ -84,13 +84,13 @@ def start() -> Iterator[Any]:
     yield start_one
     for one in started:
         if one.process.poll() is None:
-            one.process.terminate()  # not killed: it passes this on to the module that it runs
+            one.process.terminate()  # SIGTERM, which it forwards to its module
         one.process.communicate()
 
 
 @pytest.fixture
 def module(tmp_path: Path) -> str:
-    """A stand-in for the bot: prints its surroundings as JSON, then waits for signals, prints which came, and exits with 7."""
+    """A stand-in for the bot: prints its environment as JSON, waits for signals, prints their numbers, and exits with 7."""
     (tmp_path / "standin.py").write_text(MODULE, encoding="utf-8")
     return str(tmp_path)
 
@@ -103,7 +103,7 @@ def alive(process_id: int) -> bool:
     return True
 
 
-def test_json_is_one_line_when_everything_listens(start: Any) -> None:
+def test_json_option_prints_one_line_when_all_ports_listen(start: Any) -> None:
     running = start("--json", "--port", "0", "--wallet-port", "0", "--block-time", "0", "--seed", "5")
     told = json.loads(running.line())
 
@@ -129,11 +129,11 @@ def test_settings_are_printed_as_lines_for_env(start: Any) -> None:
     assert "spot" in market["tradableInstrument"]["instrument"]
     assert "<title>" in requests.get(lines[0].split()[-1], timeout=5).text
     assert lines[-2].endswith("/control")
-    assert "stops it" in lines[-1]
+    assert "Press Ctrl+C to stop" in lines[-1]
     assert running.end(signal.SIGTERM) == (0, "", "")
 
 
-def test_a_signal_ends_it_even_if_it_was_started_with_interrupts_ignored(start: Any) -> None:
+def test_a_signal_ends_it_even_if_sigint_was_ignored_at_the_start(start: Any) -> None:
     running = start("--json", "--port", "0", "--wallet-port", "0", before=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     running.line()
 
@@ -141,7 +141,7 @@ def test_a_signal_ends_it_even_if_it_was_started_with_interrupts_ignored(start: 
 
 
 @pytest.mark.parametrize("option", ["--port", "--wallet-port"])
-def test_a_taken_port_is_one_clear_line(start: Any, option: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(start: Any, option: str) -> None:
     other = {"--port": "--wallet-port", "--wallet-port": "--port"}[option]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -155,12 +155,12 @@ def test_a_taken_port_is_one_clear_line(start: Any, option: str) -> None:
 
 @pytest.mark.parametrize("option", ["--port", "--wallet-port"])
 @pytest.mark.parametrize("port", ["99999", "-1", "many"])
-def test_a_port_that_cannot_be_is_one_clear_line(start: Any, option: str, port: str) -> None:
+def test_an_invalid_port_is_reported_in_one_line(start: Any, option: str, port: str) -> None:
     line = f"python -m tests.sandbox: error: argument {option}: must be a port from 0 to 65535, not {port}\n"
     assert start(option, port).end() == (2, "", line)
 
 
-def test_a_bad_markets_file_is_one_clear_line(start: Any, tmp_path: Path) -> None:
+def test_an_invalid_markets_file_is_reported_in_one_line(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_text('{"assets": {"tDAI": "18"}, "markets": []}', encoding="utf-8")
 
@@ -169,7 +169,7 @@ def test_a_bad_markets_file_is_one_clear_line(start: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("{", "Expecting property name"),
         ("[]", "expected {.assets.: {…}, .markets.: .….}"),
@@ -177,17 +177,17 @@ def test_a_bad_markets_file_is_one_clear_line(start: Any, tmp_path: Path) -> Non
         ('{"assets": {}, "markets": [{"name": "M"}]}', r"market 1 \(M\): product must be one of future, perpetual, spot, not None"),
     ],
 )
-def test_a_markets_file_is_checked(tmp_path: Path, text: str, words: str) -> None:
+def test_a_markets_file_is_checked(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "bad.json").write_text(text, encoding="utf-8")
 
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=message):
         read_markets(tmp_path / "bad.json")
     with pytest.raises(ValueError, match="No such file"):
         read_markets(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "message"),
     [
         ({"name": 5}, "name is missing"),
         ({"price_decimals": 1.5}, "price_decimals must be a whole number, not 1.5"),
@@ -197,12 +197,12 @@ def test_a_markets_file_is_checked(tmp_path: Path, text: str, words: str) -> Non
         ({"first_price": "cheap"}, "first_price must be a price such as .100.5., not 'cheap'"),
     ],
 )
-def test_each_market_is_checked(changed: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_each_market_is_checked(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         read_markets({"assets": {"tDAI": 18}, "markets": [{**MARKET, **changed}]})
 
 
-def test_a_product_that_the_file_lacks_is_one_clear_line(start: Any, tmp_path: Path) -> None:
+def test_a_product_missing_from_the_file_is_reported_in_one_line(start: Any, tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     path.write_text(json.dumps({"assets": {"tDAI": 18}, "markets": [MARKET]}), encoding="utf-8")
 
@@ -227,7 +227,7 @@ def test_a_module_runs_with_the_settings_and_without_a_proxy(start: Any, module:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_module_gets_a_signal_once_and_its_status_is_ours(start: Any, module: str, number: int) -> None:
+def test_the_module_gets_a_signal_once_and_the_sandbox_exits_with_its_status(start: Any, module: str, number: int) -> None:
     running = start("--market", "perpetual", "-m", "standin", module_path=module)
     running.line()
     status, output, errors = running.end(number)
@@ -237,17 +237,17 @@ def test_the_module_gets_a_signal_once_and_its_status_is_ours(start: Any, module
     assert errors.splitlines()[-1].endswith("| 0 live orders left")
 
 
-def test_a_second_signal_is_passed_on_too(start: Any, module: str) -> None:
+def test_a_second_signal_is_forwarded_too(start: Any, module: str) -> None:
     running = start("-m", "standin", module_path=module)
     running.line()
     running.process.send_signal(signal.SIGINT)
-    time.sleep(0.05)  # the stand-in waits four times as long for more
+    time.sleep(0.05)  # the stand-in waits 0.2 s for more signals
     status, output, _ = running.end(signal.SIGTERM)
 
     assert (status, json.loads(output)) == (7, [signal.SIGINT, signal.SIGTERM])
 
 
-def test_a_module_killed_by_a_signal_ends_us_with_128_more(start: Any, tmp_path: Path) -> None:
+def test_a_module_killed_by_a_signal_makes_the_status_128_plus_its_number(start: Any, tmp_path: Path) -> None:
     (tmp_path / "kills_itself.py").write_text("import os\nos.kill(os.getpid(), 9)\n", encoding="utf-8")
 
     assert start("-m", "kills_itself", module_path=str(tmp_path)).end()[0] == 128 + 9
@@ -266,27 +266,27 @@ def test_with_json_the_modules_output_goes_to_standard_error(start: Any, module:
 
 
 @pytest.mark.parametrize("name", ["no_such_module", "no_such.module", "", ".main"])
-def test_a_module_that_does_not_exist_is_one_clear_line(start: Any, name: str) -> None:
+def test_an_unknown_module_is_reported_in_one_line(start: Any, name: str) -> None:
     assert start("-m", name).end() == (2, "", f"python -m tests.sandbox: error: No module named {name!r}\n")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the bound is Linux's")
-def test_a_module_that_cannot_be_started_is_one_clear_line(start: Any, module: str) -> None:
-    longest = "x" * 131_060  # Linux takes 131,072 bytes for a variable, and the module's gets ",127.0.0.1" as well
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on the length of a variable is that of Linux")
+def test_a_module_that_cannot_be_started_is_reported_in_one_line(start: Any, module: str) -> None:
+    longest = "x" * 131_060  # Linux allows 131,072 bytes per variable, and the module's NO_PROXY also gets ",127.0.0.1"
     line = "python -m tests.sandbox: error: standin could not be started: Argument list too long\n"
     assert start("-m", "standin", module_path=module, NO_PROXY=longest).end() == (2, "", line)
 
 
 @pytest.mark.parametrize(
-    ("option", "words"),
+    ("option", "message"),
     [
-        (["--block-time", "0"], "sandbox: with --block-time 0 nothing moves until somebody asks for a block by POST /control/block"),
-        (["--no-traders"], "sandbox: with --no-traders the book is empty until somebody quotes"),
+        (["--block-time", "0"], "sandbox: with --block-time 0 blocks are made only by POST /control/block"),
+        (["--no-traders"], "sandbox: with --no-traders the book is empty until someone places orders"),
     ],
 )
-def test_a_market_in_which_the_module_will_find_nothing_is_announced(start: Any, module: str, option: list[str], words: str) -> None:
+def test_options_that_leave_the_module_without_prices_are_announced(start: Any, module: str, option: list[str], message: str) -> None:
     running = start(*option, "-m", "standin", module_path=module)
     running.line()
     errors = running.end(signal.SIGINT)[2].splitlines()
-    assert errors[0].startswith("sandbox: standin trades SOL/DAI future")
-    assert errors[1:-1] == [words]
+    assert errors[0].startswith("sandbox: running standin on SOL/DAI future")
+    assert errors[1:-1] == [message]

@@ -1,4 +1,4 @@
-"""The sandbox's other exchange: a frame a block, a block ahead of the maker, and of no influence on anything."""
+"""The sandbox's reference feed: one frame per block, one block ahead of the maker, without effect on the traders."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def market_middle(sandbox: Sandbox) -> float:
     return float((market.best_bid[0] + market.best_offer[0]) / 2 / 10**market.price_decimals)
 
 
-def test_each_block_brings_a_frame_with_prices_as_text(sandbox: Sandbox) -> None:
+def test_each_block_sends_a_frame_with_prices_as_text(sandbox: Sandbox) -> None:
     connection = connect(sandbox, "SOLDAI")
     sandbox.block(20)
     frames = [json.loads(connection.recv()) for _ in range(20)]
@@ -48,7 +48,7 @@ def test_each_block_brings_a_frame_with_prices_as_text(sandbox: Sandbox) -> None
     assert len({middle(frame) for frame in frames}) > 10
 
 
-def test_the_newest_frame_comes_at_once(sandbox: Sandbox) -> None:
+def test_a_new_client_gets_the_newest_frame_at_once(sandbox: Sandbox) -> None:
     sandbox.block(3)
     first, second = connect(sandbox, "ETHUSDC"), connect(sandbox, "ethusdc")
     assert first.recv() == second.recv()
@@ -56,7 +56,7 @@ def test_the_newest_frame_comes_at_once(sandbox: Sandbox) -> None:
     second.close()
 
 
-def test_it_is_ahead_of_the_market() -> None:
+def test_it_is_one_block_ahead_of_the_market() -> None:
     for sandbox in running():
         connection = connect(sandbox, "SOLDAI")
         ahead = behind = 0.0
@@ -79,13 +79,13 @@ def test_the_traders_trade_the_same_with_and_without_it() -> None:
         assert sandbox.call(lambda box: list(box.chain.orders)) == list(alone.chain.orders)
 
 
-def test_an_unknown_symbol_is_refused_with_the_known_ones(sandbox: Sandbox) -> None:
+def test_an_unknown_symbol_is_rejected_with_a_list_of_known_symbols(sandbox: Sandbox) -> None:
     answer = requests.get(f"{sandbox.node_url.removesuffix('/api/v2')}/reference/NOPE", timeout=5)
     assert answer.status_code == 404
     assert "BTCEUR, ETHUSDC, SOLDAI" in answer.text
 
 
-def test_a_restart_of_the_node_ends_its_connections(sandbox: Sandbox) -> None:
+def test_a_restart_of_the_node_closes_its_connections(sandbox: Sandbox) -> None:
     connection = connect(sandbox, "SOLDAI")
     sandbox.restart()
     with pytest.raises((websocket.WebSocketConnectionClosedException, ConnectionError)):

@@ -1,4 +1,4 @@
-"""A room full of people: keys, tokens, codes and files."""
+"""A workshop room: keys, tokens, codes and files."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.sandbox.room import announcements
 from tests.sandbox.room.room import is_loopback, load_or_create_secret
 from tests.sandbox.wallet.wallet import MAX_TRANSACTIONS_PER_BLOCK
 from tests.support.processes import Process
-from tests.support.room_calls import ask, call, send, start, token_of, words
+from tests.support.room_calls import ask, call, error_data, send, start, token_of
 
 PEOPLE = 3
 
@@ -31,7 +31,7 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-def test_each_participant_has_a_funded_key_that_hangs_on_the_seed_and_a_token_that_does_not(sandbox: Sandbox) -> None:
+def test_each_participant_has_a_funded_key_from_the_seed_and_a_token_that_is_not_from_the_seed(sandbox: Sandbox) -> None:
     again = Sandbox(seed=41, participants=PEOPLE)
     assert list(sandbox.parties) == ["bot", "a", "b", "c", "p01", "p02", "p03"]
     assert again.parties == sandbox.parties
@@ -43,7 +43,7 @@ def test_each_participant_has_a_funded_key_that_hangs_on_the_seed_and_a_token_th
         assert sorted(account["node"]["balance"] for account in accounts) == ["1" + "0" * (7 + decimals) for decimals in (6, 8, 10, 18)]
 
 
-def test_a_room_changes_no_id_and_no_trader() -> None:
+def test_participants_change_neither_ids_nor_traders() -> None:
     alone, room = Sandbox(seed=5), Sandbox(seed=5, participants=30)
     assert alone.markets == room.markets
     assert alone.traders
@@ -56,8 +56,8 @@ def test_a_token_works_for_its_own_key_only(sandbox: Sandbox) -> None:
     own = token_of(sandbox, "p01")
     assert send(sandbox, own, "p01").status_code == 200
     for other in ("p02", "bot"):
-        refused = send(sandbox, own, other)
-        assert (refused.status_code, words(refused)) == (400, "this public key is not allowed to be used")
+        rejected = send(sandbox, own, other)
+        assert (rejected.status_code, error_data(rejected)) == (400, "this public key is not allowed to be used")
     assert send(sandbox, sandbox.token, "p01").status_code == 400
     assert send(sandbox, sandbox.token, "bot").status_code == 200
     assert call(sandbox, own).json()["result"]["keys"] == [{"name": "p01", "publicKey": sandbox.parties["p01"]}]
@@ -65,33 +65,33 @@ def test_a_token_works_for_its_own_key_only(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x" * 64, "x", "é" * 32])
-def test_no_token_and_a_wrong_one_are_refused(sandbox: Sandbox, token: str) -> None:
+def test_missing_and_wrong_tokens_are_rejected(sandbox: Sandbox, token: str) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"})
     headers: dict[str, str | bytes | None] = {"Origin": "test", "Authorization": f"VWT {token}".encode()}
     assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=5).status_code == 401
 
 
-def test_the_token_of_the_seed_which_everyone_can_work_out_works_here_only(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_from_the_seed_works_on_this_machine_only(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.sandbox.wallet.wallet.is_loopback", lambda address: False)
     assert send(sandbox, sandbox.token, "bot").status_code == 401
     assert send(sandbox, token_of(sandbox, "p02"), "p02").status_code == 200
-    refused = call(sandbox, "", "client.connect_wallet")  # it hands out the owner's token
-    assert (refused.status_code, "Authorization" in refused.headers) == (401, False)
+    rejected = call(sandbox, "", "client.connect_wallet")  # returns the owner's token
+    assert (rejected.status_code, "Authorization" in rejected.headers) == (401, False)
 
 
-def test_a_bot_that_never_waits_slows_nobody_else(sandbox: Sandbox) -> None:
+def test_transactions_of_one_participant_are_limited_per_block(sandbox: Sandbox) -> None:
     own, other = token_of(sandbox, "p01"), token_of(sandbox, "p02")
     for _ in range(MAX_TRANSACTIONS_PER_BLOCK):
         assert send(sandbox, own, "p01").status_code == 200
-    refused = send(sandbox, own, "p01")
-    assert (refused.status_code, words(refused)) == (400, "the transaction failed: more than 50 transactions since the last block")
+    rejected = send(sandbox, own, "p01")
+    assert (rejected.status_code, error_data(rejected)) == (400, "the transaction failed: more than 50 transactions since the last block")
     assert send(sandbox, other, "p02").status_code == 200
     sandbox.block()
     assert send(sandbox, own, "p01").status_code == 200
 
 
 @pytest.mark.parametrize(("address", "here"), [("127.0.0.2", True), ("::1", True), ("::ffff:127.0.0.1", True), ("localhost", True)])
-def test_the_loopback_is_known(address: str, here: bool) -> None:
+def test_loopback_addresses_are_recognised(address: str, here: bool) -> None:
     assert is_loopback(address) is here
     assert not any(map(is_loopback, ("192.168.0.7", "::", "0.0.0.0", "::ffff:10.0.0.1", "evil.example", "", None)))
 
@@ -99,7 +99,7 @@ def test_the_loopback_is_known(address: str, here: bool) -> None:
 # Settings: codes and files
 
 
-def test_a_code_gives_the_own_settings_once(sandbox: Sandbox) -> None:
+def test_a_code_returns_its_settings_once(sandbox: Sandbox) -> None:
     participant = sandbox.room.participants["p02"]
     given = requests.post(sandbox.url(path="/join"), data={"code": participant.code.lower().replace("-", " ")}, timeout=5)
     settings = dict(line.split("=", 1) for line in given.text.splitlines())
@@ -118,23 +118,23 @@ def test_a_code_gives_the_own_settings_once(sandbox: Sandbox) -> None:
     assert participant.claimed_by == "127.0.0.1"
 
 
-def test_settings_name_the_host_by_which_the_participant_came(sandbox: Sandbox) -> None:
+def test_settings_name_the_host_that_the_participant_used(sandbox: Sandbox) -> None:
     code = sandbox.room.participants["p01"].code
     port = sandbox.url().split(":")[2].strip("/")
     given = requests.post(sandbox.url(path="/join"), data={"code": code}, headers={"Host": f"teacher.local:{port}"}, timeout=5)
     assert f"NODE_URL=http://teacher.local:{port}/api/v2\n" in given.text
     form = {"code": sandbox.room.participants["p02"].code}
     assert requests.post(sandbox.url(path="/join"), data=form, headers={"Host": "a b\tc"}, timeout=5).status_code == 400
-    assert requests.post(sandbox.url(path="/join"), data=form, timeout=5).status_code == 200  # that has not used up the code
+    assert requests.post(sandbox.url(path="/join"), data=form, timeout=5).status_code == 200  # the malformed request has not used the code
 
 
-def test_without_participants_there_is_nothing_to_join() -> None:
+def test_without_participants_join_is_not_found() -> None:
     with Sandbox(block_time=0) as alone:
         answer = requests.get(alone.url(path="/join"), timeout=5)
     assert (answer.status_code, "with --parties N" in answer.text) == (404, True)
 
 
-def test_guessing_codes_is_stopped(sandbox: Sandbox) -> None:
+def test_wrong_codes_are_limited_per_address(sandbox: Sandbox) -> None:
     guesses = [requests.post(sandbox.url(path="/join"), data={"code": f"AAAA-{n:04}"}, timeout=5).status_code for n in range(12)]
     assert guesses == [403] * 10 + [429] * 2
     code = sandbox.room.participants["p01"].code
@@ -142,12 +142,12 @@ def test_guessing_codes_is_stopped(sandbox: Sandbox) -> None:
     head = f"POST /join HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
     request = f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n".encode() + body
     assert ask(sandbox, request).startswith(b"HTTP/1.1 429")
-    assert ask(sandbox, request, "127.0.0.2").startswith(b"HTTP/1.1 200")  # nobody else has to wait
+    assert ask(sandbox, request, "127.0.0.2").startswith(b"HTTP/1.1 200")  # other addresses are not limited
 
 
-def test_nothing_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None:
+def test_no_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None:
     secrets = [sandbox.token, *sandbox.room.secrets()]
-    requests.get(f"{sandbox.node_url}/assets", params={"token": token_of(sandbox, "p01")}, timeout=5)  # where it does not belong
+    requests.get(f"{sandbox.node_url}/assets", params={"token": token_of(sandbox, "p01")}, timeout=5)  # in the wrong place
     requests.get(f"{sandbox.node_url}/{sandbox.token}", timeout=5)
     requests.post(f"{sandbox.control_url}/block", params={"key": sandbox.room.teacher_key}, timeout=5)
     assert send(sandbox, token_of(sandbox, "p01"), "p01", f"unknown {token_of(sandbox, 'p01')}").status_code == 400
@@ -159,7 +159,7 @@ def test_nothing_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None
     assert not [secret for secret in secrets if any(secret in text for text in seen)]
 
 
-def test_files_are_written_for_their_owners_eyes_and_tokens_outlive_a_restart(tmp_path: Path) -> None:
+def test_files_are_private_and_tokens_stay_the_same_after_a_restart(tmp_path: Path) -> None:
     folder = tmp_path / "room"
     first = run_with_folder(folder)
     leave_out, *files = sorted(folder.iterdir())
@@ -182,7 +182,7 @@ def run_with_folder(folder: Path) -> dict[str, Any]:
         return told
 
 
-def test_git_leaves_the_folder_out_and_an_own_list_stays_as_it_was(tmp_path: Path) -> None:
+def test_git_ignores_the_folder_and_an_existing_gitignore_is_kept(tmp_path: Path) -> None:
     (tmp_path / "with").mkdir()
     (tmp_path / "with" / ".gitignore").write_text("mine\n", encoding="utf-8")
     for name in ("new", "with"):
@@ -193,21 +193,21 @@ def test_git_leaves_the_folder_out_and_an_own_list_stays_as_it_was(tmp_path: Pat
     assert (tmp_path / "with" / ".gitignore").read_text(encoding="utf-8") == "mine\n"
 
 
-def test_a_link_in_the_place_of_a_secret_is_not_followed(tmp_path: Path) -> None:
+def test_a_symbolic_link_in_place_of_the_secret_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "room.secret").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         load_or_create_secret(tmp_path)
 
 
-# What the teacher is told
+# Output for the teacher
 
 
-def test_the_page_and_codes_are_announced_and_the_network_loudly(tmp_path: Path) -> None:
+def test_dashboard_and_codes_are_printed_with_a_warning_about_the_network(tmp_path: Path) -> None:
     with start("--parties", "2", "--host", "0.0.0.0", "--block-time", "0") as running:
-        running.wait_for("stops it")
+        running.wait_for("Press Ctrl.C to stop")
         running.wait_for("WARNING: nothing is encrypted")
         output = running.output
-        page = re.search(r"Watch it at (http://127\.0\.0\.1:\d+/)", output)
+        page = re.search(r"Dashboard: (http://127\.0\.0\.1:\d+/)", output)
         assert page
         assert requests.get(page[1], timeout=5).status_code == 200
         assert re.search(r"#   p01 [A-Z2-9]{4}-[A-Z2-9]{4}   p02 [A-Z2-9]{4}-[A-Z2-9]{4}", output)
@@ -216,18 +216,18 @@ def test_the_page_and_codes_are_announced_and_the_network_loudly(tmp_path: Path)
         assert listening_addresses(int(page[1].split(":")[2].strip("/"))) == {"00000000"}
 
 
-def test_without_a_host_it_listens_on_the_loopback_alone_and_says_nothing_of_keys() -> None:
+def test_without_a_host_it_listens_on_the_loopback_only_and_prints_no_keys() -> None:
     with start("--block-time", "0") as running:
-        running.wait_for("stops it")
+        running.wait_for("Press Ctrl.C to stop")
         assert "WARNING" not in running.output
         assert "key=" not in running.output
-        page = re.search(r"Watch it at http://127\.0\.0\.1:(\d+)/", running.output)
+        page = re.search(r"Dashboard: http://127\.0\.0\.1:(\d+)/", running.output)
         assert page
         assert listening_addresses(int(page[1])) == {"0100007F"}
 
 
 def listening_addresses(port: int) -> set[str]:
-    """Return the local addresses, in the kernel's hex digits, at which somebody listens on a port."""
+    """Return the local addresses, in the kernel's hex digits, of the sockets that listen on a port."""
     table = Path("/proc/net/tcp")
     if not table.exists():
         pytest.skip("needs /proc/net/tcp")
@@ -235,13 +235,13 @@ def listening_addresses(port: int) -> set[str]:
     return {row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
 
 
-def test_with_a_module_the_page_is_announced_too(tmp_path: Path) -> None:
+def test_with_a_module_dashboard_and_codes_are_printed_too(tmp_path: Path) -> None:
     (tmp_path / "looks.py").write_text("import os\nprint('token', os.environ['WALLET_TOKEN'], flush=True)\ninput()\n", encoding="utf-8")
     command = [sys.executable, "-m", "tests.sandbox", "--parties", "1", "-m", "looks"]
     with Process(command, {"PYTHONPATH": str(tmp_path)}) as running:
-        running.wait_for("^token HzsBqg6u")  # the bot's, as without a room
+        running.wait_for("^token HzsBqg6u")  # the bot's token, as without participants
         running.wait_for("#   p01 ")
-        page = re.search(r"watch it at (\S+/);", running.output)
+        page = re.search(r"dashboard: (\S+/);", running.output)
         assert page
         assert "<title>Vega sandbox" in requests.get(page[1], timeout=5).text
         running.signal(signal.SIGTERM)
@@ -250,19 +250,16 @@ def test_with_a_module_the_page_is_announced_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
-    [(["--parties", "201"], "--parties must be 0 to 200"), (["--env-dir", "x"], "--env-dir is for the participants")],
+    [(["--parties", "201"], "--parties must be 0 to 200"), (["--env-dir", "x"], "--env-dir needs --parties")],
 )
-def test_options_that_make_no_sense_are_refused(options: list[str], complaint: str) -> None:
+def test_invalid_options_are_rejected(options: list[str], complaint: str) -> None:
     with start(*options) as running:
         assert running.finish() == 2
         assert complaint in running.output
 
 
-def test_the_address_for_others_is_one_of_this_machine(sandbox: Sandbox) -> None:
+def test_the_address_for_other_machines_is_known(sandbox: Sandbox) -> None:
     assert not sandbox.is_private
     assert sandbox.host == "127.0.0.1"
     assert announcements.host_for_others(sandbox)
     assert announcements.host_for_others(Sandbox()) == "127.0.0.1"
-
-
-# The switches

@@ -1,4 +1,4 @@
-"""A room full of people: who may press the switches, and bad input from the network."""
+"""A workshop room: access to the controls, bad input from the network, and too many connections."""
 
 import asyncio
 import contextlib
@@ -29,32 +29,34 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-def press(sandbox: Sandbox, name: str = "block", headers: Any = None, **parameters: str) -> int:
+def post_control(sandbox: Sandbox, name: str = "block", headers: Any = None, **parameters: str) -> int:
     return requests.post(f"{sandbox.control_url}/{name}", params=parameters, headers=headers, timeout=5).status_code
 
 
-def test_switches_work_at_this_machine(sandbox: Sandbox) -> None:
-    assert press(sandbox) == 200
-    assert press(sandbox, headers={"Origin": sandbox.url().rstrip("/")}) == 200
+def test_controls_work_on_this_machine(sandbox: Sandbox) -> None:
+    assert post_control(sandbox) == 200
+    assert post_control(sandbox, headers={"Origin": sandbox.url().rstrip("/")}) == 200
 
 
-def test_from_elsewhere_they_want_the_teachers_key(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_another_machine_controls_need_the_teachers_key(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.sandbox.room.room.is_loopback", lambda address: False)
     key = sandbox.room.teacher_key
-    assert [press(sandbox), press(sandbox, key="wrong"), press(sandbox, headers={"X-Teacher-Key": "é".encode()})] == [403] * 3
-    assert press(sandbox, key=key) == 200
-    assert press(sandbox, headers={"X-Teacher-Key": key}) == 200
-    assert press(sandbox, "no_such_switch") == 403
-    assert requests.get(sandbox.control_url, timeout=5).status_code == 200  # to look is free
+    assert [post_control(sandbox), post_control(sandbox, key="wrong"), post_control(sandbox, headers={"X-Teacher-Key": "é".encode()})] == [
+        403
+    ] * 3
+    assert post_control(sandbox, key=key) == 200
+    assert post_control(sandbox, headers={"X-Teacher-Key": key}) == 200
+    assert post_control(sandbox, "no_such_control") == 403
+    assert requests.get(sandbox.control_url, timeout=5).status_code == 200  # reading needs no key
     assert sandbox.call(lambda inside: inside.chain.height) == 3
 
 
-def test_other_pages_in_the_teachers_browser_cannot_press_them(sandbox: Sandbox) -> None:
-    assert press(sandbox, headers={"Origin": "http://evil.example"}) == 403
-    assert press(sandbox, headers={"Origin": "null"}) == 403
-    assert press(sandbox, headers={"Host": "evil.example"}) == 403  # a name that was made to lead here
-    assert press(sandbox, headers={"Host": "[nonsense"}) in (400, 403)
-    assert press(sandbox, headers={"Origin": "http://[nonsense"}) == 403
+def test_other_web_pages_in_the_teachers_browser_cannot_use_controls(sandbox: Sandbox) -> None:
+    assert post_control(sandbox, headers={"Origin": "http://evil.example"}) == 403
+    assert post_control(sandbox, headers={"Origin": "null"}) == 403
+    assert post_control(sandbox, headers={"Host": "evil.example"}) == 403  # a name that resolves to this machine
+    assert post_control(sandbox, headers={"Host": "[nonsense"}) in (400, 403)
+    assert post_control(sandbox, headers={"Origin": "http://[nonsense"}) == 403
     assert sandbox.call(lambda inside: inside.chain.height) == 1
 
 
@@ -62,14 +64,14 @@ def test_other_pages_in_the_teachers_browser_cannot_press_them(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000, b"", b"null", b'"text"', b'{"jsonrpc": 2}'])
-def test_malformed_json_is_refused(sandbox: Sandbox, body: bytes) -> None:
+def test_malformed_json_is_rejected(sandbox: Sandbox, body: bytes) -> None:
     headers = {"Origin": "test", "Authorization": f"VWT {token_of(sandbox, 'p01')}"}
     assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=5).status_code == 400
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("address", ["wallet", "node", "control", "join"])
-def test_a_hundred_megabytes_are_refused_while_others_are_served(sandbox: Sandbox, address: str, chunked: bool) -> None:
+def test_a_hundred_megabytes_are_rejected_while_others_are_served(sandbox: Sandbox, address: str, chunked: bool) -> None:
     url = {
         "wallet": f"{sandbox.wallet_url}/api/v2/requests",
         "node": f"{sandbox.node_url}/orders",
@@ -93,7 +95,7 @@ def test_path_tricks_find_nothing(sandbox: Sandbox, path: str) -> None:
     assert b"import" not in answer
 
 
-def test_nonsense_instead_of_http_is_refused(sandbox: Sandbox) -> None:
+def test_other_protocols_than_http_are_rejected(sandbox: Sandbox) -> None:
     assert ask(sandbox, b"\x16\x03\x01\x02\x00" + b"x" * 500).startswith(b"HTTP/1.0 400")
     assert ask(sandbox, b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"x" * 50_000 + b"\r\n\r\n").startswith(b"HTTP/1.0 400")
 
@@ -110,19 +112,19 @@ def test_nonsense_instead_of_http_is_refused(sandbox: Sandbox) -> None:
         ("nonsense", b"code=x"),
     ],
 )
-def test_a_malformed_form_is_refused(sandbox: Sandbox, kind: str, body: bytes) -> None:
+def test_a_malformed_form_is_rejected(sandbox: Sandbox, kind: str, body: bytes) -> None:
     answer = requests.post(sandbox.url(path="/join"), data=body, headers={"Content-Type": kind}, timeout=5)
     assert (answer.status_code, answer.text.startswith(("Send the code", "The form"))) == (400, True)
 
 
-# Too many at once
+# Too many connections
 
 
-def test_a_thousand_connections_from_one_address_are_too_many_and_harm_nobody_else() -> None:
+def test_a_thousand_connections_from_one_address_are_limited_and_affect_no_other_address() -> None:
     with Sandbox(block_time=0.1, seed=42) as sandbox, contextlib.ExitStack() as stack:
         statuses = [status_of(one) for one in crowd(stack, port_of(sandbox.url()), 1000)]
         assert statuses.count(b"200") == connection_limits(raise_open_files_limit()).per_address
-        assert set(statuses) <= {b"200", b"429", b""}  # "": turned away before it had asked
+        assert set(statuses) <= {b"200", b"429", b""}  # "": closed without an answer
         assert statuses.count(b"429") > 100
         height = sandbox.call(lambda inside: inside.chain.height)
         assert ask(sandbox, REQUEST, "127.0.0.2").startswith(b"HTTP/1.1 200")
@@ -132,9 +134,9 @@ def test_a_thousand_connections_from_one_address_are_too_many_and_harm_nobody_el
         wait_until(lambda: ask(sandbox, REQUEST).startswith(b"HTTP/1.1 200"))  # closed connections make room
 
 
-def test_with_few_files_as_macos_has_them_connections_are_fewer_and_everything_goes_on() -> None:
+def test_with_few_open_files_as_on_macos_fewer_connections_are_accepted() -> None:
     with start("--block-time", "0.1", files=256) as running, contextlib.ExitStack() as stack:
-        running.wait_for("stops it")
+        running.wait_for("Press Ctrl.C to stop")
         node, wallet = (port_of(next(line for line in running.lines if line.startswith(name))) for name in ("NODE_URL", "WALLET_URL"))
         for port in (node, wallet):
             for address in ("127.0.0.2", "127.0.0.3", "127.0.0.4"):
@@ -146,13 +148,13 @@ def test_with_few_files_as_macos_has_them_connections_are_fewer_and_everything_g
 
 
 @pytest.mark.parametrize(("files", "one", "all_of_them"), [(256, 22, 68), (1024, 137, 412), (8192, 400, 3576)])
-def test_places_are_a_matter_of_the_files_that_may_be_open(files: int, one: int, all_of_them: int) -> None:
+def test_connection_limits_follow_from_the_limit_on_open_files(files: int, one: int, all_of_them: int) -> None:
     accept_batch, per_address, total = connection_limits(files)
     assert (per_address, total) == (one, all_of_them)
-    assert 2 * (total + accept_batch + 4 * accept_batch) < files  # both ports full, both doors crowded
+    assert 2 * (total + accept_batch + 4 * accept_batch) < files  # both ports full, both with connections over the limit
 
 
-def test_others_cannot_keep_this_machine_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_addresses_cannot_use_up_the_connections_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.sandbox.server.is_loopback", lambda address: address == "127.0.0.1")
     monkeypatch.setattr("tests.sandbox.server.raise_open_files_limit", lambda: 256)
     with Sandbox(block_time=0) as sandbox, contextlib.ExitStack() as stack:
@@ -165,7 +167,7 @@ def test_others_cannot_keep_this_machine_out(monkeypatch: pytest.MonkeyPatch) ->
         assert ask(sandbox, REQUEST).startswith(b"HTTP/1.1 200")
 
 
-def test_one_address_with_too_many_pages_open_keeps_nobody_else_from_the_page(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dashboards_are_limited_per_address(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.sandbox.dashboard.dashboard.is_loopback", lambda address: address == "127.0.0.1")
     page = b"GET /page/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     with contextlib.ExitStack() as stack:
@@ -183,7 +185,7 @@ def status_of(connection: socket.socket) -> bytes:
         return b""
 
 
-# All of them at once, in small
+# Several bots
 
 
 def test_bots_of_a_room_get_every_block() -> None:

@@ -1,4 +1,4 @@
-"""The sandbox as tests use it: its life, its block clock, its seed."""
+"""The `Sandbox` class as tests use it: start and stop, block clock, seed."""
 
 import contextlib
 import gc
@@ -19,7 +19,7 @@ def port_of(url: str) -> int:
     return int(url.split(":")[2].split("/")[0])
 
 
-def test_nothing_is_left_of_a_stopped_sandbox(recwarn: pytest.WarningsRecorder) -> None:
+def test_a_stopped_sandbox_leaves_no_threads_ports_or_warnings(recwarn: pytest.WarningsRecorder) -> None:
     threads = set(threading.enumerate())
     with Sandbox(block_time=0.01, seed=22) as sandbox:
         requests.get(f"{sandbox.node_url}/assets", timeout=5)
@@ -37,7 +37,7 @@ LISTENERS = {"sandbox": lambda: Sandbox(block_time=0, seed=22), "proxy": lambda:
 
 @pytest.mark.parametrize("room", ["room for all", "too many"])
 @pytest.mark.parametrize("listens", LISTENERS.values(), ids=LISTENERS)
-def test_whoever_connects_while_it_stops_is_not_left_open(listens: Callable[[], Any], room: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_made_during_the_stop_are_closed(listens: Callable[[], Any], room: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if room == "too many":
         limits = server.ConnectionLimits(accept_batch=100, per_address=5, total=1000)
         monkeypatch.setattr(server, "connection_limits", lambda files: limits)
@@ -46,7 +46,7 @@ def test_whoever_connects_while_it_stops_is_not_left_open(listens: Callable[[], 
         many = threading.Event()
 
         def call(port: int, callers: list[socket.socket] = callers, many: threading.Event = many) -> None:
-            with contextlib.suppress(OSError):  # until nobody listens there any more
+            with contextlib.suppress(OSError):  # until the port is closed
                 while True:
                     callers.append(socket.create_connection(("127.0.0.1", port), timeout=5))
                     if len(callers) > 20:
@@ -62,10 +62,10 @@ def test_whoever_connects_while_it_stops_is_not_left_open(listens: Callable[[], 
             thread.join()
         for caller in callers:
             caller.close()
-        gc.collect()  # warns of what was left open
+        gc.collect()  # warns of sockets left open
 
 
-def test_a_sandbox_on_a_taken_port_raises_and_leaves_nothing() -> None:
+def test_a_port_in_use_raises_and_leaves_no_threads() -> None:
     threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for port in ("port", "wallet_port"):
@@ -85,7 +85,7 @@ def test_ids_keys_and_token_come_from_the_seed() -> None:
     assert list(first.markets) == ["future", "perpetual", "spot"]
 
 
-def test_the_clock_makes_blocks_that_lie_a_second_of_chain_time_apart() -> None:
+def test_blocks_are_a_second_of_chain_time_apart() -> None:
     with Sandbox(block_time=0.01) as sandbox:
         begin = sandbox.call(lambda running: (running.chain.height, running.chain.time))
         wait_until(lambda: sandbox.call(lambda running: running.chain.height) >= begin[0] + 10)
@@ -94,16 +94,16 @@ def test_the_clock_makes_blocks_that_lie_a_second_of_chain_time_apart() -> None:
     assert end[1] - begin[1] == (end[0] - begin[0]) * 10**9
 
 
-def test_prices_are_there_as_soon_as_the_clock_runs() -> None:
+def test_prices_are_available_right_after_the_start() -> None:
     with Sandbox(block_time=60) as sandbox:
         url = f"{sandbox.node_url}/market/data/{sandbox.markets['future']}/latest"
         assert int(requests.get(url, timeout=5).json()["marketData"]["bestBidPrice"]) > 0
 
 
-def test_an_error_in_the_block_clock_is_raised_by_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_the_block_clock_is_raised_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     def run_until_broken() -> None:
         with Sandbox(block_time=0.01) as sandbox:
-            sandbox.call(lambda running: running.chain.traders.clear())  # the traders stumble over this
+            sandbox.call(lambda running: running.chain.traders.clear())  # makes the traders fail with a KeyError
             wait_until(lambda: "KeyError" in capsys.readouterr().err)
 
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""What clients of the sandbox's data node rely on beyond the form of a message: order, completeness, paging, and how connections end."""
+"""Guarantees of the sandbox's data node beyond the format of messages: order, completeness, paging, and the end of connections."""
 
 import contextlib
 import gzip
@@ -27,7 +27,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
-    """Opens streams, with parameters by name, and closes them when the test is over."""
+    """Opens streams, with parameters by name, and closes them at the end of the test."""
     with contextlib.ExitStack() as clients:
 
         def open_stream(stream: str, **parameters: str) -> websocket.WebSocket:
@@ -40,7 +40,7 @@ def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
 
 
 def bids(sandbox: Sandbox, count: int, product: str = "future") -> None:
-    """Have party a place orders that rest, far below the market, in batches of at most 30; they wait for the next block."""
+    """Queue resting orders of party a, far below the market, in batches of at most 30, for the next block."""
     market = sandbox.call(lambda inside: inside.chain.markets[sandbox.markets[product]])
     orders = [
         {
@@ -66,8 +66,8 @@ def raw_socket(client: websocket.WebSocket) -> socket.socket:
     return client.sock
 
 
-def everything(client: websocket.WebSocket) -> list[Any]:
-    """Return the frames that have been sent: those that come before the answer to a ping."""
+def frames_so_far(client: websocket.WebSocket) -> list[Any]:
+    """Return the frames sent so far: those received before the pong."""
     client.ping("until here")
     frames = []
     while (frame := client.recv_data(control_frame=True))[0] == websocket.ABNF.OPCODE_TEXT:
@@ -82,7 +82,7 @@ def get_orders(sandbox: Sandbox, **parameters: Any) -> tuple[list[str], dict[str
     return [edge["node"]["size"] for edge in orders["edges"]], orders["pageInfo"]
 
 
-def test_pages_neither_lose_nor_repeat_orders_while_new_ones_come_in(sandbox: Sandbox) -> None:
+def test_pages_neither_miss_nor_repeat_orders_while_new_ones_arrive(sandbox: Sandbox) -> None:
     bids(sandbox, 7)
     sandbox.block()
     seen, page = get_orders(sandbox, pagination_first=3)
@@ -96,7 +96,7 @@ def test_pages_neither_lose_nor_repeat_orders_while_new_ones_come_in(sandbox: Sa
     assert sorted(seen) == ["1", "2", "3", "4", "5", "6", "7"]
 
 
-def test_a_page_has_a_thousand_records_unless_asked_otherwise(sandbox: Sandbox) -> None:
+def test_a_page_has_a_thousand_records_by_default(sandbox: Sandbox) -> None:
     bids(sandbox, 1001)
     sandbox.block()
     sizes, page = get_orders(sandbox)
@@ -106,12 +106,12 @@ def test_a_page_has_a_thousand_records_unless_asked_otherwise(sandbox: Sandbox) 
 
 
 @pytest.mark.parametrize("size", ["5001", "-1", "many"])
-def test_other_page_sizes_are_refused(sandbox: Sandbox, size: str) -> None:
+def test_other_page_sizes_are_rejected(sandbox: Sandbox, size: str) -> None:
     answer = requests.get(f"{sandbox.node_url}/markets", params={"pagination.first": size}, timeout=10)
     assert (answer.status_code, answer.json()["details"][0]["inner"]) == (400, "pagination limit must be in range 0-5000")
 
 
-def test_filters_leave_out_what_is_not_asked_for(sandbox: Sandbox) -> None:
+def test_filters_select_by_market_and_party(sandbox: Sandbox) -> None:
     bids(sandbox, 2)
     bids(sandbox, 3, "perpetual")
     sandbox.block()
@@ -123,16 +123,16 @@ def test_filters_leave_out_what_is_not_asked_for(sandbox: Sandbox) -> None:
     assert get_orders(sandbox, filter_partyIds=sandbox.parties["b"])[0] == []
 
 
-def test_parameters_may_have_the_names_of_the_protobuf_files(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_parameters_may_have_protobuf_names(sandbox: Sandbox, subscribe: Subscribe) -> None:
     bids(sandbox, 2)
     sandbox.block()
     query = {"filter.party_ids": sandbox.parties["b"], "filter.live_only": "true"}
     assert requests.get(f"{sandbox.node_url}/orders", query, timeout=10).json()["orders"]["edges"] == []
-    assert everything(subscribe("orders", party_ids=sandbox.parties["b"])) == [{"snapshot": {"lastPage": True}}]
+    assert frames_so_far(subscribe("orders", party_ids=sandbox.parties["b"])) == [{"snapshot": {"lastPage": True}}]
 
 
 @pytest.mark.parametrize(("accepted", "encoding"), [("gzip, deflate", "gzip"), ("identity", None)])
-def test_bodies_are_zipped_for_clients_that_take_it(sandbox: Sandbox, accepted: str, encoding: str) -> None:
+def test_bodies_are_compressed_for_clients_that_accept_gzip(sandbox: Sandbox, accepted: str, encoding: str) -> None:
     with requests.get(f"{sandbox.node_url}/assets", headers={"Accept-Encoding": accepted}, stream=True, timeout=10) as answer:
         body = answer.raw.read()
     assert answer.headers.get("Content-Encoding") == encoding
@@ -140,10 +140,10 @@ def test_bodies_are_zipped_for_clients_that_take_it(sandbox: Sandbox, accepted: 
     assert json.loads(text).keys() == {"assets"}
 
 
-def test_snapshots_come_in_pages_of_fifty_and_only_the_last_says_so(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_snapshots_have_pages_of_fifty_and_only_the_last_has_last_page(sandbox: Sandbox, subscribe: Subscribe) -> None:
     bids(sandbox, 120)
     sandbox.block()
-    snapshots = [frame["snapshot"] for frame in everything(subscribe("orders", partyIds=sandbox.parties["a"]))]
+    snapshots = [frame["snapshot"] for frame in frames_so_far(subscribe("orders", partyIds=sandbox.parties["a"]))]
     assert [len(snapshot["orders"]) for snapshot in snapshots] == [50, 50, 20]
     assert [snapshot.get("lastPage") for snapshot in snapshots] == [None, None, True]
     assert len({order["id"] for snapshot in snapshots for order in snapshot["orders"]}) == 120
@@ -151,19 +151,19 @@ def test_snapshots_come_in_pages_of_fifty_and_only_the_last_says_so(sandbox: San
 
 def test_a_block_that_changes_more_than_fifty_orders_spans_several_frames(sandbox: Sandbox, subscribe: Subscribe) -> None:
     client = subscribe("orders", partyIds=sandbox.parties["a"])
-    assert everything(client) == [{"snapshot": {"lastPage": True}}]
+    assert frames_so_far(client) == [{"snapshot": {"lastPage": True}}]
     bids(sandbox, 70)
     sandbox.block()
-    assert [len(frame["updates"]["orders"]) for frame in everything(client)] == [50, 20]
+    assert [len(frame["updates"]["orders"]) for frame in frames_so_far(client)] == [50, 20]
 
 
-def test_a_snapshot_and_the_updates_after_it_fit_together(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_a_snapshot_and_the_following_updates_are_consistent(sandbox: Sandbox, subscribe: Subscribe) -> None:
     bids(sandbox, 1)
     sandbox.block()
     bids(sandbox, 2)
     client = subscribe("orders", partyIds=sandbox.parties["a"])
     sandbox.block()
-    snapshot, updates = everything(client)
+    snapshot, updates = frames_so_far(client)
     assert [order["size"] for order in snapshot["snapshot"]["orders"]] == ["1"]
     assert [order["size"] for order in updates["updates"]["orders"]] == ["1", "2"]
 
@@ -176,76 +176,76 @@ def test_streams_send_numbers_for_enums_and_leave_out_zeros(sandbox: Sandbox, su
     sandbox.block()
     (edge,) = requests.get(f"{sandbox.node_url}/orders", timeout=10).json()["orders"]["edges"]
     rest = edge["node"]
-    _, placed, cancelled = [frame.get("updates", {}).get("orders") for frame in everything(client)]
+    _, placed, cancelled = [frame.get("updates", {}).get("orders") for frame in frames_so_far(client)]
     assert (placed[0]["status"], "updatedAt" in placed[0]) == (ENUMS["STATUS_ACTIVE"], False)
     zeros = {"expiresAt": "0", "reference": "", "peggedOrder": None, "liquidityProvisionId": "", "postOnly": False, "reduceOnly": False}
     assert {field: rest[field] for field in zeros} == zeros
     assert cancelled == [{field: ENUMS.get(value, value) for field, value in rest.items() if field not in zeros}]
 
 
-def test_decimal_amounts_stay_at_zero_and_integers_go(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_zero_decimal_amounts_are_sent_and_zero_integers_are_not(sandbox: Sandbox, subscribe: Subscribe) -> None:
     client = subscribe("markets/data", marketIds=sandbox.markets["perpetual"])
     sandbox.block()
-    ((data,),) = [frame["marketData"] for frame in everything(client)]
+    ((data,),) = [frame["marketData"] for frame in frames_so_far(client)]
     assert {data[price] for price in ("bestBidPrice", "bestOfferPrice", "midPrice", "indicativePrice", "suppliedStake")} == {"0"}
     assert not {"bestBidVolume", "bestOfferVolume", "openInterest", "auctionStart", "trigger", "priceMonitoringBounds"} & data.keys()
 
 
-def test_market_data_has_one_frame_a_block_with_every_market_asked_for(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_market_data_has_one_frame_per_block_with_every_requested_market(sandbox: Sandbox, subscribe: Subscribe) -> None:
     markets = [sandbox.markets["future"], sandbox.markets["spot"]]
     client = subscribe("markets/data", marketIds="&marketIds=".join(markets))
     sandbox.block(2)
-    frames = [[data["market"] for data in frame["marketData"]] for frame in everything(client)]
+    frames = [[data["market"] for data in frame["marketData"]] for frame in frames_so_far(client)]
     assert frames == [markets, markets]
 
 
-def test_the_positions_of_one_market_say_nothing_before_the_party_has_been_there(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_positions_of_one_market_have_no_snapshot_before_the_party_had_one(sandbox: Sandbox, subscribe: Subscribe) -> None:
     future = subscribe("positions", partyId=sandbox.parties["a"], marketId=sandbox.markets["future"])
     all_markets = subscribe("positions", partyId=sandbox.parties["a"])
-    assert everything(future) == []
-    assert everything(all_markets) == [{"snapshot": {"lastPage": True}}]
+    assert frames_so_far(future) == []
+    assert frames_so_far(all_markets) == [{"snapshot": {"lastPage": True}}]
     bids(sandbox, 1)
     submit(sandbox, {"orderSubmission": {**MARKET_ORDER, "marketId": sandbox.markets["future"]}}, party="b")
     sandbox.block(5)
-    (first, *_) = everything(future)
+    (first, *_) = frames_so_far(future)
     assert first["updates"]["positions"][0]["openVolume"] == "1"
     again = subscribe("positions", partyId=sandbox.parties["a"], marketId=sandbox.markets["future"])
-    (snapshot,) = everything(again)
+    (snapshot,) = frames_so_far(again)
     assert snapshot["snapshot"]["lastPage"]
     assert [position["marketId"] for position in snapshot["snapshot"]["positions"]] == [sandbox.markets["future"]]
 
 
-def test_the_accounts_of_one_market_leave_out_the_general_account(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_accounts_of_one_market_leave_out_the_general_account(sandbox: Sandbox, subscribe: Subscribe) -> None:
     future = subscribe("accounts", partyId=sandbox.parties["a"], marketId=sandbox.markets["future"])
     all_markets = subscribe("accounts", partyId=sandbox.parties["a"])
     bids(sandbox, 1)
     sandbox.block()
-    empty, moved = everything(future)
+    empty, moved = frames_so_far(future)
     assert empty == {"snapshot": {"lastPage": True}}
     assert {(account["type"], account["parentPartyId"]) for account in moved["updates"]["accounts"]} == {(3, sandbox.parties["a"])}
-    snapshot, moved = everything(all_markets)
+    snapshot, moved = frames_so_far(all_markets)
     assert {(account["type"], "parentPartyId" in account) for account in snapshot["snapshot"]["accounts"]} == {(4, False)}
     assert {(account["type"], "marketId" in account) for account in moved["updates"]["accounts"]} == {(3, True), (4, False)}
 
 
 @pytest.mark.parametrize("code", ["1000", "1001", "1011"])
-def test_a_drop_can_come_with_a_close_frame(sandbox: Sandbox, subscribe: Subscribe, code: str) -> None:
+def test_a_disconnect_can_send_a_close_frame(sandbox: Sandbox, subscribe: Subscribe, code: str) -> None:
     client = subscribe("markets/data", marketIds=sandbox.markets["future"])
     assert sandbox.drop_streams(code) == 1
     assert client.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_CLOSE, int(code).to_bytes(2, "big"))
 
 
-def test_a_cut_ends_one_stream_without_a_close_frame(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_a_cut_closes_one_stream_without_a_close_frame(sandbox: Sandbox, subscribe: Subscribe) -> None:
     orders = subscribe("orders", partyIds=sandbox.parties["a"])
     data = subscribe("markets/data", marketIds=sandbox.markets["future"])
     assert sandbox.drop_streams("cut", "markets/data") == 1
     assert raw_socket(data).recv(1) == b""
-    assert everything(orders) == [{"snapshot": {"lastPage": True}}]
+    assert frames_so_far(orders) == [{"snapshot": {"lastPage": True}}]
     assert sandbox.call(lambda inside: inside.node.open_connections) == {"orders": 1}
     assert sandbox.call(lambda inside: inside.node.connections) == {"orders": 1, "markets/data": 1}
 
 
-def test_a_reset_is_a_real_one(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_a_reset_sends_rst(sandbox: Sandbox, subscribe: Subscribe) -> None:
     data = subscribe("markets/data", marketIds=sandbox.markets["future"])
     assert sandbox.drop_streams("reset") == 1
     with pytest.raises(ConnectionResetError):
@@ -260,38 +260,38 @@ def test_a_client_that_closes_gets_its_close_frame_back(sandbox: Sandbox, subscr
 
 def test_an_address_has_at_most_250_subscriptions(sandbox: Sandbox, subscribe: Subscribe) -> None:
     clients = [subscribe("markets/data", marketIds=sandbox.markets["future"]) for _ in range(250)]
-    refused = subscribe("markets/data", marketIds=sandbox.markets["future"])
-    assert json.loads(refused.recv()) == {"error": {"code": 8, "message": "client reached max subscription allowed"}}
+    rejected = subscribe("markets/data", marketIds=sandbox.markets["future"])
+    assert json.loads(rejected.recv()) == {"error": {"code": 8, "message": "client reached max subscription allowed"}}
     with pytest.raises(websocket.WebSocketConnectionClosedException):
-        refused.recv_data(control_frame=True)
+        rejected.recv_data(control_frame=True)
     sandbox.block()
-    assert all(len(everything(client)) == 1 for client in clients)
+    assert all(len(frames_so_far(client)) == 1 for client in clients)
 
 
-def test_a_client_that_does_not_read_holds_up_nobody(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_a_client_that_does_not_read_delays_no_other_client(sandbox: Sandbox, subscribe: Subscribe) -> None:
     sleeper = subscribe("markets/data", marketIds=sandbox.markets["spot"])
     reader = subscribe("markets/data", marketIds=sandbox.markets["future"])
     sandbox.block(300)
-    assert len(everything(reader)) == 300
-    assert len(everything(sleeper)) == 300
+    assert len(frames_so_far(reader)) == 300
+    assert len(frames_so_far(sleeper)) == 300
 
 
-def test_a_silenced_stream_stays_open_and_goes_on_later(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_a_silenced_stream_stays_open_and_sends_later(sandbox: Sandbox, subscribe: Subscribe) -> None:
     orders = subscribe("orders", partyIds=sandbox.parties["a"])
-    assert everything(orders) == [{"snapshot": {"lastPage": True}}]
+    assert frames_so_far(orders) == [{"snapshot": {"lastPage": True}}]
     sandbox.silence_streams("orders")
     late = subscribe("orders", partyIds=sandbox.parties["a"])
     bids(sandbox, 1)
     sandbox.block()
-    assert everything(orders) == everything(late) == []
+    assert frames_so_far(orders) == frames_so_far(late) == []
     sandbox.silence_streams("orders", on=False)
     bids(sandbox, 2)
     sandbox.block()
-    assert [[order["size"] for order in frame["updates"]["orders"]] for frame in everything(orders)] == [["1", "2"]]
-    assert [[order["size"] for order in frame["snapshot"]["orders"]] for frame in everything(late)] == [["2", "1", "1"]]
+    assert [[order["size"] for order in frame["updates"]["orders"]] for frame in frames_so_far(orders)] == [["1", "2"]]
+    assert [[order["size"] for order in frame["snapshot"]["orders"]] for frame in frames_so_far(late)] == [["2", "1", "1"]]
 
 
-def test_rest_and_handshakes_can_be_made_to_fail(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_rest_and_handshakes_fail_with_the_given_status(sandbox: Sandbox, subscribe: Subscribe) -> None:
     sandbox.fail_rest(429)
     answer = requests.get(f"{sandbox.node_url}/assets", timeout=10)
     assert (answer.status_code, answer.json()) == (429, {"code": 8, "message": "Too Many Requests", "details": []})

@@ -1,4 +1,4 @@
-"""The sandbox's wallet against the real one's recorded answers, over real sockets."""
+"""The sandbox's wallet compared with recorded responses of the real one, over real sockets."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def orders_of_bot(sandbox: Sandbox) -> list[dict[str, Any]]:
 
 
 def replay(sandbox: Sandbox, exchange: dict[str, Any]) -> requests.Response:
-    """Ask the sandbox what the real wallet was asked, with its own key, market and token."""
+    """Send a recorded request to the sandbox's wallet, with the sandbox's key, market and token."""
     if exchange["name"] in ("get", "health"):
         path = {"get": "methods", "health": "health"}[exchange["name"]]
         return requests.get(f"{sandbox.wallet_url}/api/v2/{path}", timeout=5)
@@ -75,14 +75,14 @@ def replay(sandbox: Sandbox, exchange: dict[str, Any]) -> requests.Response:
 
 
 def shape(value: Any) -> Any:
-    """Reduce an answer to its keys, in their order, and the types of its values; a list to its first entry."""
+    """Reduce a response to its keys, in order, and the types of its values; a list to its first entry."""
     if isinstance(value, dict):
         return [(key, shape(entry)) for key, entry in value.items()]
     return [shape(entry) for entry in value[:1]] if isinstance(value, list) else type(value).__name__
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES, ids=[exchange["name"] for exchange in EXCHANGES])
-def test_answers_as_recorded(sandbox: Sandbox, exchange: dict[str, Any]) -> None:
+def test_responses_are_as_recorded(sandbox: Sandbox, exchange: dict[str, Any]) -> None:
     response, recorded = replay(sandbox, exchange), exchange["body"]
 
     assert response.status_code == exchange["status"]
@@ -96,12 +96,12 @@ def test_answers_as_recorded(sandbox: Sandbox, exchange: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("file", ["chain-future.json", "chain-spot.json"])
-def test_every_transaction_that_a_real_wallet_took_is_taken(sandbox: Sandbox, file: str) -> None:
+def test_transactions_that_a_real_wallet_accepted_are_accepted(sandbox: Sandbox, file: str) -> None:
     for step in json.loads((RECORDINGS / file).read_text(encoding="utf-8"))["steps"]:
         ((kind, command),) = step["transaction"].items()
         for instruction in [entry for entries in command.values() for entry in entries] if "batch" in kind else [command]:
             instruction["marketId"] = sandbox.markets["future"]
-        text = re.sub('"@[^"]*"', json.dumps("ab" * 32), json.dumps({kind: command}))  # the id of some order
+        text = re.sub('"@[^"]*"', json.dumps("ab" * 32), json.dumps({kind: command}))  # the id of any order
         params = {"publicKey": sandbox.parties[step["party"]], "sendingMode": "TYPE_SYNC", "transaction": json.loads(text)}
         response = call(sandbox, "client.send_transaction", params)
         assert response.status_code == 200, (step["step"], response.text)
@@ -117,7 +117,7 @@ def test_a_transaction_reaches_the_chain_with_the_next_block(sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize("number", ["+5", str(2**256), "5" * 5000])
-def test_the_wallet_takes_numbers_with_a_sign_and_such_as_the_network_will_drop(sandbox: Sandbox, number: str) -> None:
+def test_the_wallet_accepts_numbers_with_a_sign_and_numbers_too_large_for_the_network(sandbox: Sandbox, number: str) -> None:
     market_id = sandbox.markets["future"]
     assert send(sandbox, {"orderSubmission": limit_order(sandbox, price=number)}).status_code == 200
     assert send(sandbox, {"orderAmendment": {"orderId": "ab" * 32, "marketId": market_id, "price": number}}).status_code == 200
@@ -135,12 +135,12 @@ def test_keys_may_be_snake_case_numbers_may_be_numbers_and_enums_may_be_integers
     assert (made["price"], made["size"], made["side"], made["timeInForce"]) == ("8654300", "300", "SIDE_BUY", "TIME_IN_FORCE_GTC")
 
 
-def test_a_command_that_the_chain_does_not_carry_out_is_taken_in(sandbox: Sandbox) -> None:
+def test_a_command_that_the_chain_does_not_execute_is_accepted(sandbox: Sandbox) -> None:
     assert send(sandbox, {"voteSubmission": {"proposalId": "ab" * 32, "value": "VALUE_YES"}}).status_code == 200
 
 
 @pytest.mark.parametrize(
-    ("transaction", "words"),
+    ("transaction", "message"),
     [
         ({}, "submit_transaction_request.command (is required)"),
         (
@@ -193,14 +193,14 @@ def test_a_command_that_the_chain_does_not_carry_out_is_taken_in(sandbox: Sandbo
         ),
     ],
 )
-def test_a_wrong_transaction_is_refused_in_the_real_wallets_words(sandbox: Sandbox, transaction: Any, words: str) -> None:
+def test_an_invalid_transaction_is_rejected_with_the_real_wallets_message(sandbox: Sandbox, transaction: Any, message: str) -> None:
     response = send(sandbox, transaction)
 
-    assert (response.status_code, response.json()["error"]["code"], error_of(response)) == (400, -32602, words)
+    assert (response.status_code, response.json()["error"]["code"], error_of(response)) == (400, -32602, message)
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "message"),
     [
         ({"price": None}, "order_submission.price (is required when the order is of type LIMIT)"),
         ({"price": "99.9"}, "order_submission.price (not a valid integer)"),
@@ -221,25 +221,25 @@ def test_a_wrong_transaction_is_refused_in_the_real_wallets_words(sandbox: Sandb
         ),
     ],
 )
-def test_an_order_sent_alone_is_looked_at_by_the_wallet(sandbox: Sandbox, changed: dict[str, Any], words: str) -> None:
-    assert error_of(send(sandbox, {"orderSubmission": limit_order(sandbox, **changed)})) == words
+def test_the_wallet_checks_a_single_order(sandbox: Sandbox, changed: dict[str, Any], message: str) -> None:
+    assert error_of(send(sandbox, {"orderSubmission": limit_order(sandbox, **changed)})) == message
 
 
 @pytest.mark.parametrize(
-    ("authorization", "words"),
+    ("authorization", "message"),
     [
         ("Bearer abc", "the Authorization header only support the VWT scheme"),
         ("VWT abc", "the token has not a valid format"),
         (f"VWT {'x' * 64}", "there is no connection associated to this authentication token"),
     ],
 )
-def test_a_wrong_token_is_refused(sandbox: Sandbox, authorization: str, words: str) -> None:
+def test_a_wrong_token_is_rejected(sandbox: Sandbox, authorization: str, message: str) -> None:
     response = call(sandbox, "client.list_keys", headers={"Authorization": authorization})
 
-    assert (response.status_code, error_of(response)) == (401, words)
+    assert (response.status_code, error_of(response)) == (401, message)
 
 
-def test_the_token_is_good_for_all_four_keys_and_no_other(sandbox: Sandbox) -> None:
+def test_the_token_works_for_all_four_keys_and_no_other(sandbox: Sandbox) -> None:
     keys = call(sandbox, "client.list_keys", {}).json()["result"]["keys"]
 
     assert [key["name"] for key in keys] == ["bot", "a", "b", "c"]
@@ -249,14 +249,14 @@ def test_the_token_is_good_for_all_four_keys_and_no_other(sandbox: Sandbox) -> N
     assert error_of(call(sandbox, "client.send_transaction", params)) == "this public key is not allowed to be used"
 
 
-def test_the_id_comes_back_and_a_call_without_one_is_not_answered(sandbox: Sandbox) -> None:
+def test_the_id_is_returned_and_a_call_without_one_is_not_answered(sandbox: Sandbox) -> None:
     assert call(sandbox, "client.get_chain_id", id="my own").json()["id"] == "my own"
     silent = requests.post(f"{sandbox.wallet_url}/api/v2/requests", json={"jsonrpc": "2.0", "method": "client.get_chain_id"}, timeout=5)
     assert (silent.status_code, silent.text) == (204, "")
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ("", "the request can't be blank"),
         ('{"jsonrpc": "2.0"', "unexpected end of JSON input"),
@@ -264,10 +264,10 @@ def test_the_id_comes_back_and_a_call_without_one_is_not_answered(sandbox: Sandb
         ("[" * 100_000, "invalid JSON"),
     ],
 )
-def test_a_body_that_is_no_json_is_a_parse_error(sandbox: Sandbox, body: str, words: str) -> None:
+def test_a_body_that_is_not_json_is_a_parse_error(sandbox: Sandbox, body: str, message: str) -> None:
     response = requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, timeout=5)
 
-    assert (response.status_code, response.json()["error"]["code"], error_of(response)) == (400, -32700, words)
+    assert (response.status_code, response.json()["error"]["code"], error_of(response)) == (400, -32700, message)
 
 
 def test_a_signed_transaction_is_not_sent(sandbox: Sandbox) -> None:
@@ -280,7 +280,7 @@ def test_a_signed_transaction_is_not_sent(sandbox: Sandbox) -> None:
     assert not [order for order in orders_of_bot(sandbox) if order["reference"] == "only signed"]
 
 
-def test_connecting_hands_out_the_token(sandbox: Sandbox) -> None:
+def test_connect_wallet_returns_the_token(sandbox: Sandbox) -> None:
     assert call(sandbox, "client.connect_wallet").headers["Authorization"] == f"VWT {sandbox.token}"
 
 

@@ -1,4 +1,4 @@
-"""What a test does with a room full of people: for test_room and test_room_switches."""
+"""Requests to a sandbox with participants, shared by test_room and test_room_switches."""
 
 import contextlib
 import socket
@@ -27,12 +27,12 @@ def send(sandbox: Sandbox, token: str, party: str, kind: str = "batchMarketInstr
     return call(sandbox, token, "client.send_transaction", params)
 
 
-def words(answer: requests.Response) -> str:
+def error_data(answer: requests.Response) -> str:
     return str(answer.json()["error"]["data"])
 
 
 def start(*arguments: str, files: int = 0) -> Process:
-    """Start a sandbox as a process, with no more open files allowed than so many, if a number is given."""
+    """Start a sandbox as a process; `files` is its limit on open files, 0 for none."""
     command = [sys.executable, "-m", "tests.sandbox", "--port", "0", "--wallet-port", "0", *arguments]
     return Process(["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command] if files else command, {})
 
@@ -45,7 +45,7 @@ ASSETS = b"GET /api/v2/assets HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 def crowd(stack: contextlib.ExitStack, port: int, count: int, address: str = "127.0.0.1", request: bytes = ASSETS) -> list[socket.socket]:
-    """Open so many connections from an address, each with a request, and keep them open as long as the stack."""
+    """Open connections from an address and send a request on each. They stay open as long as the stack."""
     connections = []
     for _ in range(count):
         one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(address, 0)))
@@ -56,7 +56,7 @@ def crowd(stack: contextlib.ExitStack, port: int, count: int, address: str = "12
 
 
 def ask(sandbox: Sandbox, text: bytes, address: str = "127.0.0.1") -> bytes:
-    """Send raw bytes to the data node from such an address, and return what comes back until it closes or goes quiet."""
+    """Send raw bytes to the data node from an address. Return what is received until it closes, or until a second of silence."""
     with socket.create_connection(("127.0.0.1", port_of(sandbox.url())), timeout=5, source_address=(address, 0)) as connection:
         connection.sendall(text)
         connection.settimeout(1)

@@ -1,8 +1,8 @@
 """The data node: REST and streams under `/api/v2`, as a Vega v0.77.6 node answers them.
 
-The chain is only read here. What its records look like is in `views`, pages and errors are in `answers`, the streams in `streams`.
+This module only reads the chain. `serializers` formats its records, `responses` has pages and errors, `streams` the streams.
 
-Of a real node's query parameters, these are ignored here, as unknown ones are everywhere: `pagination.last` and `.before`; of orders
+These query parameters of a real node are ignored, like unknown ones: `pagination.last` and `.before`; of orders
 `filter.statuses`, `.types`, `.timeInForces`, `.reference`, `.dateRange` and `.excludeLiquidity`; of accounts `filter.assetId` and
 `.accountTypes`; of accounts and positions `includeDerivedParties`; of markets `includeSettled`, of assets `assetId`.
 """
@@ -30,11 +30,11 @@ NOT_FOUND = "no resource corresponding to this id"
 
 
 class DataNode:
-    """Serves a chain to any v0.77 client of the calls in the API page. One loop runs both, so every answer is of one block."""
+    """Serves a chain to v0.77 clients. Chain and node run on one event loop, so every response shows the state of one block."""
 
     def __init__(self, chain: Chain, switches: Faults) -> None:
         self._chain, self._faults = chain, switches
-        self._opened = chain.time - chain.height * 10**9  # chain time goes on a second a block
+        self._opened = chain.time - chain.height * 10**9  # chain time advances one second per block
         self.streams = Streams(chain, switches)
         self.app = web.Application(client_max_size=MAX_BODY_SIZE)
         calls: dict[str, Callable[..., Body]] = {
@@ -57,20 +57,20 @@ class DataNode:
 
     @property
     def connections(self) -> dict[str, int]:
-        """Stream connections ever accepted, by stream."""
+        """Number of stream connections accepted so far, by stream."""
         return dict(self.streams.accepted)
 
     @property
     def open_connections(self) -> dict[str, int]:
-        """Stream connections open now, by stream."""
+        """Number of open stream connections, by stream."""
         return dict(self.streams.open_connections())
 
     def publish(self, block: Block) -> None:
-        """Tell the streams about a block, which REST shows already. Never blocks: a slow client only hurts itself."""
+        """Send a block to the streams. It never waits for a client: frames are queued per client."""
         self.streams.publish(block)
 
     def drop(self, how: str, stream: Optional[str] = None) -> int:
-        """Drop stream connections: "reset", "cut" (no close frame), or a close code. Return how many there were."""
+        """Close stream connections: "reset", "cut" (no close frame), or a close code. Return their number."""
         return self.streams.drop(how, stream)
 
     async def _close_streams(self, app: web.Application) -> None:
@@ -168,13 +168,13 @@ def _require_id(market_id: str) -> str:
 
 
 def _filter(query: Query) -> Callable[[str, str], bool]:
-    """Return what `filter.marketIds` and `filter.partyIds` let through; without one, all pass."""
+    """Return a predicate for `filter.marketIds` and `filter.partyIds`; a missing filter matches everything."""
     markets, parties = query.getall("filter.marketIds", []), query.getall("filter.partyIds", [])
     check_ids(markets, parties)
     return lambda market_id, party_id: (not markets or market_id in markets) and (not parties or party_id in parties)
 
 
 def _compressed(request: web.Request, response: web.Response) -> web.Response:
-    if "gzip" in request.headers.get("Accept-Encoding", ""):  # aiohttp, left to itself, would rather deflate
+    if "gzip" in request.headers.get("Accept-Encoding", ""):  # aiohttp would choose deflate
         response.enable_compression(web.ContentCoding.gzip)
     return response

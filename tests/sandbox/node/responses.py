@@ -1,4 +1,4 @@
-"""What REST and streams share on their way out: errors in the API's shape, filters, and REST's pages."""
+"""Parts of REST responses and stream frames: errors in the API's format, filters, and pages."""
 
 import base64
 import binascii
@@ -24,7 +24,7 @@ DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 1000, 5000
 
 
 class ApiError(Exception):
-    """A refusal in the API's words: the HTTP status, and what its one entry of `details` says."""
+    """An error response of the API: the HTTP status, and the code, message and inner text of its `details` entry."""
 
     def __init__(self, status: int, detail_code: int, message: str, inner: str = "") -> None:
         super().__init__(message)
@@ -36,37 +36,36 @@ class ApiError(Exception):
         return {"code": code, "message": message, "details": [self._detail]}
 
     def stream(self) -> dict[str, Any]:
-        """Return the same for a stream, which leaves out what is empty."""
+        """Return the same error for a stream, without empty fields."""
         code, message = _CODES[self.status]
         return {"error": {"code": code, "message": message, "details": [{k: v for k, v in self._detail.items() if v}]}}
 
 
 def query_of(request: web.Request) -> Query:
-    """Return a request's parameters; a node also takes the names of Vega's protobuf files, `filter.party_ids` for `filter.partyIds`."""
+    """Return a request's parameters. A node also accepts the protobuf names, such as `filter.party_ids` for `filter.partyIds`."""
     return MultiDict((re.sub("_([a-z])", lambda letter: letter[1].upper(), name), text) for name, text in request.query.items())
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text could be the id of a market or the key of a party."""
+    """Return whether a text has the format of a market id or a party's key."""
     return bool(_ID.fullmatch(text))
 
 
 def check_ids(markets: Iterable[str], parties: Iterable[str]) -> None:
-    """Raise ApiError for malformed ids, in the words that Vega has for both: it speaks of a party where it means a market."""
+    """Raise ApiError for malformed ids. Like Vega, the message says "party" for markets too."""
     for kind, ids in (("market", markets), ("party", parties)):
         if not all(map(is_id, ids)):
             raise ApiError(400, 10000, "invalid party id", f"one or more {kind} id is invalid")
 
 
 def page(rows: Iterable[tuple[int, Any]], node: Callable[[Any], Node], query: Query, newest_first: bool = False) -> dict[str, Any]:
-    """Return one page of records as the query's `pagination.*` asks for it. No more of them are read than that takes.
+    """Return one page of records, as selected by the query's `pagination.*`. Only the records of that page are read.
 
-    Each comes with its place among all of its kind, chosen or not: records are only ever added at the end, so a place is a cursor that
-    stays good.
+    Each row is a record with its place among all records of its kind. Records are only added at the end, so a place is a valid cursor.
     """
     first, after = _page_size(query), _place(query)
     left = rows if after is None else (row for row in rows if (row[0] < after if newest_first else row[0] > after))
-    some = list(itertools.islice(left, first + 1))  # one more, to know whether there is a next page
+    some = list(itertools.islice(left, first + 1))  # one more tells whether there is a next page
     edges = [{"node": node(record), "cursor": _cursor(place)} for place, record in some[:first]]
     page_info = {
         "hasNextPage": len(some) > first,
@@ -97,12 +96,12 @@ def _place(query: Query) -> Optional[int]:
     try:
         return int(json.loads(base64.b64decode(cursor, validate=True))["place"])
     except binascii.Error:
-        # Go's words: the first byte outside the alphabet, or where the last, incomplete group of four begins.
+        # Go reports the first byte outside the alphabet, or the start of the last, incomplete group of four.
         byte = next((i for i, letter in enumerate(cursor) if letter not in _BASE64), len(cursor) // 4 * 4)
-        words = f"failed to decode cursor: illegal base64 data at input byte {byte}"
+        reason = f"failed to decode cursor: illegal base64 data at input byte {byte}"
     except (ValueError, KeyError, TypeError):
-        words = "not a cursor of this node"
-    raise _invalid_pagination(f"failed to decode after cursor: {words}")
+        reason = "not a cursor of this node"
+    raise _invalid_pagination(f"failed to decode after cursor: {reason}")
 
 
 def _invalid_pagination(inner: str) -> ApiError:
@@ -110,7 +109,7 @@ def _invalid_pagination(inner: str) -> ApiError:
 
 
 def error_without_details(status: int) -> dict[str, Any]:
-    """Return the body of a failure that has no words of its own, such as one switched on by a test."""
+    """Return the body of an error without details, such as one injected by a control."""
     return {"code": {429: 8, 503: 14}.get(status, 13), "message": responses.get(status, "Error"), "details": []}
 
 
@@ -120,5 +119,5 @@ def not_found() -> dict[str, Any]:
 
 
 def compact(value: Any) -> str:
-    """Return JSON as a Vega node writes it: without a space."""
+    """Return JSON as a Vega node writes it: without spaces."""
     return json.dumps(value, separators=(",", ":"))

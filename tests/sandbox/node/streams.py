@@ -1,7 +1,7 @@
-"""The data node's WebSocket streams: who follows what, and the frames on their way to them.
+"""The data node's WebSocket streams: subscriptions, snapshots and updates.
 
-Everything here runs on the sandbox's one loop. A snapshot is taken, and its follower listed, without a pause in between: no block falls
-between a snapshot and the updates after it.
+Everything here runs on the sandbox's event loop. A snapshot is made and its subscription added without an await in between, so no
+block is missed between a snapshot and the first update.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from tests.sandbox.node.responses import ApiError, check_ids, compact, error_wit
 from tests.sandbox.node.serializers import Node, account_node, market_data_node, order_node, position_node, stream_node
 
 MAX_LIST = 50  # records in a frame
-MAX_SUBSCRIPTIONS = 250  # open at a time, from one IP
-MAX_BACKLOG = 10_000  # frames; a client further behind is dropped
+MAX_SUBSCRIPTIONS = 250  # open connections per IP address
+MAX_BACKLOG = 10_000  # frames; a client with more unread frames is disconnected
 
-PARAMETERS = {  # stream -> what its filters are called: markets, parties
+PARAMETERS = {  # stream -> names of its market and party filters
     "markets/data": ("marketIds", ""),
     "orders": ("marketIds", "partyIds"),
     "positions": ("marketId", "partyId"),
@@ -33,11 +33,11 @@ PARAMETERS = {  # stream -> what its filters are called: markets, parties
 }
 DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
 
-Entry = tuple[str, str, str]  # market id, party id, and the stream node as JSON: made once a block, however many follow it
+Entry = tuple[str, str, str]  # market id, party id, and the node as JSON; made once per block for all subscriptions
 
 
 class Subscription:
-    """One client on one stream: which records it follows, and the frames that wait for it."""
+    """One client of one stream: its filters and its unsent frames."""
 
     def __init__(self, stream: str, request: web.Request, connection: web.WebSocketResponse) -> None:
         market_filter, party_filter = PARAMETERS[stream]
@@ -49,46 +49,46 @@ class Subscription:
         self.awaits_snapshot = stream != "markets/data"
         self.opened_at = time.monotonic()
         self.frames = 0  # sent
-        self.sent_at: Optional[float] = None  # the last of them, on the monotonic clock
+        self.sent_at: Optional[float] = None  # when the last frame was sent, on the monotonic clock
         self._connection = connection
         self._closing = False
         self._transport = request.transport
-        self._backlog: asyncio.Queue[Union[str, int]] = asyncio.Queue(MAX_BACKLOG)  # frames; a number is the close code
+        self._backlog: asyncio.Queue[Union[str, int]] = asyncio.Queue(MAX_BACKLOG)  # frames to send; a number is a close code
 
     @property
     def waiting(self) -> int:
-        """Frames that the client has not taken yet."""
+        """Number of unsent frames."""
         return self._backlog.qsize()
 
     def matches(self, market_id: str, party_id: str) -> bool:
-        """Say whether this client wants such a record; market data only of markets that it names."""
+        """Return whether a record passes the filters. Market data is sent only for markets named in the filter."""
         any_market = not self.markets and self.stream != "markets/data"
         return (any_market or market_id in self.markets) and (not self.parties or party_id in self.parties)
 
     def send(self, frame: Union[str, int]) -> None:
-        """Queue a frame; a client too far behind is dropped instead, which nobody else notices."""
+        """Queue a frame. A client with too many unread frames is disconnected instead."""
         try:
             self._backlog.put_nowait(frame)
         except asyncio.QueueFull:
             self.drop("cut")
 
     def drop(self, how: str) -> None:
-        """End the connection in one of the ways of DISCONNECT_MODES."""
+        """Close the connection in one of DISCONNECT_MODES."""
         if how.isdecimal():
             self.send(int(how))
         elif self._transport:
-            if how == "reset":  # a socket closed with a linger time of zero says RST instead of FIN
+            if how == "reset":  # a linger time of zero makes close() send RST instead of FIN
                 linger = struct.pack("ii", 1, 0)
                 self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self._transport.abort()
 
     async def run(self) -> None:
-        """Serve the connection until either side ends it. Reading is what answers the client's pings and its close."""
+        """Serve the connection until either side closes it. Reading answers the client's pings and its close frame."""
         writer = asyncio.create_task(self._write())
         try:
             async for _ in self._connection:
                 pass
-            if self._closing:  # it was the writer that ended the reading, and its close frame comes next
+            if self._closing:  # the writer ended the reading in order to send a close frame
                 await writer
         finally:
             writer.cancel()
@@ -104,23 +104,23 @@ class Subscription:
 
 
 class Streams:
-    """All subscriptions, and what they are told about each block."""
+    """All subscriptions; sends each block's changes to them."""
 
     def __init__(self, chain: Chain, switches: Faults) -> None:
         self._chain, self._faults = chain, switches
-        self.accepted: Counter[str] = Counter()  # stream -> connections ever
+        self.accepted: Counter[str] = Counter()  # stream -> connections accepted so far
         self._open: set[Subscription] = set()
 
     @property
     def open(self) -> frozenset[Subscription]:
-        """Everyone who is subscribed now."""
+        """All open subscriptions."""
         return frozenset(self._open)
 
     def open_connections(self) -> Counter[str]:
         return Counter(subscription.stream for subscription in self._open)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """Answer a handshake, and serve the stream until it ends."""
+        """Answer a handshake, and serve the stream until it is closed."""
         if self._faults.stream_status:
             return web.json_response(error_without_details(self._faults.stream_status), status=self._faults.stream_status)
         connection = web.WebSocketResponse(compress=False)  # no heartbeat: a Vega node sends no pings
@@ -143,7 +143,7 @@ class Streams:
         return connection
 
     def publish(self, block: Block) -> None:
-        """Queue a block's frames to everyone who follows what it changed."""
+        """Queue a block's changes to all subscriptions whose filters they pass."""
         changed = self._update_entries(block)
         for subscription in list(self._open):
             if subscription.awaits_snapshot:
@@ -155,9 +155,9 @@ class Streams:
                     subscription.send(frame)
 
     def drop(self, how: str, stream: Optional[str] = None) -> int:
-        """Drop every connection of a stream, or of all, in one of the ways of DISCONNECT_MODES. Return how many there were."""
+        """Close all connections of one stream, or of all, in one of DISCONNECT_MODES. Return their number."""
         if how not in DISCONNECT_MODES:
-            raise ValueError(f"{how!r} is none of {', '.join(DISCONNECT_MODES)}")
+            raise ValueError(f"{how!r} is not one of {', '.join(DISCONNECT_MODES)}")
         dropped = {subscription for subscription in self._open if stream in (None, subscription.stream)}
         self._open -= dropped
         for subscription in dropped:
@@ -174,7 +174,7 @@ class Streams:
         return None
 
     def _send_snapshot(self, subscription: Subscription) -> None:
-        """Send what a stream starts with; where the stream is silenced, the block that ends the silence does it."""
+        """Send the snapshot. On a silenced stream it is sent with the first block after the silence."""
         if not subscription.awaits_snapshot or subscription.stream in self._faults.silent_streams:
             return
         subscription.awaits_snapshot = False
@@ -182,7 +182,7 @@ class Streams:
             subscription.send(frame)
 
     def _snapshot_entries(self, subscription: Subscription) -> Iterator[Entry]:
-        """What the client follows, as it stands. No node is made of anything else: thirty bots may dial again in the same moment."""
+        """Return the current records that pass the filters. Others are not serialised: thirty bots may reconnect at the same time."""
         if subscription.stream == "orders":
             live = self._chain.newest_orders(subscription.parties, live_only=True)
             return (_entry(order_node(order)) for order in live if subscription.matches(order.market_id, order.party_id))
@@ -215,7 +215,7 @@ def _update_frames(stream: str, nodes: list[str]) -> Iterator[str]:
 def _snapshot_frames(subscription: Subscription, nodes: list[str]) -> Iterator[str]:
     stream = subscription.stream
     if not nodes and stream == "positions" and subscription.markets and subscription.parties:
-        return  # asked for the one position of a party that has never been there, Vega says nothing rather than "none"
+        return  # Vega sends nothing, not an empty snapshot, for one party on one market without a position
     pages = [f'"{stream}":{some}' for some in _json_lists(nodes)] or [""]
     last = '"lastPage":true'
     pages[-1] = f"{pages[-1]},{last}" if pages[-1] else last
@@ -229,7 +229,7 @@ def _json_lists(nodes: list[str]) -> Iterator[str]:
 
 
 def _check(subscription: Subscription, chain: Chain) -> None:
-    """Raise ApiError where Vega refuses a subscription, in the words that it has for each stream."""
+    """Raise ApiError if Vega would reject the subscription; the message depends on the stream."""
     markets, parties = subscription.markets, subscription.parties
     if subscription.stream == "markets/data":
         for unknown in (market_id for market_id in markets if market_id not in chain.markets):
@@ -248,7 +248,7 @@ def _check(subscription: Subscription, chain: Chain) -> None:
 
 
 async def _reject(request: web.Request, connection: web.WebSocketResponse, frame: dict[str, Any]) -> web.WebSocketResponse:
-    """Say why there is no stream, then drop the connection as Vega does: without a close frame."""
+    """Send an error frame, then close the connection as Vega does: without a close frame."""
     await connection.send_str(compact(frame))
     if request.transport:
         request.transport.close()

@@ -1,7 +1,8 @@
-"""A room full of people: a key, a token and a code for each participant, and who may use the switches.
+"""A workshop room: a key, a token and a code for each participant, and access to the controls.
 
-Keys hang on the seed, as all ids do. Tokens, codes and the teacher's key do not: whoever has this repository can work out a seed's
-secrets. They come from a secret of the room's own, new at each start unless it is kept in a folder (`Room.load_or_create_secret`).
+Keys are derived from the seed, like all ids. Tokens, codes and the teacher's key are not, because everyone who has this repository
+can compute them from a seed. They are derived from a secret, which is new at each start unless a folder stores it
+(`load_or_create_secret`).
 """
 
 import hashlib
@@ -23,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 KEY_HEADER, KEY_PARAMETER = "X-Teacher-Key", "key"
 TOKEN_LETTERS = string.ascii_letters + string.digits
-CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is mistaken for another on paper
+CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters and digits that look alike on paper
 SECRET_FILE = "room.secret"
-GITIGNORE = f"*.env\n{SECRET_FILE}\n.gitignore\n"  # of git: a room inside the repository is not committed by mistake
+GITIGNORE = f"*.env\n{SECRET_FILE}\n.gitignore\n"  # so that a folder inside a repository is not committed by mistake
 
 
 @dataclass
@@ -35,8 +36,8 @@ class Participant:
     name: str  # p01, p02, …
     key: str  # public
     token: str = field(repr=False)
-    code: str = field(repr=False)  # gives out the settings, once
-    claimed_by: Optional[str] = None  # the address that has used the code
+    code: str = field(repr=False)  # returns the settings, once
+    claimed_by: Optional[str] = None  # the address that used the code
 
 
 class Room:
@@ -48,16 +49,16 @@ class Room:
         self.participants = {name: self._participant(name, key) for name, key in keys.items()}
 
     def find(self, code: str) -> Optional[Participant]:
-        """Return whose code it is, None for nobody's."""
+        """Return the participant of a code, None if there is none."""
         plain = "".join(letter for letter in code.upper() if letter in CODE_LETTERS)
         found = None
-        for participant in self.participants.values():  # all of them, always: the time taken tells nothing
+        for participant in self.participants.values():  # always all of them: the time taken reveals nothing
             if secrets_equal(plain, participant.code.replace("-", "")):
                 found = participant
         return found
 
     def secrets(self) -> list[str]:
-        """Return what must never be shown to anyone else."""
+        """Return all secrets of the room, which no page or log may show."""
         own = [secret for participant in self.participants.values() for secret in (participant.token, participant.code)]
         return [self.teacher_key, *own]
 
@@ -72,8 +73,8 @@ class Room:
 
 
 def secrets_equal(one: str, other: str) -> bool:
-    """Compare secrets in a time that does not tell how much of them agrees."""
-    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))  # a header can hold any bytes
+    """Compare secrets in constant time."""
+    return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode("utf-8", "replace"))  # a header can contain any bytes
 
 
 def participant_names(count: int) -> list[str]:
@@ -81,7 +82,7 @@ def participant_names(count: int) -> list[str]:
 
 
 def load_or_create_secret(folder: Path) -> bytes:
-    """Return the secret that a folder keeps, made at the first time, so that a restart leaves everyone's settings good."""
+    """Return the secret stored in a folder, created on first use, so that settings stay valid after a restart."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / ".gitignore").exists():
         write_private(folder / ".gitignore", GITIGNORE)
@@ -92,10 +93,10 @@ def load_or_create_secret(folder: Path) -> bytes:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that nobody but its owner can read, not even for a moment; never through a link that lies in its place."""
+    """Write a file with mode 0600 from the start. A symbolic link in its place is not followed."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o600)  # of a file that was there before, too
+        os.fchmod(file.fileno(), 0o600)  # an existing file may have other permissions
         file.write(text)
 
 
@@ -114,28 +115,28 @@ def is_loopback(address: Optional[str]) -> bool:
 
 
 def is_local_request(request: web.Request) -> bool:
-    """Say whether a request was made on this machine, on purpose.
+    """Return whether a request comes from a program or page of this machine.
 
-    A page from elsewhere, open in the teacher's browser, sends requests from this machine as well. They name that page as their origin,
-    or, where its name was made to lead here, that name as their host.
+    A foreign web page in the teacher's browser also sends requests from this machine. Such requests have a foreign Origin, or, if the
+    page's host name resolves to this machine, a foreign Host.
     """
     try:
         origin = urlsplit(request.headers.get("Origin", f"http://{request.host}")).netloc
         host = urlsplit(f"//{request.host}").hostname
-    except ValueError:  # brackets without an address in them
+    except ValueError:  # brackets without an address
         return False
     return is_loopback(request.remote) and is_loopback(host) and origin == request.host
 
 
 def guard_controls(room: Room) -> Any:
-    """Return a middleware that lets the teacher alone use the switches: at this machine, or with the key from anywhere."""
+    """Return a middleware that restricts the controls to the teacher: from this machine, or with the teacher's key."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         if request.path.startswith("/control") and request.method != "GET" and not is_local_request(request):
             given = request.headers.get(KEY_HEADER) or request.query.get(KEY_PARAMETER, "")
             if not secrets_equal(given, room.teacher_key):
-                return web.Response(status=403, text="switches work on the teacher's machine, or with the teacher's key\n")
+                return web.Response(status=403, text="controls work on the teacher's machine, or with the teacher's key\n")
         return await handler(request)
 
     return guard

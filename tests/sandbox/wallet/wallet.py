@@ -1,7 +1,7 @@
 """The wallet: JSON-RPC 2.0 over HTTP, as `vega wallet service run` speaks it, in front of the sandbox's chain.
 
-It keeps the keys of four parties, and one API token that is good for all of them; in a room, each participant has a key and a token
-of their own besides. Signatures and proofs of work look like real ones and mean nothing.
+It has the keys of four parties and one API token for all of them. In a room, each participant has their own key and token besides.
+Signatures and proofs of work have the right format but are not valid.
 """
 
 import asyncio
@@ -35,16 +35,12 @@ MESSAGES = {
     1000: "Network error",
     2000: "Application error",
 }
-
-
-MAX_TRANSACTIONS_PER_BLOCK = (
-    50  # transactions that a participant may send from one block to the next: a bot that forgot to wait slows nobody else
-)
+MAX_TRANSACTIONS_PER_BLOCK = 50  # of one participant, so that a bot without a delay in its loop does not slow the others
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """A token, and the keys that it is good for."""
+    """A token and the keys that it can sign for."""
 
     token: str
     keys: Mapping[str, str]  # by name
@@ -53,7 +49,7 @@ class Keyring:
 
 
 class RpcError(Exception):
-    """An answer other than a result; `data` is the text that helps."""
+    """A JSON-RPC error; `data` is the specific error message."""
 
     def __init__(self, code: int, data: str) -> None:
         super().__init__(data)
@@ -65,20 +61,20 @@ class RpcError(Exception):
 
 
 def make_token(seed: int) -> str:
-    """Return the API token of a seed: 64 letters and digits, as `api-token generate` makes them."""
+    """Return the API token of a seed: 64 letters and digits, like those of `api-token generate`."""
     alphabet = string.ascii_letters + string.digits
     return "".join(alphabet[byte % len(alphabet)] for byte in hashlib.sha512(f"token {seed}".encode()).digest())
 
 
 class Wallet:
-    """The first keyring is that of the wallet's owner, the others are the participants'."""
+    """The first keyring belongs to the wallet's owner, the others to the participants."""
 
     def __init__(self, chain: Chain, switches: Faults, keyrings: list[Keyring]) -> None:
         self._chain = chain
         self._faults = switches
         self._keyrings = keyrings
-        self._sent: Counter[str] = Counter()  # token -> transactions since the block of …
-        self._sent_since = 0  # … this height
+        self._sent: Counter[str] = Counter()  # token -> transactions since the block of height …
+        self._sent_since = 0  # … `_sent_since`
         self._methods: dict[str, Callable[[web.Request, Any], Any]] = {
             "client.check_transaction": self._check_transaction,
             "client.connect_wallet": self._connect_wallet,
@@ -97,13 +93,13 @@ class Wallet:
     async def _apply_faults(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        # Read first, delayed then: a transaction whose sender has given up waiting is still carried out, as on a slow real wallet.
+        # Read before the delay: as on a slow real wallet, a transaction is executed even if its sender has disconnected.
         await request.read()
         await asyncio.sleep(self._faults.wallet_delay)
         status = self._faults.wallet_status
         if status is None:
             return await handler(request)
-        return _rpc_response(status, error=RpcError(-32603, f"the sandbox was told to answer {status}"))
+        return _rpc_response(status, error=RpcError(-32603, f"the control fail_wallet is set to {status}"))
 
     async def _handle_health(self, _request: web.Request) -> web.Response:
         return web.Response()
@@ -116,14 +112,14 @@ class Wallet:
         try:
             call = _parse(await request.read())
         except RpcError as error:
-            return _rpc_response(400, error=error)  # without an id: it could not be read
+            return _rpc_response(400, error=error)  # without an id, because the request could not be parsed
         status, result, failure = 200, None, None
         try:
             result = self._method(call)(request, call.get("params"))
         except RpcError as error:
             status, failure = 401 if error.code == -32003 else 400, error
         if not call.get("id"):
-            return web.Response(status=204)  # a notification: carried out, but not answered
+            return web.Response(status=204)  # a notification: executed, but not answered
         response = _rpc_response(status, call["id"], result, failure)
         if call.get("method") == "client.connect_wallet" and failure is None:
             response.headers["Authorization"] = f"VWT {self._keyrings[0].token}"
@@ -141,7 +137,7 @@ class Wallet:
 
     def _connect_wallet(self, request: web.Request, _params: Any) -> None:
         _require_origin(request)
-        if not is_loopback(request.remote):  # a real wallet asks its owner, who sits here
+        if not is_loopback(request.remote):  # a real wallet asks its owner, who uses this machine
             raise RpcError(-32003, "the Authorization header is required")
 
     def _disconnect_wallet(self, request: web.Request, _params: Any) -> None:
@@ -176,7 +172,7 @@ class Wallet:
 
     def _check_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
         self._read_transaction(params, self._authorise(request))
-        # As recorded: a chain that makes its own blocks cannot tell beforehand.
+        # As recorded: a null chain cannot check transactions.
         raise RpcError(1000, "the transaction failed: Internal: not implemented for nullblockchain")
 
     def _authorise(self, request: web.Request) -> Keyring:
@@ -203,7 +199,7 @@ class Wallet:
             raise RpcError(1000, f"the transaction failed: more than {MAX_TRANSACTIONS_PER_BLOCK} transactions since the last block")
 
     def _read_transaction(self, params: Any, keyring: Keyring, sending: bool = False) -> tuple[str, dict[str, Any]]:
-        """Return the party and its transaction; the order of the checks is the real wallet's."""
+        """Return the party and its transaction. The order of the checks is that of the real wallet."""
         _check_params(params, sending)
         try:
             decoded = commands.decode(params["transaction"])
@@ -214,7 +210,7 @@ class Wallet:
             raise RpcError(2000, "this public key is not allowed to be used")
         if not decoded:
             raise RpcError(-32602, "submit_transaction_request.command (is required)")
-        kind, command = list(decoded.items())[-1]  # where someone sends several, the real wallet too takes the last of its table
+        kind, command = list(decoded.items())[-1]  # of several commands, the real wallet also takes the last in its table
         problems = commands.problems(kind, command)
         if problems:
             raise RpcError(-32602, problems)
@@ -228,7 +224,7 @@ def _parse(body: bytes) -> dict[str, Any]:
         call = json.loads(body)
     except json.JSONDecodeError as error:
         raise RpcError(-32700, _go_syntax_error(error)) from error
-    except (ValueError, RecursionError) as error:  # no UTF-8, or nested too deep
+    except (ValueError, RecursionError) as error:  # not UTF-8, or nested too deeply
         raise RpcError(-32700, "invalid JSON") from error
     if not isinstance(call, dict):
         raise RpcError(-32700, "json: cannot unmarshal into Go value of type jsonrpc.Request")
@@ -239,7 +235,7 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 
 def _go_syntax_error(error: json.JSONDecodeError) -> str:
-    """Say in the words of Go's parser what Python's found."""
+    """Translate an error of Python's JSON parser to the message of Go's."""
     if error.pos >= len(error.doc.rstrip()):
         return "unexpected end of JSON input"
     places = {
@@ -284,7 +280,7 @@ def _rpc_response(status: int, request_id: str = "", result: Any = None, error: 
 
 
 def _signed(party_id: str, transaction: dict[str, Any]) -> dict[str, Any]:
-    """Wrap a transaction the way a wallet does; `input_data` holds JSON where a real one holds a protobuf message."""
+    """Wrap a transaction like a wallet; `input_data` holds JSON, a real wallet's a protobuf message."""
     data = json.dumps(transaction).encode()
     digest = hashlib.sha512(party_id.encode() + data)
     return {
