@@ -52,9 +52,8 @@ def symbol_of(market: Market) -> str:
 class ReferenceFeed:
     def __init__(self, sandbox: "Sandbox") -> None:
         self._chain, self._traders = sandbox.chain, sandbox.traders
-        self._markets = {
-            symbol_of(market): market for market in reversed(self._chain.markets.values())
-        }  # of two markets with one symbol, the first
+        # reversed: the first of two markets with the same symbol wins
+        self._markets = {symbol_of(market): market for market in reversed(self._chain.markets.values())}
         self._random_walks = RandomWalks(list(self._markets.values()))
         self._newest: dict[str, str] = {}  # symbol -> frame
         self._clients: set[_Client] = set()
