@@ -1,4 +1,4 @@
-"""Frames that a healthy node would not send, through real sockets; those that break the WebSocket layer are in test_vega_ws_client.py."""
+"""Frames that a healthy node never sends, over real sockets. Broken WebSocket frames are in tests/bot/test_vega_ws_client.py."""
 
 import contextlib
 import itertools
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.bot.test_vega_ws_client import BOT, EMPTY, GOOD, MARKET, STREAMS, live_orders, order_frame
 from tests.support.fault_proxy import FaultProxy
+from tests.support.frames import EMPTY_SNAPSHOT, FIRST_FRAMES, MARKET, MARKET_DATA, STREAMS, order_frame
 from tests.support.processes import StoreProcess
-from tests.support.scripted_node import ScriptedNode, recorded_frames, recorded_node
+from tests.support.scripted_node import BOT, ScriptedNode, recorded_frames, recorded_node
 
 MANY = 50_000
 UNKNOWN = "7" * 64
@@ -25,22 +25,22 @@ TOO_MANY = '{"error":{"code":8,"message":"client reached max subscription allowe
 
 @contextlib.contextmanager
 def ticking_node() -> Iterator[ScriptedNode]:
-    """A node whose market data does not stop."""
-    over = threading.Event()
+    """A node that sends market data twice a second, so that the stream is never silent."""
+    done = threading.Event()
     with recorded_node() as running:
-        running.first_frames = {"accounts": [EMPTY], "orders": [EMPTY], "positions": [EMPTY], "markets/data": [GOOD]}
+        running.first_frames = dict(FIRST_FRAMES)
 
         def tick() -> None:
-            while not over.wait(0.5):
-                with contextlib.suppress(KeyError, ConnectionError):  # nobody listens
-                    running.send("markets/data", GOOD)
+            while not done.wait(0.5):
+                with contextlib.suppress(KeyError, ConnectionError):  # no stream is connected
+                    running.send("markets/data", MARKET_DATA)
 
         thread = threading.Thread(target=tick)
         thread.start()
         try:
             yield running
         finally:
-            over.set()
+            done.set()
             thread.join()
 
 
@@ -58,7 +58,7 @@ def own_node() -> Iterator[ScriptedNode]:
 
 @pytest.fixture(scope="module")
 def store(node: ScriptedNode) -> Iterator[StoreProcess]:
-    """One store for all frames that leave it as it was."""
+    """One store for all frames that do not change its state."""
     with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=0.5) as running:
         running.wait_for("READY")
         for stream in STREAMS:
@@ -75,7 +75,7 @@ def order(number: int, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("frame", "words"),
+    ("frame", "message"),
     [
         ("x" * 10_000_000, r"not JSON \(.*\): 'xxx"),
         ('{"result": {"updates": {"orders": ["' + "y" * 10_000_000 + '"]}}}', "left out 1 of 1: .*yyy"),
@@ -91,81 +91,83 @@ def order(number: int, **changes: Any) -> dict[str, Any]:
     ],
     ids=["10 MB", "10 MB in a list", "nested dicts", "numbers", "keys", "type", "NaN", "1e400", "bool", "no snapshot", "null"],
 )
-def test_a_bad_frame_is_one_short_line_and_changes_nothing(node: ScriptedNode, store: StoreProcess, frame: str, words: str) -> None:
-    line, dials = len(store.lines), dict(node.dials)
-    held, behind = live_orders(store), secrets.token_hex(32)
-    node.send("orders", frame, frame, order_frame(id=behind))
-    store.wait_for(f"^stream orders: {words}", after=line)
-    store.wait_until(lambda: live_orders(store) == held | {behind})
-    said = [text for text in store.lines[line:] if text.startswith("stream ")]
-    assert len(said) == 1
-    assert len(said[0]) < 600
-    assert dict(node.dials) == dials
+def test_a_bad_frame_is_logged_in_one_short_line_and_changes_nothing(
+    node: ScriptedNode, store: StoreProcess, frame: str, message: str
+) -> None:
+    line, connections = len(store.lines), dict(node.dials)
+    held, next_id = store.order_ids(), secrets.token_hex(32)
+    node.send("orders", frame, frame, order_frame(id=next_id))
+    store.wait_for(f"^stream orders: {message}", after=line)
+    store.wait_until(lambda: store.order_ids() == held | {next_id})
+    logged = [text for text in store.lines[line:] if text.startswith("stream ")]
+    assert len(logged) == 1
+    assert len(logged[0]) < 600
+    assert dict(node.dials) == connections
 
 
-def test_a_bad_entry_costs_the_forty_nine_thousand_others_nothing(node: ScriptedNode, store: StoreProcess) -> None:
+def test_a_bad_entry_does_not_affect_the_other_entries_of_its_list(node: ScriptedNode, store: StoreProcess) -> None:
     node.send("orders", list_frame([*(order(number) for number in range(1, MANY)), order(MANY, price="1e400")]))
     store.wait_for("^stream orders: left out 1 of 50000: ")
     store.wait_until(lambda: store.ask("get_order_by_id", f"{MANY - 1:064x}") is not None)
     assert store.ask("get_order_by_id", f"{1:064x}") is not None
     assert store.ask("get_order_by_id", f"{MANY:064x}") is None
-    node.send("orders", EMPTY)
+    node.send("orders", EMPTY_SNAPSHOT)
     store.wait_until(lambda: store.ask("get_order_by_id", f"{MANY - 1:064x}") is None)
 
 
-def test_a_list_of_unknown_markets_is_looked_up_once_in_two_seconds(node: ScriptedNode, store: StoreProcess) -> None:
-    line, asked = len(store.lines), sum(node.asked.values())
+def test_a_list_of_unknown_markets_causes_one_lookup_in_two_seconds(node: ScriptedNode, store: StoreProcess) -> None:
+    line, began, lookups = len(store.lines), time.monotonic(), sum(node.asked.values())
     frame = list_frame([order(number, marketId=f"{number % 500:064x}") for number in range(MANY)])
-    node.send("orders", EMPTY, frame, order_frame(id="c" * 64))
+    node.send("orders", EMPTY_SNAPSHOT, frame, order_frame(id="c" * 64))
     store.wait_for("^stream orders: left out 50000 of 50000: 0{64} is unknown: GET market/0{64}: HTTP 404", after=line)
-    store.wait_until(lambda: live_orders(store) == {"c" * 64})
-    assert sum(node.asked.values()) - asked <= 3  # a busy machine takes its time for such a list
-    node.send("orders", EMPTY)
-    store.wait_until(lambda: live_orders(store) == set())
+    store.wait_until(lambda: store.order_ids() == {"c" * 64})
+    assert sum(node.asked.values()) - lookups <= 1 + (time.monotonic() - began) / 2
+    node.send("orders", EMPTY_SNAPSHOT)
+    store.wait_until(lambda: store.order_ids() == set())
 
 
-def test_an_order_of_a_status_that_only_a_newer_node_knows_is_not_live(node: ScriptedNode, store: StoreProcess) -> None:
+def test_an_order_with_a_status_that_only_a_newer_node_knows_is_not_live(node: ScriptedNode, store: StoreProcess) -> None:
     line = len(store.lines)
-    node.send("orders", EMPTY, *[list_frame([order(1), order(2, status=42)])] * 2, list_frame([order(3, side=9)]))
-    store.wait_until(lambda: f"{3:064x}" in live_orders(store))
-    assert live_orders(store) == {f"{number:064x}" for number in (1, 3)}
+    node.send("orders", EMPTY_SNAPSHOT, *[list_frame([order(1), order(2, status=42)])] * 2, list_frame([order(3, side=9)]))
+    store.wait_until(lambda: f"{3:064x}" in store.order_ids())
+    assert store.order_ids() == {f"{number:064x}" for number in (1, 3)}
     assert store.ask("get_order_by_id", f"{3:064x}")["side"] == "Side(9)"
-    said = [text for text in store.lines[line:] if not text.startswith("ANSWER ")]
-    assert said == [f"the node sent {words}, which this version does not know" for words in ("OrderStatus(42)", "Side(9)")]  # once
+    logged = [text for text in store.lines[line:] if not text.startswith("ANSWER ")]
+    assert logged == [f"the node sent {value}, which this version does not know" for value in ("OrderStatus(42)", "Side(9)")]  # once
 
 
-def test_errors_at_each_try_are_said_once_and_tried_at_doubling_delays_while_the_others_go_on(own_node: ScriptedNode) -> None:
+def test_repeated_errors_are_logged_once_and_retried_with_backoff_while_the_other_streams_go_on(own_node: ScriptedNode) -> None:
     own_node.first_frames["orders"] = list(recorded_frames("bad-orders"))
     own_node.first_frames["positions"] = [TOO_MANY]
     own_node.drop_after_first_frames = {"orders", "positions"}
     with FaultProxy(own_node.rest_url) as proxy, StoreProcess(proxy.ws_url, own_node.rest_url, MARKET, BOT, reconnect=0.5) as store:
         for stream in ("orders", "positions"):
-            dials = proxy.wait_for_dials(stream, 5, seconds=2 * (0.5 + 1 + 2 + 4))
-            gaps = [later - earlier for earlier, later in itertools.pairwise(dials)]
+            times = proxy.wait_for_connections(stream, 5)
+            gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
             for gap, expected in zip(gaps, (0.5, 1, 2, 4), strict=True):
                 assert expected <= gap < 2 * expected + 2  # the child shares its cores with others
-        assert [len(proxy.dials(stream)) for stream in ("markets/data", "accounts")] == [1, 1]
+        assert [proxy.connection_counts()[stream] for stream in ("markets/data", "accounts")] == [1, 1]
         assert store.ask("seconds_since_update", MARKET) < 5
-        said = [line for line in store.lines if "the node says" in line]
-        assert sorted(said) == [
+        logged = [line for line in store.lines if "the node says" in line]
+        assert sorted(logged) == [
             "stream orders: the node says: InvalidArgument error: invalid party id: one or more market id is invalid",
             "stream positions: the node says: client reached max subscription allowed",
         ]
-        assert sum(line.startswith("stream ") for line in store.lines) == 4  # for each of them that, and that it was lost
+        assert sum(line.startswith("stream ") for line in store.lines) == 4  # per stream: the error, and the lost connection
 
 
 @pytest.mark.parametrize("fault", ["freeze", "trickle"])
-def test_an_unknown_asset_costs_the_streams_a_second_at_most_where_rest_hangs(own_node: ScriptedNode, fault: str) -> None:
+def test_an_unknown_asset_delays_the_streams_by_a_second_at_most_when_rest_hangs(own_node: ScriptedNode, fault: str) -> None:
     with FaultProxy(own_node.rest_url) as proxy, StoreProcess(own_node.ws_url, proxy.rest_url, MARKET, BOT) as store:
         store.wait_for("READY")
         store.wait_until(lambda: store.ask("get_accounts") == [])  # the stream's snapshot is empty
-        proxy.turn(fault, "rest")
-        assert seconds_held_up(own_node, store) < 2
+        proxy.set_mode(fault, "rest")
+        assert seconds_of_delay(own_node, store) < 2
         store.wait_for(f"^stream accounts: left out 1 of 1: {UNKNOWN} is unknown: ")
 
 
 class EndlessPages(dict[str, Any]):
-    """Answers whose list of assets goes on for ever, each page with a new cursor."""
+    """REST responses where the list of assets never ends: each page has a new cursor."""
 
     cursors = itertools.count()
 
@@ -177,15 +179,15 @@ class EndlessPages(dict[str, Any]):
         return 200, {"assets": page}
 
 
-def test_an_unknown_asset_costs_the_streams_a_second_at_most_where_the_pages_never_end(own_node: ScriptedNode) -> None:
+def test_an_unknown_asset_delays_the_streams_by_a_second_at_most_when_the_pages_never_end(own_node: ScriptedNode) -> None:
     with StoreProcess(own_node.ws_url, own_node.rest_url, MARKET, BOT) as store:
         store.wait_until(lambda: store.ask("get_accounts") == [])
         own_node.rest = EndlessPages(own_node.rest)
-        assert seconds_held_up(own_node, store) < 2
+        assert seconds_of_delay(own_node, store) < 2
 
 
-def seconds_held_up(node: ScriptedNode, store: StoreProcess) -> float:
-    """Send a frame that needs a look-up, and return how much later the one behind it arrives."""
+def seconds_of_delay(node: ScriptedNode, store: StoreProcess) -> float:
+    """Send a frame that needs a lookup and one after it; return the seconds until the second one is processed."""
     began = time.monotonic()
     node.send("accounts", json.dumps({"result": {"updates": {"accounts": [ACCOUNT]}}}))
     node.send("accounts", json.dumps({"result": {"updates": {"accounts": [{**ACCOUNT, "asset": "no id"}]}}}))

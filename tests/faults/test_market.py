@@ -1,4 +1,4 @@
-"""The bot on markets that do not trade, and on a network that refuses its orders."""
+"""The bot on markets that do not trade, and on a network that rejects its orders."""
 
 import contextlib
 import re
@@ -11,12 +11,13 @@ import pytest
 
 from tests.sandbox import Sandbox
 from tests.support.faulty_wallet import FaultyWallet
-from tests.support.fork import FAST, Fork
+from tests.support.fork import Fork
+from tests.support.live_sandbox import orders_on_chain
 from tests.support.processes import Process
 
 TURN = "Latest prices are "
 QUOTED = r"\| quoted$"
-NO_TRADING = [
+NOT_TRADING = [
     ("STATE_SUSPENDED_VIA_GOVERNANCE", "TRADING_MODE_SUSPENDED_VIA_GOVERNANCE"),
     ("STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION"),
     ("STATE_ACTIVE", "TRADING_MODE_BATCH_AUCTION"),
@@ -24,20 +25,22 @@ NO_TRADING = [
 ENDED = ["STATE_CLOSED", "STATE_SETTLED", "STATE_CANCELLED", "STATE_REJECTED"]
 TERMS = {"product": "future", "price_decimals": 5, "size_decimals": 3, "tick_size": 1, "settlement_asset": "tDAI", "first_price": "100"}
 FOUR_MARKETS: dict[str, Any] = {"assets": {"tDAI": 18}, "markets": [{"name": name, **TERMS} for name in ENDED]}
-TAKE_WHAT_IS_NOT_THERE = """
+TAKE_AT_A_PRICE_WITHOUT_OFFERS = """
 def quotes(market, open_volume, max_abs_position):
     terms = {"market_id": market.market_id, "size": 1, "type": "TYPE_LIMIT", "time_in_force": "TIME_IN_FORCE_IOC"}
     return [sub.OrderSubmission(side="SIDE_BUY", price=market.best_bid_price / 2, **terms)]
 """
-THINK_FOR_LONG = """
-def quotes(market, open_volume, max_abs_position, right=quotes):
-    if not thoughts:
-        thoughts.append(time.sleep(6))
-    return right(market, open_volume, max_abs_position)
+RUN_FOR_SIX_SECONDS = """
+import time
 
-thoughts = []
+def quotes(market, open_volume, max_abs_position, good_quotes=quotes):
+    if not has_run:
+        has_run.append(time.sleep(6))
+    return good_quotes(market, open_volume, max_abs_position)
+
+has_run = []
 """
-MEET_ITSELF = """
+SELF_TRADING = """
 def quotes(market, open_volume, max_abs_position):
     middle = (market.best_bid_price + market.best_offer_price) / 2
     terms = {"market_id": market.market_id, "size": 1, "type": "TYPE_LIMIT", "time_in_force": "TIME_IN_FORCE_GTC", "price": middle}
@@ -60,30 +63,22 @@ def wallet(sandbox: Sandbox) -> Iterator[FaultyWallet]:
 @pytest.fixture(scope="module")
 def fork(sandbox: Sandbox, wallet: FaultyWallet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fork]:
     folder = tmp_path_factory.mktemp("fork")
-    with Fork(folder, sandbox, sandbox.markets["future"], FAST, WALLET_URL=wallet.url) as running:
+    with Fork(folder, sandbox, sandbox.markets["future"], WALLET_URL=wallet.url) as running:
         yield running
         assert running.stop() == 0
 
 
 @pytest.fixture
 def bot(sandbox: Sandbox, wallet: FaultyWallet, fork: Fork) -> Iterator[Fork]:
-    """One bot for many tests: each finds it quoting."""
+    """One bot for many tests. It has open orders when a test begins."""
     fork.wait_for(rf"\| [12] live orders .*{QUOTED}", after=len(fork.lines))
     yield fork
     wallet.fault = ""
     sandbox.reset()
 
 
-def live(sandbox: Sandbox, market_id: str) -> int:
-    def count(box: Sandbox) -> int:
-        orders = [order for order in box.chain.orders.values() if (order.party_id, order.market_id) == (box.parties["bot"], market_id)]
-        return sum(order.status == "STATUS_ACTIVE" for order in orders)
-
-    return int(sandbox.call(count))
-
-
 def turns(bot: Process, count: int, after: int) -> int:
-    """Wait for so many turns; return the number of the line behind them."""
+    """Wait for some turns; return the number of the last one's line."""
     for _ in range(count):
         after = bot.wait_for(TURN, after=after)
     return after
@@ -94,8 +89,8 @@ def turns(bot: Process, count: int, after: int) -> int:
 ###########################################################
 
 
-@pytest.mark.parametrize(("state", "mode"), NO_TRADING)
-def test_where_nothing_trades_quotes_are_pulled_once_and_come_back_with_trading(
+@pytest.mark.parametrize(("state", "mode"), NOT_TRADING)
+def test_on_a_market_that_does_not_trade_quotes_are_cancelled_once_and_resume_with_trading(
     sandbox: Sandbox, wallet: FaultyWallet, bot: Fork, state: str, mode: str
 ) -> None:
     market_id, cancels = sandbox.markets["future"], len(wallet.cancels)
@@ -104,23 +99,25 @@ def test_where_nothing_trades_quotes_are_pulled_once_and_come_back_with_trading(
     quotes = len(wallet.quotes)
     line = turns(bot, 4, after=line)
     assert (len(wallet.quotes) - quotes, len(wallet.cancels) - cancels) == (0, 1)
-    assert live(sandbox, market_id) == 0
+    assert orders_on_chain(sandbox, market_id=market_id) == []
     sandbox.resume("future")
     bot.wait_for(QUOTED, after=line)
 
 
-def test_quotes_that_the_wallet_would_not_pull_are_pulled_when_it_does(sandbox: Sandbox, wallet: FaultyWallet, bot: Fork) -> None:
+def test_a_cancel_that_the_wallet_rejects_is_sent_again(sandbox: Sandbox, wallet: FaultyWallet, bot: Fork) -> None:
     wallet.fault = "500"
     sandbox.suspend("future")
     line = bot.wait_for("no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE, .*, and its quotes stay: wallet: HTTP 500")
     wallet.fault = ""
     bot.wait_for(r"\| 0 live orders \| .*no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE, \w+$", after=line)
-    assert live(sandbox, sandbox.markets["future"]) == 0
+    assert orders_on_chain(sandbox, market_id=sandbox.markets["future"]) == []
 
 
 @pytest.mark.parametrize("sides", [["SIDE_SELL"], ["SIDE_BUY", "SIDE_SELL"]])
-def test_an_empty_side_gets_no_quotes_until_it_is_filled(sandbox: Sandbox, wallet: FaultyWallet, bot: Fork, sides: list[str]) -> None:
-    wallet.fault = "500"  # so that quotes on their way do not fill the side again
+def test_an_empty_side_of_the_book_stops_quoting_until_it_is_filled(
+    sandbox: Sandbox, wallet: FaultyWallet, bot: Fork, sides: list[str]
+) -> None:
+    wallet.fault = "500"  # so that quotes in flight do not fill the side again
     bot.wait_for("HTTP 500", after=len(bot.lines))
     for side in sides:
         sandbox.empty_side("future", side)
@@ -135,32 +132,32 @@ def test_an_empty_side_gets_no_quotes_until_it_is_filled(sandbox: Sandbox, walle
     bot.wait_for(QUOTED, after=line)
 
 
-def test_quotes_that_were_worked_out_for_longer_than_five_seconds_do_not_go_out(sandbox: Sandbox, tmp_path: Path) -> None:
-    with FaultyWallet() as wallet, Fork(tmp_path, sandbox, sandbox.markets["spot"], THINK_FOR_LONG, WALLET_URL=wallet.url) as bot:
-        line = bot.wait_for(TURN, seconds=20)
+def test_quotes_that_took_longer_than_five_seconds_are_not_sent(sandbox: Sandbox, tmp_path: Path) -> None:
+    with FaultyWallet() as wallet, Fork(tmp_path, sandbox, sandbox.markets["spot"], RUN_FOR_SIX_SECONDS, WALLET_URL=wallet.url) as bot:
+        line = bot.wait_for(TURN)
         assert bot.lines[line - 1].endswith("| no quote: data grew older than 5 s while quotes() worked")
         bot.wait_for(QUOTED, after=line)
         assert bot.stop() == 0
         assert len(wallet.quotes) == sum(text.endswith("| quoted") for text in bot.lines)  # and none for that turn
 
 
-def test_a_market_that_ends_for_good_ends_the_bot_with_a_clear_line_and_no_order(tmp_path: Path) -> None:
+def test_a_market_that_ends_for_good_ends_the_bot_with_a_clear_message_and_no_order(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(block_time=0.25, seed=52, markets=FOUR_MARKETS))
         markets = dict(zip(ENDED, sandbox.chain.markets, strict=False))
-        bots = {state: stack.enter_context(Fork(tmp_path, sandbox, market_id, FAST)) for state, market_id in markets.items()}
+        bots = {state: stack.enter_context(Fork(tmp_path, sandbox, market_id)) for state, market_id in markets.items()}
         for bot in bots.values():
-            bot.wait_for(rf"[12] live orders .*{QUOTED}", seconds=30)
+            bot.wait_for(rf"[12] live orders .*{QUOTED}", seconds=60)
         for state, market_id in markets.items():
             sandbox.set_state(market_id, state, "TRADING_MODE_NO_TRADING")
         assert {state: bot.finish() for state, bot in bots.items()} == dict.fromkeys(ENDED, 0)
         for state, bot in bots.items():
             assert f"Market {markets[state]} is {state}: nothing is left to quote\n" in bot.output
             assert bot.lines[-1].endswith("Stopped: no order of ours is left on the market")
-        assert [live(sandbox, market_id) for market_id in markets.values()] == [0] * len(ENDED)
+        assert orders_on_chain(sandbox) == []
 
 
-def test_a_market_that_is_not_open_yet_is_waited_for_and_one_that_has_ended_is_not(tmp_path: Path) -> None:
+def test_the_bot_waits_for_a_market_that_is_not_open_yet_and_not_for_one_that_has_ended(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         sandbox = stack.enter_context(Sandbox(block_time=0.1, seed=53, markets=FOUR_MARKETS))
         wallet = stack.enter_context(FaultyWallet(sandbox.wallet_url))
@@ -169,9 +166,7 @@ def test_a_market_that_is_not_open_yet_is_waited_for_and_one_that_has_ended_is_n
         for state, market_id in markets.items():
             sandbox.set_state(market_id, state, "TRADING_MODE_NO_TRADING" if state == "STATE_SETTLED" else "TRADING_MODE_OPENING_AUCTION")
         sandbox.block()
-        bots = {
-            state: stack.enter_context(Fork(tmp_path, sandbox, market, FAST, WALLET_URL=wallet.url)) for state, market in markets.items()
-        }
+        bots = {state: stack.enter_context(Fork(tmp_path, sandbox, market, WALLET_URL=wallet.url)) for state, market in markets.items()}
         assert bots["STATE_SETTLED"].finish() == 0
         assert "is STATE_SETTLED: nothing is left to quote" in bots["STATE_SETTLED"].output
         for state in states[:2]:
@@ -185,13 +180,13 @@ def test_a_market_that_is_not_open_yet_is_waited_for_and_one_that_has_ended_is_n
 
 
 ###########################################################
-#                     Refused orders                      #
+#                     Rejected orders                     #
 ###########################################################
 
 
 @pytest.fixture
 def quiet_sandbox() -> Iterator[Sandbox]:
-    """A market with one bid and one offer that stay, so that only the bot has orders to be refused."""
+    """A market with one bid and one offer that stay, so that only orders of the bot are rejected."""
     with Sandbox(block_time=0.1, seed=54, traders=False) as sandbox:
         market_id, party = sandbox.markets["future"], sandbox.parties["a"]
         for side, price in (("SIDE_BUY", "9990000"), ("SIDE_SELL", "10010000")):
@@ -202,27 +197,30 @@ def quiet_sandbox() -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_ten_orders_refused_in_a_row_make_the_bot_try_each_tenth_turn_until_one_is_taken(quiet_sandbox: Sandbox, tmp_path: Path) -> None:
+def test_after_ten_rejections_in_a_row_the_bot_tries_every_tenth_turn_until_an_order_is_accepted(
+    quiet_sandbox: Sandbox, tmp_path: Path
+) -> None:
     sandbox, market_id = quiet_sandbox, quiet_sandbox.markets["future"]
-    with FaultyWallet(sandbox.wallet_url) as wallet, Fork(tmp_path, sandbox, market_id, "PERIOD = 0.15", WALLET_URL=wallet.url) as bot:
+    with Fork(tmp_path, sandbox, market_id, loop_interval=0.15) as bot:
         bot.wait_for(QUOTED)
         sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")
-        waiting = r"no quote: 1\d orders in a row were refused \(ORDER_ERROR_MARGIN_CHECK_FAILED\), trying each 10th turn$"
+        waiting = r"no quote: \d+ orders in a row were refused \(ORDER_ERROR_MARGIN_CHECK_FAILED\), trying each 10th turn$"
         line = bot.wait_for(waiting)
-        refused = [text for text in bot.lines if text.endswith("STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED")]
-        assert 10 <= len(refused) <= 14
-        tries = len(wallet.quotes)
-        line = turns(bot, 20, after=line)
-        assert len(wallet.quotes) - tries == 2
+        rejected = [text for text in bot.lines if text.endswith("STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED")]
+        assert len(rejected) >= 10
+        last = turns(bot, 20, after=line)
+        outcomes = [re.search(waiting, text) is None for text in bot.lines[line:last] if TURN in text]
+        assert [index % 10 for index, is_try in enumerate(outcomes) if is_try] == [outcomes.index(True)] * 2  # every tenth turn
+        line = last
         sandbox.reject_orders()
         line = bot.wait_for(rf"\| 2 live orders .*{QUOTED}", after=line)
         assert all(re.search(QUOTED, bot.lines[turns(bot, count, after=line) - 1]) for count in (1, 2, 3))
 
 
-def test_stopped_orders_are_logged_with_their_reason_and_count_as_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_stopped_orders_are_logged_with_their_reason_and_count_as_rejected(sandbox: Sandbox, tmp_path: Path) -> None:
     markets = sandbox.markets
-    with Fork(tmp_path, sandbox, markets["perpetual"], FAST + TAKE_WHAT_IS_NOT_THERE) as taker:
+    with Fork(tmp_path, sandbox, markets["perpetual"], TAKE_AT_A_PRICE_WITHOUT_OFFERS) as taker:
         taker.wait_for("order [0-9a-f]{64}: STATUS_STOPPED, no reason given$")
-        taker.wait_for(r"no quote: 1\d orders in a row were refused \(no reason given\), trying each 10th turn$")
-    with Fork(tmp_path, sandbox, markets["spot"], FAST + MEET_ITSELF) as itself:
+        taker.wait_for(r"no quote: \d+ orders in a row were refused \(no reason given\), trying each 10th turn$")
+    with Fork(tmp_path, sandbox, markets["spot"], SELF_TRADING) as itself:
         itself.wait_for("order [0-9a-f]{64}: STATUS_STOPPED, ORDER_ERROR_SELF_TRADING$")

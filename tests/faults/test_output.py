@@ -1,23 +1,22 @@
-"""What the bot stands on gives way: the disk is full, the terminal is gone, the clock is set. Trading goes on."""
+"""The bot when its log cannot be written or the clock is set: the disk is full, the terminal is gone. Trading goes on."""
 
 import contextlib
 import itertools
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
 from tests.sandbox import Sandbox
 from tests.support.faulty_wallet import FaultyWallet
-from tests.support.fork import FAST, Fork
+from tests.support.fork import Fork
+from tests.support.live_sandbox import orders_on_chain
 from tests.support.processes import ROOT
 from tests.support.settings import sandbox_settings
 from tests.support.waiting import DEFAULT_TIMEOUT, wait_until
@@ -25,6 +24,7 @@ from tests.support.waiting import DEFAULT_TIMEOUT, wait_until
 QUOTED = r"\| quoted$"
 CLOCK_STEPS = """
 import signal
+import time
 
 offsets, offset, real_time, real_time_ns = [-3600, 3600], 0, time.time, time.time_ns
 time.time = lambda: real_time() + offset
@@ -35,6 +35,11 @@ def step(number, frame):
     offset = offsets.pop()
 
 signal.signal(signal.SIGUSR1, step)
+"""
+FULL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))  # bytes: a disk with room for a line or two
+os.execv(sys.executable, [sys.executable, "-m", "main"])
 """
 
 
@@ -50,22 +55,12 @@ def wallet(sandbox: Sandbox) -> Iterator[FaultyWallet]:
         yield running
 
 
-def orders(sandbox: Sandbox, status: Optional[str] = None) -> int:
-    """Count the bot's orders on the chain, as long as it lives."""
-
-    def count(box: Sandbox) -> int:
-        own = [order for order in box.chain.orders.values() if order.party_id == box.parties["bot"]]
-        return sum(status in (None, order.status) for order in own)
-
-    return int(sandbox.call(count))
-
-
 def trade_and_end(bot: "subprocess.Popen[bytes]", sandbox: Sandbox, wallet: FaultyWallet) -> int:
-    """Wait for two more turns with orders, and for orders of theirs; then end the bot, and return its exit status."""
+    """Wait for two more turns with orders, and for the orders on the chain; then end the bot, and return its exit status."""
     try:
-        quotes, made = len(wallet.quotes), orders(sandbox)
+        quotes, orders = len(wallet.quotes), len(orders_on_chain(sandbox, status=None))
         wait_until(lambda: len(wallet.quotes) >= quotes + 2)
-        wait_until(lambda: orders(sandbox) > made)
+        wait_until(lambda: len(orders_on_chain(sandbox, status=None)) > orders)
         bot.send_signal(signal.SIGINT)
         return bot.wait(DEFAULT_TIMEOUT)
     finally:
@@ -82,27 +77,27 @@ def environment(sandbox: Sandbox, wallet: FaultyWallet) -> dict[str, str]:
     [">/dev/full 2>/dev/full", "2>&-", "<&- >&- 2>&-"],
     ids=["disk full", "errors closed", "all closed"],
 )
-def test_trading_and_the_end_go_on_where_nothing_can_be_written(sandbox: Sandbox, wallet: FaultyWallet, redirection: str) -> None:
+def test_trading_and_the_shutdown_go_on_when_nothing_can_be_written(sandbox: Sandbox, wallet: FaultyWallet, redirection: str) -> None:
     command = ["sh", "-c", f'exec "$0" -m main {redirection}', sys.executable]
     bot = subprocess.Popen(command, env=environment(sandbox, wallet), cwd=ROOT, stderr=subprocess.DEVNULL)
     assert trade_and_end(bot, sandbox, wallet) == 0
     assert len(wallet.cancels) == 1
-    assert orders(sandbox, "STATUS_ACTIVE") == 0
+    assert orders_on_chain(sandbox) == []
 
 
-def test_trading_and_the_end_go_on_where_the_reader_of_the_log_has_gone(sandbox: Sandbox, wallet: FaultyWallet) -> None:
+def test_trading_and_the_shutdown_go_on_when_the_reader_of_the_log_has_gone(sandbox: Sandbox, wallet: FaultyWallet) -> None:
     command = [sys.executable, "-m", "main"]
     bot = subprocess.Popen(command, env=environment(sandbox, wallet), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert bot.stdout is not None
     assert bot.stdout.readline().endswith(b"| quoted\n")
     bot.stdout.close()
     assert trade_and_end(bot, sandbox, wallet) == 0
-    assert orders(sandbox, "STATUS_ACTIVE") == 0
+    assert orders_on_chain(sandbox) == []
 
 
 @pytest.fixture
 def full_pipe() -> Iterator[int]:
-    """A pipe that nobody reads, and that has no room for a byte: so is a terminal held with Ctrl+S."""
+    """A full pipe that nobody reads, like a terminal stopped with Ctrl+S."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):
@@ -114,20 +109,20 @@ def full_pipe() -> Iterator[int]:
     os.close(writer)
 
 
-def test_trading_and_the_end_go_on_where_nobody_reads_the_log(sandbox: Sandbox, wallet: FaultyWallet, full_pipe: int) -> None:
+def test_trading_and_the_shutdown_go_on_when_nobody_reads_the_log(sandbox: Sandbox, wallet: FaultyWallet, full_pipe: int) -> None:
     bot = subprocess.Popen([sys.executable, "-m", "main"], env=environment(sandbox, wallet), cwd=ROOT, stderr=full_pipe)
     assert trade_and_end(bot, sandbox, wallet) == 0
     assert len(wallet.cancels) == 1
-    assert orders(sandbox, "STATUS_ACTIVE") == 0
+    assert orders_on_chain(sandbox) == []
 
 
-def test_a_second_signal_ends_at_once_where_nobody_reads_the_log(sandbox: Sandbox, wallet: FaultyWallet, full_pipe: int) -> None:
+def test_a_second_signal_ends_the_bot_at_once_when_nobody_reads_the_log(sandbox: Sandbox, wallet: FaultyWallet, full_pipe: int) -> None:
     bot = subprocess.Popen([sys.executable, "-m", "main"], env=environment(sandbox, wallet), cwd=ROOT, stderr=full_pipe)
     try:
         wait_until(lambda: wallet.quotes)
         wallet.fault = "hangs"
         bot.send_signal(signal.SIGINT)
-        wait_until(lambda: wallet.cancels)  # it is ending, and its first cancel hangs
+        wait_until(lambda: wallet.cancels)  # the bot is ending, and its first cancel hangs
         bot.send_signal(signal.SIGINT)
         assert bot.wait(DEFAULT_TIMEOUT) == 1
     finally:
@@ -135,23 +130,18 @@ def test_a_second_signal_ends_at_once_where_nobody_reads_the_log(sandbox: Sandbo
         bot.wait()
 
 
-def test_a_disk_that_was_full_for_a_while_costs_those_lines_and_no_traceback(
+def test_a_disk_that_is_full_for_a_while_loses_those_lines_and_causes_no_traceback(
     sandbox: Sandbox, wallet: FaultyWallet, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-
-    def keep_it_short() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (150, 150))  # bytes: a disk with room for a line or two
-
     with log.open("ab") as file:
-        command = [sys.executable, "-m", "main"]
-        bot = subprocess.Popen(command, env=environment(sandbox, wallet), cwd=ROOT, stderr=file, preexec_fn=keep_it_short)
+        bot = subprocess.Popen([sys.executable, "-c", FULL_DISK], env=environment(sandbox, wallet), cwd=ROOT, stderr=file)
     try:
         wait_until(lambda: log.stat().st_size == 150)
         quotes = len(wallet.quotes)
         wait_until(lambda: len(wallet.quotes) >= quotes + 2)
         before = log.read_text()
-        os.truncate(log, 0)  # somebody has cleaned up
+        os.truncate(log, 0)  # the disk has room again
         wait_until(lambda: re.search(f"{QUOTED}\n", log.read_text(), re.MULTILINE))
     finally:
         status = trade_and_end(bot, sandbox, wallet)
@@ -160,8 +150,8 @@ def test_a_disk_that_was_full_for_a_while_costs_those_lines_and_no_traceback(
     assert "Logging error" not in before + log.read_text()
 
 
-def test_a_clock_that_is_set_by_an_hour_changes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
-    with Fork(tmp_path, sandbox, sandbox.markets["future"], FAST + CLOCK_STEPS) as bot:
+def test_setting_the_clock_by_an_hour_changes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
+    with Fork(tmp_path, sandbox, sandbox.markets["future"], CLOCK_STEPS) as bot:
         line = bot.wait_for(rf"\| [12] live orders .*{QUOTED}")
         hours = [clock_of(bot.lines[line - 1])]
         for _ in ("an hour forwards", "two hours backwards"):
@@ -177,7 +167,7 @@ def test_a_clock_that_is_set_by_an_hour_changes_nothing(sandbox: Sandbox, tmp_pa
         assert bot.stop() == 0
     turns = bot.lines[:-1]
     assert [text for text in turns if not re.search(rf"data [0-4]\.\d s old {QUOTED}", text)] == []
-    assert orders(sandbox, "STATUS_ACTIVE") == 0
+    assert orders_on_chain(sandbox) == []
 
 
 def clock_of(line: str) -> float:

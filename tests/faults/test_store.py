@@ -1,7 +1,6 @@
-"""What the store holds after the node was away: exactly what its REST answers say, whatever changed meanwhile."""
+"""After the node was down, the store holds exactly what the node's REST answers say, whatever changed meanwhile."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,26 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.faults.test_convergence import Node, QuietStore, in_store
 from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import BUY, SELL
 from tests.support.fault_proxy import DOWN, FaultProxy
+from tests.support.live_sandbox import node_down
+from tests.support.processes import StoreProcess
+from tests.support.store_comparison import RestState, quiet_store, store_state, wait_for_state
 
-PAGE = 50  # orders on one page of a snapshot
-FAR = 2_000_000  # ticks: where no trader comes
+PAGE_SIZE = 50  # orders on one page of a snapshot
+FAR = 2_000_000  # ticks from the market, where no trader trades
 
 
 class Rig:
-    """A node with traders, a store on it, and what REST says."""
+    """A sandbox, a store that reads from it, and its REST answers."""
 
-    def __init__(self, sandbox: Sandbox, store: QuietStore, node: Node) -> None:
+    def __init__(self, sandbox: Sandbox, store: StoreProcess, node: RestState) -> None:
         self.sandbox, self.store, self.node = sandbox, store, node
         self.market = sandbox.chain.markets[sandbox.markets["future"]]
 
     def orders(self, count: int, side: str = BUY, ticks: int = -FAR, **terms: Any) -> None:
-        """Have the bot's party send orders so many ticks from the market, at most 30 in a batch, and make a block of it."""
+        """Send orders of the bot's party, so many ticks from the market and at most 30 in a batch; then make a block."""
         price = str(self.market.mark_price + ticks * self.market.tick_size)
         order = {"marketId": self.market.id, "side": side, "type": "TYPE_LIMIT", "price": price, "timeInForce": "TIME_IN_FORCE_GTC"} | terms
         for first in range(0, count, 30):
@@ -44,14 +45,14 @@ class Rig:
         self.sandbox.block(1)
 
     def wait_for_equality(self) -> None:
-        self.store.wait_until(lambda: in_store(self.store) == self.node.state())
+        wait_for_state(self.store, self.node.read())
 
 
 @contextlib.contextmanager
 def rig_on(sandbox: Sandbox, ws_url: str, log: Path) -> Iterator[Rig]:
     sandbox.block(2)
-    market, party, node = sandbox.markets["future"], sandbox.parties["bot"], Node(sandbox, "bot")
-    with contextlib.closing(node), QuietStore(log, ws_url, sandbox.node_url, market, party, '{"reconnect": 0.5}') as store:
+    market, party, node = sandbox.markets["future"], sandbox.parties["bot"], RestState(sandbox, "bot")
+    with contextlib.closing(node), quiet_store(log, ws_url, sandbox.node_url, market, party, reconnect=0.5) as store:
         store.wait_for("READY")
         store.wait_until(lambda: sum(sandbox.call(lambda box: box.node.open_connections).values()) == 4)
         yield Rig(sandbox, store, node)
@@ -75,28 +76,24 @@ def rig(sandbox: Sandbox, proxy: FaultProxy, tmp_path: Path) -> Iterator[Rig]:
         yield running
 
 
-def test_after_a_restart_of_the_node_the_store_holds_what_rest_says_and_nothing_that_died_meanwhile(rig: Rig) -> None:
+def test_after_a_restart_of_the_node_the_store_equals_rest_and_holds_no_order_that_ended_meanwhile(rig: Rig) -> None:
     rig.orders(3)
     rig.trade(BUY, size=2000)
     rig.wait_for_equality()
-    before = in_store(rig.store)
+    before = store_state(rig.store)
     survivor, amended, *cancelled = before["orders"]
 
-    restart = threading.Thread(target=rig.sandbox.restart, args=(0.8,))
-    restart.start()
-    rig.store.wait_until(lambda: not sum(rig.sandbox.call(lambda box: box.node.open_connections).values()))
-    with pytest.raises(requests.ConnectionError):
-        rig.node.state()
-    for order_id in cancelled:
-        rig.send({"orderCancellation": {"marketId": rig.market.id, "orderId": order_id}})
-    rig.send({"orderAmendment": {"marketId": rig.market.id, "orderId": amended, "sizeDelta": "40"}})
-    rig.orders(2, side=SELL, ticks=FAR)
-    rig.trade(SELL, size=5000)
-    assert restart.is_alive(), "the node was back before all was done"
-    restart.join()
+    with node_down(rig.sandbox):
+        with pytest.raises(requests.ConnectionError):
+            rig.node.read()
+        for order_id in cancelled:
+            rig.send({"orderCancellation": {"marketId": rig.market.id, "orderId": order_id}})
+        rig.send({"orderAmendment": {"marketId": rig.market.id, "orderId": amended, "sizeDelta": "40"}})
+        rig.orders(2, side=SELL, ticks=FAR)
+        rig.trade(SELL, size=5000)
 
     rig.wait_for_equality()
-    after = in_store(rig.store)
+    after = store_state(rig.store)
     assert not after["orders"].keys() & set(cancelled)
     assert after["orders"][survivor] == before["orders"][survivor]
     assert after["orders"][amended] != before["orders"][amended]
@@ -105,41 +102,40 @@ def test_after_a_restart_of_the_node_the_store_holds_what_rest_says_and_nothing_
     assert after["accounts"] != before["accounts"]
 
 
-def test_what_the_node_has_lost_with_its_restart_is_gone_from_the_store(tmp_path: Path) -> None:
+def test_records_that_the_node_lost_in_a_restart_are_removed_from_the_store(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         with Sandbox(block_time=0, seed=17) as first:
             rig = stack.enter_context(rig_on(first, first.ws_url, tmp_path / "log"))
             rig.orders(2)
             rig.trade(BUY, size=2000)
             rig.wait_for_equality()
-            before = in_store(rig.store)
+            before = store_state(rig.store)
             port = urlsplit(first.node_url).port or 0
-        # A second one in its place, at its beginning: the same markets and parties, and nothing of what happened.
+        # Another sandbox on the same port: the same markets and parties, but none of the orders and trades.
         stack.enter_context(Sandbox(block_time=0, seed=17, port=port))
         rig.wait_for_equality()
-        after = in_store(rig.store)
+        after = store_state(rig.store)
         assert len(before["orders"]) == 2
         assert (after["orders"], after["positions"]) == ({}, {})
         assert after["accounts"].keys() < before["accounts"].keys()
 
 
-def test_of_a_snapshot_cut_after_its_first_page_nothing_stays(rig: Rig, proxy: FaultProxy) -> None:
-    rig.orders(2 * PAGE + 20)
+def test_a_snapshot_that_ends_after_its_first_page_is_discarded(rig: Rig, proxy: FaultProxy) -> None:
+    rig.orders(2 * PAGE_SIZE + 20)
     rig.wait_for_equality()
-    before = in_store(rig.store)["orders"]
-    assert len(before) == 2 * PAGE + 20
-    page = 50 * 330  # bytes, less than a page has and more than half of it
+    before = store_state(rig.store)["orders"]
+    assert len(before) == 2 * PAGE_SIZE + 20
+    page = PAGE_SIZE * 330  # bytes: less than a page, more than half of one
 
-    proxy.turn("cut", "orders", directions=(DOWN,), after=0)
+    proxy.set_mode("cut", "orders", directions=(DOWN,), after=0)
     rig.send({"orderCancellation": {"marketId": rig.market.id}})
-    rig.sandbox.block(1)  # the news of it cut the stream
-    rig.orders(2 * PAGE + 10, ticks=-FAR // 2)
-    proxy.turn("cut", "orders", directions=(DOWN,), after=2 * page)  # in the second page
-    dials = len(proxy.dials("orders"))
-    proxy.wait_for_dials("orders", dials + 1)
-    proxy.wait_for_dials("orders", dials + 2)  # so the snapshot of the one before was cut
-    assert in_store(rig.store)["orders"] == before
+    rig.sandbox.block(1)  # its first frame ends the connection
+    rig.orders(2 * PAGE_SIZE + 10, ticks=-FAR // 2)
+    proxy.set_mode("cut", "orders", directions=(DOWN,), after=2 * page)  # in the second page
+    connections = len(proxy.connection_times("orders"))
+    proxy.wait_for_connections("orders", connections + 2)  # so the snapshot of the one before has ended early
+    assert store_state(rig.store)["orders"] == before
 
-    proxy.turn("pass", "orders")
+    proxy.set_mode("pass", "orders")
     rig.wait_for_equality()
-    assert len(in_store(rig.store)["orders"]) == 2 * PAGE + 10
+    assert len(store_state(rig.store)["orders"]) == 2 * PAGE_SIZE + 10

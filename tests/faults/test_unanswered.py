@@ -1,20 +1,20 @@
-"""A wallet that gives no answer, or none that can be read, and carries the orders out all the same."""
+"""A wallet that gives no response, or none that can be parsed, and executes the orders nevertheless."""
 
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.test_end import end, live
 from tests.sandbox import Sandbox
 from tests.support.faulty_wallet import FaultyWallet
+from tests.support.live_sandbox import end_with, orders_on_chain
 from tests.support.processes import BotProcess
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def quiet() -> Iterator[Sandbox]:
-    """A sandbox on whose future one party quotes and nobody trades, so that the bot's orders stay."""
+    """A sandbox where one party quotes on the future and nobody trades, so that the bot's orders stay open."""
     with Sandbox(block_time=0.1, seed=67, traders=False) as running:
         running.call(quote_both_sides)
         yield running
@@ -30,47 +30,47 @@ def quote_both_sides(box: Sandbox) -> None:
 
 @pytest.fixture
 def slow_wallet(quiet: Sandbox) -> Iterator[FaultyWallet]:
-    """A wallet that has given no answer to the bot's quotes, and carries them out when it is told to; it answers again."""
+    """A wallet that holds the bot's orders without a response, until `release` executes them."""
     with FaultyWallet(quiet.wallet_url) as running:
         running.fault = "held"
         yield running
 
 
-def test_what_the_wallet_carries_out_behind_the_cancel_is_cancelled_too_and_more_may_come(
+def test_orders_that_the_wallet_executes_after_the_last_cancel_are_cancelled_and_the_bot_warns_of_more(
     quiet: Sandbox, slow_wallet: FaultyWallet
 ) -> None:
     with BotProcess(quiet, quiet.markets["future"], WALLET_URL=slow_wallet.url) as bot:
         bot.wait_for("no answer within 3 s")
         slow_wallet.fault = ""
-        wait_until(lambda: live(quiet) != [])
+        wait_until(lambda: orders_on_chain(quiet) != [])
         bot.signal(signal.SIGINT)
-        wait_until(lambda: live(quiet) == [])
+        wait_until(lambda: orders_on_chain(quiet) == [])
         slow_wallet.release()
         wait_until(lambda: len(slow_wallet.cancels) > 1)
-        assert end(bot) == 1
+        assert end_with(bot) == 1
     assert bot.lines[-1].endswith("the wallet has not answered for some of them, and may still send them")
-    assert live(quiet) == []
+    assert orders_on_chain(quiet) == []
 
 
-def test_what_the_wallet_carries_out_behind_the_pull_is_pulled_too(quiet: Sandbox, slow_wallet: FaultyWallet) -> None:
+def test_orders_that_the_wallet_executes_after_the_market_was_suspended_are_cancelled(quiet: Sandbox, slow_wallet: FaultyWallet) -> None:
     with BotProcess(quiet, quiet.markets["future"], WALLET_URL=slow_wallet.url) as bot:
         bot.wait_for("no answer within 3 s")
         slow_wallet.fault = ""
         quiet.suspend("future")
         bot.wait_for("no quote: market is STATE_SUSPENDED")
         slow_wallet.release()
-        wait_until(lambda: live(quiet) != [])
-        wait_until(lambda: live(quiet) == [])
-        assert end(bot, signal.SIGINT) == 1
+        wait_until(lambda: orders_on_chain(quiet) != [])
+        wait_until(lambda: orders_on_chain(quiet) == [])
+        assert end_with(bot, signal.SIGINT) == 1
 
 
-def test_a_wallet_whose_answers_nobody_can_read_may_have_sent_orders(quiet: Sandbox) -> None:
+def test_after_a_response_that_cannot_be_parsed_orders_may_have_been_sent(quiet: Sandbox) -> None:
     with FaultyWallet(quiet.wallet_url) as wallet, BotProcess(quiet, quiet.markets["future"], WALLET_URL=wallet.url) as bot:
-        wallet.fault = "taken, HTML"
+        wallet.fault = "executed, HTML"
         bot.wait_for("no quote: wallet: HTTP 200, <!doctype html>")
-        wait_until(lambda: live(quiet) != [])
+        wait_until(lambda: orders_on_chain(quiet) != [])
         bot.signal(signal.SIGINT)
         wait_until(lambda: wallet.cancels != [])
-        assert end(bot) == 1
+        assert end_with(bot) == 1
     assert "nothing was sent" not in bot.output
-    assert live(quiet) == []
+    assert orders_on_chain(quiet) == []

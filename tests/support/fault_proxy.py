@@ -1,9 +1,9 @@
-"""A TCP proxy in front of a node's port, in a thread of its own, that breaks what it carries.
+"""A TCP proxy in front of a node's port that breaks the connections it forwards. It runs in a thread of its own.
 
 with FaultProxy(sandbox.node_url) as proxy:
-    proxy.turn("freeze", "orders", after=100)  # 100 bytes more, then nothing, and nothing is closed
+    proxy.set_mode("freeze", "orders", after=100)  # forward 100 bytes more, then nothing; close nothing
 
-What a connection carries is told by its first request: a stream's name, "rest" for all other paths, "tls" where it cannot be read.
+The first request tells what a connection carries: the name of a stream, "rest" for all other paths, "tls" where it cannot be read.
 """
 
 import asyncio
@@ -20,24 +20,26 @@ from types import TracebackType
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
+from tests.support.frames import STREAMS
+from tests.support.waiting import DEFAULT_TIMEOUT
+
 HOST = "127.0.0.1"
-STREAMS = ("markets/data", "accounts", "orders", "positions")
-PING = b"\x89\x00"
+PING_FRAME = b"\x89\x00"
 DOWN, UP = "down", "up"  # to the client, to the node
 MODES = ("pass", "freeze", "trickle", "slow", "reset", "cut")
-SLOW = 2_000  # bytes a second
-NO_LINGER = struct.pack("ii", 1, 0)  # a socket closed with a linger time of zero says RST instead of FIN
+SLOW_RATE = 2_000  # bytes per second
+NO_LINGER = struct.pack("ii", 1, 0)  # a socket that is closed with a linger time of zero sends RST instead of FIN
 
 
 class FaultProxy:
-    """Carries connections to a node and back, as `turn` has it. Its methods are for other threads."""
+    """Forwards connections to a node and back, in the mode that a test has set. Other threads may call its methods."""
 
     def __init__(self, node_url: str) -> None:
         self._node_port = urlsplit(node_url).port
-        self._changed = threading.Condition()  # guards dials, for those who wait
-        self._dials: dict[str, list[float]] = defaultdict(list)  # name -> time.monotonic() of each connection
-        self._switches: dict[tuple[str, str], _Switch] = defaultdict(_Switch)  # name, direction
-        self._statuses: dict[str, tuple[int, str]] = {}  # name -> what its requests are answered with
+        self._changed = threading.Condition()  # guards _connection_times
+        self._connection_times: dict[str, list[float]] = defaultdict(list)  # name -> time.monotonic() of each connection
+        self._flows: dict[tuple[str, str], _Flow] = defaultdict(_Flow)  # name, direction
+        self._responses: dict[str, tuple[int, str]] = {}  # name -> status and body for its requests
         self._clients: dict[asyncio.StreamWriter, str] = {}  # open connections -> name
         self._tasks: set[asyncio.Task[Any]] = set()
         self._listener: Optional[socket.socket] = None
@@ -54,56 +56,62 @@ class FaultProxy:
     def ws_url(self) -> str:
         return f"ws://{HOST}:{self._port}/api/v2"
 
-    def turn(self, mode: str, *names: str, directions: tuple[str, ...] = (DOWN, UP), after: int = 0) -> None:
-        """Treat connections so, those that are open and those to come; the four streams where none is named.
+    def set_mode(self, mode: str, *names: str, directions: tuple[str, ...] = (DOWN, UP), after: int = 0) -> None:
+        """Set how to treat connections, open ones and new ones.
 
         Args:
-            mode: "pass"; "freeze": nothing goes on, nothing is closed; "trickle": a byte a second; "slow": SLOW bytes a second; "reset"
-                (RST) or "cut" (FIN): the next byte ends the connection.
-            names: what the connections carry.
-            directions: which way.
-            after: bytes that pass each way before the mode begins.
+            mode: "pass"; "freeze": forward nothing, close nothing; "trickle": a byte per second; "slow": SLOW_RATE; "reset" (RST) or
+                "cut" (FIN): the next byte ends the connection.
+            names: what the connections carry; the four streams where none is given.
+            directions: DOWN, UP or both.
+            after: bytes to forward in each direction before the mode begins.
         """
         assert mode in MODES
-        self._call(self._turn(mode, names or STREAMS, directions, after))
+        self._call(self._set_mode(mode, names or STREAMS, directions, after))
 
-    async def _turn(self, mode: str, names: tuple[str, ...], directions: tuple[str, ...], after: int) -> None:
+    async def _set_mode(self, mode: str, names: tuple[str, ...], directions: tuple[str, ...], after: int) -> None:
         for name, direction in itertools.product(names, directions):
-            self._switches[name, direction].set(mode, after)
+            self._flows[name, direction].set(mode, after)
 
-    def answer(self, status: Optional[int], *names: str, body: str = "no") -> None:
-        """Answer new handshakes with an HTTP status; with None, carry them again. A `{}` in the body becomes a number that counts up."""
+    def answer_handshakes(self, status: Optional[int], *names: str, body: str = "no") -> None:
+        """Answer new handshakes with an HTTP status; with None, forward them again. A `{}` in the body becomes a number that counts up."""
         for name in names or STREAMS:
             if status is None:
-                self._statuses.pop(name, None)
+                self._responses.pop(name, None)
             else:
-                self._statuses[name] = (status, body)
+                self._responses[name] = (status, body)
 
-    def drop(self, how: str, *names: str, last_words: bytes = b"") -> None:
-        """End open connections by "reset" or "cut", or with "" leave that to the last words: bytes for the client."""
-        self._call(self._drop(how, names or STREAMS, last_words))
+    def disconnect(self, how: str, *names: str, last_bytes: bytes = b"") -> None:
+        """End open connections.
 
-    async def _drop(self, how: str, names: tuple[str, ...], last_words: bytes) -> None:
+        Args:
+            how: "reset", "cut", or "" to leave the end to the last bytes.
+            names: what the connections carry; the four streams where none is given.
+            last_bytes: are sent to the client first.
+        """
+        self._call(self._disconnect(how, names or STREAMS, last_bytes))
+
+    async def _disconnect(self, how: str, names: tuple[str, ...], last_bytes: bytes) -> None:
         for client, name in list(self._clients.items()):
             if name in names:
-                client.write(last_words)
+                client.write(last_bytes)
                 if how:
                     self._end(client, how)
 
-    def refuse(self) -> None:
-        """Stop listening: new connections are refused, open ones stay."""
-        self._call(self._close())
+    def stop_listening(self) -> None:
+        """Have the system refuse new connections; open ones stay."""
+        self._call(self._stop_listening())
 
     def listen(self) -> None:
-        """Take connections again, after `refuse` or `swallow`; nothing where it takes them already."""
+        """Accept connections again, after `stop_listening` or `blackhole`; otherwise do nothing."""
         for blackhole in self._blackhole:
             blackhole.close()
         self._blackhole = []
         self._call(self._listen())
 
-    def swallow(self) -> None:
-        """Answer no connection attempt at all, as a firewall that drops: listen with a backlog that is full already."""
-        self.refuse()
+    def blackhole(self) -> None:
+        """Leave new connection attempts without any answer, as some firewalls do: listen with a backlog that is already full."""
+        self.stop_listening()
         server = socket.socket()
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((HOST, self._port))
@@ -115,16 +123,21 @@ class FaultProxy:
             client.connect_ex((HOST, self._port))
             self._blackhole.append(client)
 
-    def dials(self, name: str) -> list[float]:
-        """Return time.monotonic() of every connection so far, refused ones excepted."""
+    def connection_times(self, name: str) -> list[float]:
+        """Return time.monotonic() of each connection that was accepted so far."""
         with self._changed:
-            return list(self._dials[name])
+            return list(self._connection_times[name])
 
-    def wait_for_dials(self, name: str, count: int, seconds: float = 10.0) -> list[float]:
+    def connection_counts(self) -> dict[str, int]:
+        """Return how many connections each stream has had so far."""
+        return {stream: len(self.connection_times(stream)) for stream in STREAMS}
+
+    def wait_for_connections(self, name: str, count: int, timeout: float = DEFAULT_TIMEOUT) -> list[float]:
+        """Wait until there were so many connections; return time.monotonic() of each."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._dials[name]) >= count, seconds):
-                raise AssertionError(f"{len(self._dials[name])} dials of {name}, not {count}, within {seconds} s")
-            return list(self._dials[name])
+            if not self._changed.wait_for(lambda: len(self._connection_times[name]) >= count, timeout):
+                raise AssertionError(f"{len(self._connection_times[name])} connections of {name}, not {count}, within {timeout:g} s")
+            return list(self._connection_times[name])
 
     # On the proxy's loop.
 
@@ -140,17 +153,17 @@ class FaultProxy:
         reader, writer = await asyncio.open_connection(sock=client)
         node: Optional[asyncio.StreamWriter] = None
         try:
-            head = await _head(reader)
+            head = await _read_head(reader)
             name = _name(head)
             self._clients[writer] = name
             with self._changed:
-                self._dials[name].append(time.monotonic())
+                self._connection_times[name].append(time.monotonic())
                 self._changed.notify_all()
-            if name in self._statuses:
-                return await self._refuse(writer, *self._statuses[name], count=len(self._dials[name]))
+            if name in self._responses:
+                return await self._respond(writer, *self._responses[name], count=len(self._connection_times[name]))
             from_node, node = await asyncio.open_connection(HOST, self._node_port)
-            up = asyncio.create_task(self._pump(reader, node, self._switches[name, UP], writer, head))
-            down = asyncio.create_task(self._pump(from_node, writer, self._switches[name, DOWN], writer))
+            up = asyncio.create_task(self._forward(reader, node, self._flows[name, UP], writer, head))
+            down = asyncio.create_task(self._forward(from_node, writer, self._flows[name, DOWN], writer))
             try:
                 await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -158,7 +171,7 @@ class FaultProxy:
                 down.cancel()
                 await asyncio.gather(up, down, return_exceptions=True)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # either side is gone, or the proxy is
+            pass  # one side is gone, or the proxy stops
         finally:
             self._clients.pop(writer, None)
             writer.close()
@@ -166,27 +179,27 @@ class FaultProxy:
                 node.transport.abort()
         return None
 
-    async def _pump(
+    async def _forward(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        switch: "_Switch",
+        flow: "_Flow",
         client: asyncio.StreamWriter,
         data: bytes = b"",
     ) -> None:
         while data or (data := await reader.read(65536)):
-            count = len(data) if switch.mode == "pass" else switch.left
-            if not count and switch.mode in ("reset", "cut"):
-                return self._end(client, switch.mode)
+            count = len(data) if flow.mode == "pass" else flow.bytes_left
+            if not count and flow.mode in ("reset", "cut"):
+                return self._end(client, flow.mode)
             if not count:
-                count = await switch.next_byte()
+                count = await flow.wait_for_quota()
             writer.write(data[:count])
-            switch.left = max(0, switch.left - len(data[:count]))
+            flow.bytes_left = max(0, flow.bytes_left - len(data[:count]))
             data = data[count:]
             await writer.drain()
         return None
 
-    async def _refuse(self, writer: asyncio.StreamWriter, status: int, body: str, count: int) -> None:
+    async def _respond(self, writer: asyncio.StreamWriter, status: int, body: str, count: int) -> None:
         content = body.replace("{}", str(count)).encode()
         writer.write(f"HTTP/1.1 {status} Fault\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode() + content)
         await writer.drain()
@@ -198,31 +211,31 @@ class FaultProxy:
         client.transport.abort()
 
     async def _listen(self) -> None:
-        """Not by asyncio's server, which in some versions leaks a connection that comes while it closes."""
+        """Listen without asyncio's server, which in some versions leaks a connection that is made while it closes."""
         if self._listener is None:
             self._listener = socket.create_server((HOST, self._port))
             self._listener.setblocking(False)
             self._port = self._listener.getsockname()[1]
             self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    async def _close(self) -> None:
+    async def _stop_listening(self) -> None:
         if self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
 
     async def _stop(self) -> None:
-        await self._close()
-        await asyncio.sleep(0)  # whoever was just accepted has begun: a task that never began would leave its socket open
+        await self._stop_listening()
+        await asyncio.sleep(0)  # let new tasks begin: one that never began would leave its socket open
         for client in list(self._clients):
             client.transport.abort()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # transports close in the next turn of the loop
+        await asyncio.sleep(0)  # transports close one iteration of the loop later
 
     def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEFAULT_TIMEOUT)
 
     def __enter__(self) -> "FaultProxy":
         self._thread.start()
@@ -238,29 +251,29 @@ class FaultProxy:
         self._loop.close()
 
 
-class _Switch:
-    """How one kind of connection is treated one way."""
+class _Flow:
+    """How to treat one kind of connection in one direction."""
 
     def __init__(self) -> None:
         self.mode = "pass"
-        self.left = 0  # bytes that still pass
-        self._turned = asyncio.Event()
+        self.bytes_left = 0  # to forward before the mode begins
+        self._mode_set = asyncio.Event()
 
     def set(self, mode: str, after: int) -> None:
-        self.mode, self.left = mode, after
-        self._turned.set()
-        self._turned = asyncio.Event()
+        self.mode, self.bytes_left = mode, after
+        self._mode_set.set()
+        self._mode_set = asyncio.Event()
 
-    async def next_byte(self) -> int:
-        """Wait until a byte, or a slow link's share of a tenth of a second, may pass, or the switch is turned; return how many may."""
+    async def wait_for_quota(self) -> int:
+        """Wait until some bytes may be forwarded, or another mode is set; return how many bytes."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._turned.wait(), {"trickle": 1.0, "slow": 0.1}.get(self.mode))
+            await asyncio.wait_for(self._mode_set.wait(), {"trickle": 1.0, "slow": 0.1}.get(self.mode))
             return 0
-        return SLOW // 10 if self.mode == "slow" else 1
+        return SLOW_RATE // 10 if self.mode == "slow" else 1
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes:
-    """Read a request's head; of TLS, whose first byte is 22, whatever has come."""
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    """Read the head of a request; of TLS, which begins with the byte 22, what there is."""
     first = await reader.readexactly(1)
     return first + (await reader.read(65536) if first == b"\x16" else await reader.readuntil(b"\r\n\r\n"))
 

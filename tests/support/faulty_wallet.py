@@ -1,4 +1,4 @@
-"""A wallet that fails as a test wants, in front of the sandbox's, which carries out what is let through.
+"""A wallet that fails in the way that a test has set, in front of the sandbox's wallet, which executes what gets through.
 
 with FaultyWallet(sandbox.wallet_url) as wallet, BotProcess(sandbox, market_id, WALLET_URL=wallet.url) as bot:
     wallet.fault = "hangs"
@@ -13,6 +13,8 @@ from typing import Any, Optional
 import aiohttp
 from aiohttp import web
 
+from tests.support.waiting import DEFAULT_TIMEOUT
+
 HTML = "<!doctype html><html><head><title>It works!</title></head><body>\n<h1>nginx</h1></body></html>"
 FAULTS = (
     "refused",
@@ -24,17 +26,17 @@ FAULTS = (
     "late",
     "trickles",
     "cut",
-    "drops",
+    "disconnects",
     "echoes",
     "echoes a part",
     "held",
-    "taken, HTML",
+    "executed, HTML",
 )
-LATE = 10.0  # seconds until a late answer
+LATE_DELAY = 10.0  # s until a late response
 
 
-def shown(token: str, output: str) -> list[str]:
-    """Return the parts of a token, eight characters each, that an output shows."""
+def leaked_parts(token: str, output: str) -> list[str]:
+    """Return the parts of a token, eight characters each, that are in an output."""
     return [part for part in (token[start : start + 8] for start in range(len(token) - 7)) if part in output]
 
 
@@ -42,15 +44,15 @@ class FaultyWallet:
     """Listens on loopback, in a thread of its own.
 
     Args:
-        behind: the address of a wallet that carries out what comes through; without one, all of it is taken and comes to nothing.
+        upstream: the address of a wallet that executes what gets through; without one, transactions are accepted and dropped.
     """
 
-    def __init__(self, behind: str = "") -> None:
-        self.calls: list[dict[str, Any]] = []  # the transactions asked for, oldest first
-        self.most_at_once = 0  # requests under way whose sender had not hung up
-        self._behind = behind
+    def __init__(self, upstream: str = "") -> None:
+        self.calls: list[dict[str, Any]] = []  # the transactions that were sent, oldest first
+        self.max_concurrent = 0  # requests in flight whose sender had not disconnected
+        self._upstream = upstream
         self._fault = ""
-        self._under_way = 0
+        self._in_flight = 0
         self._release = asyncio.Event()
         self._held: list[asyncio.Task[web.Response]] = []
         self._loop = asyncio.new_event_loop()
@@ -72,12 +74,12 @@ class FaultyWallet:
 
     @property
     def quotes(self) -> list[dict[str, Any]]:
-        """The batches asked for that had orders in them."""
+        """The batches that had orders in them."""
         return [batch for batch in self._batches if batch["submissions"]]
 
     @property
     def cancels(self) -> list[dict[str, Any]]:
-        """The batches asked for that only cancelled."""
+        """The batches that only cancelled."""
         return [batch for batch in self._batches if not batch["submissions"]]
 
     @property
@@ -85,7 +87,7 @@ class FaultyWallet:
         return [transaction["batchMarketInstructions"] for transaction in list(self.calls)]
 
     def release(self) -> None:
-        """Carry out what came while the fault was "held", although nobody waits for an answer any more."""
+        """Execute what was sent while the fault was "held", although nobody waits for a response any more."""
         self._loop.call_soon_threadsafe(self._release.set)
 
     async def _change(self, fault: str) -> None:
@@ -100,33 +102,33 @@ class FaultyWallet:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.calls.append(json.loads(body)["params"]["transaction"])
-        self._under_way += 1
+        self._in_flight += 1
         try:
-            await asyncio.sleep(0.005)  # the loop hears first of those who have hung up
-            self.most_at_once = max(self.most_at_once, self._under_way)
-            return await self._answer(request, body)
-        finally:  # also where the sender hangs up, which cancels this
-            self._under_way -= 1
+            await asyncio.sleep(0.005)  # the loop first learns who has disconnected
+            self.max_concurrent = max(self.max_concurrent, self._in_flight)
+            return await self._respond(request, body)
+        finally:  # also when the sender disconnects, which cancels this
+            self._in_flight -= 1
 
-    async def _answer(self, request: web.Request, body: bytes) -> web.StreamResponse:
+    async def _respond(self, request: web.Request, body: bytes) -> web.StreamResponse:
         fault = self._fault
         if fault == "hangs":
             await asyncio.Event().wait()
         elif fault == "late":
-            await asyncio.sleep(LATE)
+            await asyncio.sleep(LATE_DELAY)
         elif fault == "held":
-            self._held.append(asyncio.create_task(self._carry_out_later(request, body)))
+            self._held.append(asyncio.create_task(self._forward_later(request, body)))
             return await asyncio.shield(self._held[-1])
-        elif fault in ("HTML", "taken, HTML"):
+        elif fault in ("HTML", "executed, HTML"):
             if fault != "HTML":
-                await self._pass_on(request, body)
+                await self._forward(request, body)
             return web.Response(text=HTML, content_type="text/html")
         elif fault == "echoes":
             sent = str(dict(request.headers))
             return web.Response(status=401, text=f"not for you: {sent}", headers={"X-You-Sent": sent})
         elif fault == "echoes a part":
             return web.Response(status=401, text=f"{request.headers['Authorization'][:24]}… has expired")
-        elif fault == "drops":
+        elif fault == "disconnects":
             assert request.transport is not None
             request.transport.abort()
         elif fault in ("trickles", "cut"):
@@ -134,30 +136,30 @@ class FaultyWallet:
         elif fault:
             error = {"code": -32603, "message": "Internal error", "data": f"this wallet answers {fault}"}
             return web.json_response({"jsonrpc": "2.0", "id": "request", "error": error}, status=int(fault))
-        return await self._pass_on(request, body)
+        return await self._forward(request, body)
 
-    async def _carry_out_later(self, request: web.Request, body: bytes) -> web.Response:
+    async def _forward_later(self, request: web.Request, body: bytes) -> web.Response:
         await self._release.wait()
-        return await self._pass_on(request, body)
+        return await self._forward(request, body)
 
     async def _send_slowly(self, request: web.Request, pause: Optional[float]) -> web.StreamResponse:
-        """Send a good answer, a byte at a time; without a pause, half of it and then the end of the connection."""
-        answer = json.dumps({"jsonrpc": "2.0", "id": "request", "result": {"transactionHash": "AB" * 32}}).encode()
-        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(answer))})
+        """Send a good response one byte at a time; without a pause, send half of it and then close the connection."""
+        content = json.dumps({"jsonrpc": "2.0", "id": "request", "result": {"transactionHash": "AB" * 32}}).encode()
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(content))})
         await response.prepare(request)
-        for place in range(len(answer) if pause else len(answer) // 2):
-            await response.write(answer[place : place + 1])
+        for place in range(len(content) if pause else len(content) // 2):
+            await response.write(content[place : place + 1])
             await asyncio.sleep(pause or 0)
         if pause is None and request.transport is not None:
             request.transport.close()
         return response
 
-    async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
-        if not self._behind:
+    async def _forward(self, request: web.Request, body: bytes) -> web.Response:
+        if not self._upstream:
             return web.json_response({"jsonrpc": "2.0", "id": "request", "result": {"transactionHash": "CD" * 32}})
         headers = {name: request.headers[name] for name in ("Authorization", "Origin", "Content-Type")}
-        async with self._session.post(f"{self._behind}{request.path}", data=body, headers=headers) as answer:
-            return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
+        async with self._session.post(f"{self._upstream}{request.path}", data=body, headers=headers) as response:
+            return web.Response(status=response.status, body=await response.read(), content_type=response.content_type)
 
     async def _listen(self) -> None:
         self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -180,10 +182,10 @@ class FaultyWallet:
         await self._session.close()
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0)
-        await asyncio.sleep(0.01)  # transports close a round later
+        await asyncio.sleep(0.01)  # transports close one iteration of the loop later
 
     def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEFAULT_TIMEOUT)
 
     def __enter__(self) -> "FaultyWallet":
         self._thread.start()

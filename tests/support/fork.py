@@ -1,26 +1,39 @@
-"""The bot as someone has changed it: main.py with lines of their own before it starts, in a process of its own.
+"""The bot as a reader has changed it: main.py with lines added before it starts, in a process of its own.
 
 with Fork(tmp_path, sandbox, market_id, "def quotes(market, open_volume, max_abs_position): return []") as bot:
-    bot.wait_for("quotes.. wants no orders")
+    bot.wait_for("quotes.. returned no orders")
 """
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tests.support.processes import ROOT, BotProcess
 
-FAST = "PERIOD = 0.25\n"  # four turns a second, where a test needs many
+if TYPE_CHECKING:
+    from tests.sandbox import Sandbox
+
+FAST = 0.25  # s from turn to turn, where a test needs many turns
 _START = '\nif __name__ == "__main__":\n'
 _numbers = itertools.count()
 
 
 class Fork(BotProcess):
-    """main.py with `changes` before its last block, which starts everything."""
+    """A bot with changes in its main.py.
 
-    def __init__(self, folder: Path, sandbox: Any, market_id: str, changes: str, **settings: str) -> None:
+    Args:
+        folder: where to write the changed file.
+        sandbox, market_id: as for BotProcess.
+        code: the lines to add before the last block of main.py, which starts everything.
+        loop_interval: seconds from turn to turn.
+        changes: environment variables to replace or to add.
+    """
+
+    def __init__(
+        self, folder: Path, sandbox: "Sandbox", market_id: str, code: str = "", loop_interval: float = FAST, **changes: str
+    ) -> None:
         before, start, after = (ROOT / "main.py").read_text().partition(_START)
-        assert start, "main.py starts nothing"
+        assert start, "main.py has no last block that starts everything"
         path = folder / f"my_bot_{next(_numbers)}.py"
-        path.write_text(f"{before}\n{changes}\n{start}{after}")
-        super().__init__(sandbox, market_id, command=(str(path),), PYTHONPATH=str(ROOT), **settings)
+        path.write_text(f"{before}\nPERIOD = {loop_interval}\n{code}\n{start}{after}")
+        super().__init__(sandbox, market_id, command=(str(path),), PYTHONPATH=str(ROOT), **changes)

@@ -10,7 +10,6 @@ with StoreProcess(sandbox.ws_url, sandbox.node_url, market_id, party_id) as stor
 import dataclasses
 import json
 import os
-import queue
 import re
 import signal
 import subprocess
@@ -46,7 +45,13 @@ use_default_signals_in_children()  # at import: on the main thread, the only one
 
 
 class Process:
-    """A child with its output, line by line as it comes."""
+    """A child process, and its output line by line.
+
+    Args:
+        command: the program and its arguments.
+        environment: variables to add to this process's own.
+        options: for subprocess.Popen; `cwd` is the repository unless given.
+    """
 
     def __init__(self, command: list[str], environment: dict[str, str], **options: Any) -> None:
         self.lines: list[str] = []  # standard output and standard error together
@@ -113,8 +118,12 @@ class Process:
     def pid(self) -> int:
         return self._child.pid
 
+    @property
+    def has_ended(self) -> bool:
+        return self._child.poll() is not None
+
     def finish(self, seconds: float = DEFAULT_TIMEOUT) -> int:
-        """Wait for the end; return the exit status."""
+        """Wait for the end; return the exit status. Raises subprocess.TimeoutExpired when it does not end in time."""
         status = self._child.wait(seconds)
         self._reader.join(DEFAULT_TIMEOUT)
         return status
@@ -138,23 +147,42 @@ class BotProcess(Process):
         super().__init__([sys.executable, *command], sandbox_settings(sandbox, market_id, **changes))
 
     def stop(self, number: int = signal.SIGINT) -> int:
+        """End the bot with a signal; return the exit status."""
         self.signal(number)
         return self.finish()
 
 
 class StoreProcess(Process):
-    """A VegaStore that dispatches in a child, and answers there what its getters return, as dicts."""
+    """A VegaStore that dispatches in a child process. Tests call its getters with `ask`.
 
-    def __init__(self, ws_url: str, rest_url: str, market_id: str, party_id: str, **options: Any) -> None:
-        self._answers: queue.Queue[Any] = queue.Queue()
-        super().__init__([sys.executable, "-m", "tests.support.processes", ws_url, rest_url, market_id, party_id, json.dumps(options)], {})
+    Args:
+        ws_url, rest_url: of the node.
+        market_id, party_id: as `VegaStore.start` takes them.
+        setup: code that the child runs before anything else.
+        options: further arguments of VegaStore.
+    """
+
+    def __init__(self, ws_url: str, rest_url: str, market_id: str, party_id: str, setup: str = "", **options: Any) -> None:
+        run = f"{setup}\nimport runpy\nrunpy.run_module('tests.support.processes', run_name='__main__')"
+        command = ["-c", run] if setup else ["-m", "tests.support.processes"]
+        super().__init__([sys.executable, *command, ws_url, rest_url, market_id, party_id, json.dumps(options)], {})
 
     def ask(self, getter: str, *args: Any) -> Any:
+        """Return what one of the store's getters returns, records as dicts."""
         after = len(self.lines)
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps([getter, *args]) + "\n")
         self._child.stdin.flush()
         return json.loads(self.lines[self.wait_for("^ANSWER ", after=after) - 1].removeprefix("ANSWER "))
+
+    def order_ids(self) -> set[str]:
+        """Return the ids of the orders that the store holds."""
+        return {order["order_id"] for order in self.ask("get_orders")}
+
+    def stop_from_another_thread(self) -> None:
+        """Have a thread of the child call `stop()`; ENDED is printed when `rel.dispatch()` has returned."""
+        assert self._child.stdin is not None
+        self._child.stdin.close()  # which ends the thread's loop
 
     def wait_until(self, condition: Callable[[], Any], seconds: float = DEFAULT_TIMEOUT) -> None:
         """Wait until a condition is true; where it stays false, the failure shows the child's output."""
@@ -162,7 +190,7 @@ class StoreProcess(Process):
 
 
 def _run_store(ws_url: str, rest_url: str, market_id: str, party_id: str, options: str) -> None:
-    """In the child: the store as main runs it, with a thread that answers questions."""
+    """Run in the child: the store as main.py runs it, and a thread that answers `ask`."""
     import logging
 
     import rel
@@ -177,11 +205,11 @@ def _run_store(ws_url: str, rest_url: str, market_id: str, party_id: str, option
         for line in sys.stdin:
             getter, *args = json.loads(line)
             found = getattr(store, getter)(*args)
-            with logging.getLogger().handlers[0].lock or threading.Lock():  # so that no line of the log comes in between
+            with logging.getLogger().handlers[0].lock or threading.Lock():  # so that no line of the log falls into the answer
                 os.write(1, f"ANSWER {json.dumps(found, default=dataclasses.asdict)}\n".encode())
         store.stop()
 
-    print("READY", flush=True)  # before the thread, whose lines would come in between
+    print("READY", flush=True)  # before the thread starts, whose lines would fall into this one
     threading.Thread(target=answer, daemon=True).start()
     rel.dispatch()
     print("ENDED", flush=True)
