@@ -1,8 +1,8 @@
-"""`python -m tests.benchmark`: how fast the bot is, beside websocket-client alone, rel as it comes, and polling.
+"""`python -m tests.benchmark`: the speed of the bot, compared with websocket-client alone, plain rel, and polling.
 
-Every ratio is of one run: the clients take turns, each in a fresh process, and a figure is the median of its rounds, so that
-what else the machine does meets them all. Ages and rates are the issue's; CPU a frame is the steadier one on a busy machine.
-Progress goes to standard error. The other modules of this package say what is measured and how; here it is only put together.
+All figures of a row are of one run. The clients take turns, each in a new process, and a figure is the median of its rounds, so that
+other work of the machine affects all of them. CPU per frame varies least on a busy machine. Progress goes to standard error.
+The other modules of this package say what is measured and how; this one puts it together.
 """
 
 import argparse
@@ -26,31 +26,31 @@ from tests.benchmark.store import measure_store
 from tests.benchmark.table import Row, against_bare, as_json, as_table, machine, plot
 
 CLIENTS = ("bare", "rel", "bot")
-REL_RATE = 1000  # frames a second: more than plain rel reads
+RATE = 1000  # frames per second: more than plain rel can read
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How long to measure. Seconds, unless they say otherwise."""
+    """How long to measure; in seconds where nothing else is said."""
 
     rounds: int = 5
     few_rounds: int = 3
     ages: float = 0.8
-    speed: float = 0.8  # at full speed, or …
-    frames: int = 20_000  # … until so many have come
+    speed: float = 0.8  # for throughput, or …
+    frames: int = 20_000  # … until so many frames were received
     idle: float = 6.0
     reads: float = 3.0
     flood: float = 1.5
     store: float = 4.0
-    orders: tuple[int, ...] = (10, 100, 1_000, 10_000, 100_000)  # live ones
+    orders: tuple[int, ...] = (10, 100, 1_000, 10_000, 100_000)  # how many the store holds
     streams: tuple[int, ...] = (1, 10, 100)
-    delays: tuple[float, ...] = (0.0, 0.1)  # of REST and wallet, at the start
-    delay: float = 0.3  # of REST and wallet, in the loop
+    delays: tuple[float, ...] = (0.0, 0.1)  # of REST and wallet, for the start
+    delay: float = 0.3  # of REST and wallet, for the loop
     loop: float = 30.0
-    bots: int = 4  # at a time: together they quote a hundred times in that
+    bots: int = 4  # at the same time: together they quote a hundred times
     dispatch: float = 0.6
     registrars: tuple[str, ...] = REGISTRARS
-    rates: tuple[int, ...] = (20, 200, 2_000, 20_000)  # frames a second, for the plot
+    rates: tuple[int, ...] = (20, 200, 2_000, 20_000)  # frames per second, for the plot
 
 
 QUICK = Scale(
@@ -74,16 +74,16 @@ QUICK = Scale(
     rates=(1_000,),
 )
 
-Rounds = dict[str, list[dict[str, Any]]]  # client -> what each round measured
+Rounds = dict[str, list[dict[str, Any]]]  # client -> the figures of each round
 _started = time.monotonic()
 
 
-def progress(words: str) -> None:
-    print(f"{time.monotonic() - _started:6.1f} s  {words}", file=sys.stderr, flush=True)
+def progress(message: str) -> None:
+    print(f"{time.monotonic() - _started:6.1f} s  {message}", file=sys.stderr, flush=True)
 
 
 def take_turns(what: str, rounds: int, clients: dict[str, Callable[[], dict[str, Any]]]) -> Rounds:
-    """Run each client once a round: A B C A B C …"""
+    """Run each client once per round: A B C A B C …"""
     found: Rounds = {client: [] for client in clients}
     for number in range(1, rounds + 1):
         progress(f"{what}, round {number} of {rounds}")
@@ -97,9 +97,9 @@ def medians(found: Rounds, figure: Callable[[dict[str, Any]], float]) -> dict[st
 
 
 def ages(scheme: str, url: str, scale: Scale) -> Iterator[Row]:
-    """A frame's age in its callback: on both sides of it one process's clock, so nothing is estimated."""
-    what = f"age at {REL_RATE:,} frames/s, {scheme}"
-    urls = [f"{url}/{REL_RATE}/stream/markets/data"]
+    """The age of a frame in its callback. Server and client share the machine's monotonic clock."""
+    what = f"age at {RATE:,} frames/s, {scheme}"
+    urls = [f"{url}/{RATE}/stream/markets/data"]
     clients = {client: lambda client=client: run_client(client, urls, scale.ages) for client in CLIENTS}
     found = take_turns(what, scale.rounds, clients)
     yield against_bare(f"{what}, median", "ms", medians(found, lambda one: one["ages"][0]["median"]), at_most=1.5)
@@ -107,16 +107,16 @@ def ages(scheme: str, url: str, scale: Scale) -> Iterator[Row]:
 
 
 def speeds(scheme: str, url: str, scale: Scale, how: str = "flood") -> Iterator[Row]:
-    """Frames as fast as the server can send: a second of them, from the first one on, or a number that is soon reached."""
+    """Frames as fast as the server can send: for some seconds from the first one on, or until a number of them was received."""
     urls = [f"{url}/{how}/stream/markets/data"]
     names = ("bare", "rel", "bot", "store")
     clients = {client: lambda client=client: run_client(client, urls, scale.speed, scale.frames) for client in names}
-    what = f"as fast as the server sends, {scheme}"
+    what = f"throughput, {scheme}"
     found = take_turns(what, scale.rounds, clients)
     store = {"store": found.pop("store")}
     for name, unit, figure, bounds in (
         (what, "frames/s", lambda one: one["frames"] / one["wall"], ({"at_least": 0.9}, {"at_least": 0.5})),
-        (f"CPU a frame, {scheme}", "µs", lambda one: one["cpu"] / one["frames"] * 1e6, ({}, {})),
+        (f"CPU per frame, {scheme}", "µs", lambda one: one["cpu"] / one["frames"] * 1e6, ({}, {})),
     ):
         figures = medians(found, figure)
         yield against_bare(name, unit, figures, **bounds[0])
@@ -125,28 +125,28 @@ def speeds(scheme: str, url: str, scale: Scale, how: str = "flood") -> Iterator[
 
 
 def idle(url: str, scale: Scale) -> Iterator[Row]:
-    """CPU of the process, while little or nothing comes. Bare threads wait in the kernel for ever, at no cost at all."""
+    """CPU of the process with few frames or none. The threads of the bare client wait in the kernel, which costs nothing."""
     progress("CPU at 20 frames/s, and with four silent streams")
     kinds = {"few": [f"{url}/20/stream/markets/data"], "none": [f"{url}/silent/stream/{number}" for number in range(4)]}
-    with ThreadPoolExecutor(2 * len(CLIENTS)) as pool:  # all at a time: what is measured is their own CPU
+    with ThreadPoolExecutor(2 * len(CLIENTS)) as pool:  # all at the same time, because each measures its own CPU
         runs = {(client, kind): pool.submit(run_client, client, kinds[kind], scale.idle) for client in CLIENTS for kind in kinds}
     per_cent = {key: run.result()["cpu"] / run.result()["wall"] * 100 for key, run in runs.items()}
     few, none = ({client: per_cent[client, kind] for client in CLIENTS} for kind in kinds)
     yield against_bare("CPU at 20 frames/s", "% of a core", few, at_most=2)
-    note = "the ratio is to the bare client's CPU at 20 frames/s, since with nothing to read it needs none"
+    note = "the ratio is to the bare client's CPU at 20 frames/s, because without frames it uses none"
     yield Row("CPU with four silent streams", "% of a core", none, none["bot"] / few["bare"], at_most=2, note=note)
 
 
 def reads(url: str, scale: Scale) -> Iterator[Row]:
     urls = [f"{url}/flood/stream/markets/data"]
     runs = {"bot": lambda: run_client("store", urls, scale.reads, read=True)}
-    found = take_turns("get_market_by_id while frames flood in", scale.few_rounds, runs)
-    for name, key, bound in (("median", "median", 5), ("99.9th percentile", "p999", 100)):
+    found = take_turns("get_market_by_id under load", scale.few_rounds, runs)
+    for name, key, bound in (("median", "median", 10), ("99.9th percentile", "p999", 100)):
         nothing = medians(found, lambda one, key=key: one["nothing"][key])["bot"]
         figures = medians(found, lambda one, key=key: one["reads"][key])
         again = medians(found, lambda one, key=key: one["again"][key])["bot"]
-        note = f"a function that does nothing, called in its place, takes {nothing:.1f} µs; a second call right after, {again:.1f} µs"
-        yield Row(f"get_market_by_id during a flood, {name}", "µs", figures, at_most=bound, note=note)
+        note = f"a function that does nothing takes {nothing:.1f} µs in its place; a second call immediately after it takes {again:.1f} µs"
+        yield Row(f"get_market_by_id under load, {name}", "µs", figures, at_most=bound, note=note)
 
 
 def store(scale: Scale) -> Iterator[Row]:
@@ -158,49 +158,51 @@ def store(scale: Scale) -> Iterator[Row]:
         bound = {"at_most": 1.5} if size == scale.orders[-1] else {}
         note = f"they take {found['memory'][str(size)]:.1f} MB"
         yield Row(
-            f"update of one order among {size:,}, by that among {scale.orders[0]}", "µs", {"bot": update}, update / few, **bound, note=note
+            f"update of one order among {size:,}, relative to {scale.orders[0]}", "µs", {"bot": update}, update / few, **bound, note=note
         )
     held, copy = found["held"], found["copy"]
-    yield Row("get_orders of the most: lock held, by copying the list", "ms", {"bot": held}, held / copy, at_most=1.5)
+    yield Row("get_orders: time with the lock held, relative to copying the list", "ms", {"bot": held}, held / copy, at_most=1.5)
     blocked, alone = found["blocked"], found["blocked_by_copy"]
-    note = f"{alone:.2f} ms while the other thread copies a list of its own: Python runs one thread at a time"
-    yield Row("longest update meanwhile, by that during copies elsewhere", "ms", {"bot": blocked}, blocked / alone, at_most=2, note=note)
+    note = f"{alone:.2f} ms while the other thread copies a list of its own, because Python runs one thread at a time"
+    yield Row(
+        "longest update during get_orders, relative to copies elsewhere", "ms", {"bot": blocked}, blocked / alone, at_most=2, note=note
+    )
 
 
 def start(scale: Scale) -> Iterator[Row]:
     for delay in scale.delays:
         rounds = take_turns(
-            f"start, REST and wallet {delay * 1e3:.0f} ms late", scale.few_rounds, {"bot": lambda delay=delay: measure_start(delay)}
+            f"start, REST and wallet delayed by {delay * 1e3:.0f} ms", scale.few_rounds, {"bot": lambda delay=delay: measure_start(delay)}
         )
         calls = rounds["bot"][0]["calls"]
         note = f"{len(calls)} REST calls: {', '.join(calls)}"
-        what = f"start to first quote, REST and wallet {delay * 1e3:.0f} ms late"
+        what = f"start to first quote, REST and wallet delayed by {delay * 1e3:.0f} ms"
         yield Row(what, "s", medians(rounds, lambda one: one["seconds"]), note=note)
     yield Row("REST connections until then", "", medians(rounds, lambda one: one["connections"]), at_most=1)
     yield Row("REST calls made twice", "", medians(rounds, lambda one: one["repeated"]), at_most=0)
 
 
 def loop(scale: Scale) -> Iterator[Row]:
-    late = f"REST and wallet {scale.delay * 1e3:.0f} ms late"
-    progress(f"the loop, {late}")
+    delayed = f"REST and wallet delayed by {scale.delay * 1e3:.0f} ms"
+    progress(f"the loop, {delayed}")
     found = measure_loop(scale.delay, scale.loop, scale.bots)
     bot = found["bot"]
-    note = f"{bot['quotes']} quotes; the most outdated one for {bot['late']:.0f} ms; {bot['told']:.0%} of the frames had new prices"
+    note = f"{bot['quotes']} quotes; the oldest was outdated for {bot['late']:.0f} ms; {bot['told']:.0%} of the frames had new prices"
     for what, unit, key, bounds in (
-        (f"period of the loop, {late}", "s", "period", {"at_most": 1.01, "at_least": 0.99}),
-        ("quotes on the newest frame, 10 ms old or less aside", "", "newest", {"at_least": 0.99, "note": note}),
+        (f"interval of the loop, {delayed}", "s", "period", {"at_most": 1.01, "at_least": 0.99}),
+        ("share of quotes on the newest frame, frames of the last 10 ms excepted", "", "newest", {"at_least": 0.99, "note": note}),
     ):
         yield Row(what, unit, {client: figures[key] for client, figures in found.items()}, **bounds)
 
 
 def flood(url: str, scale: Scale) -> Iterator[Row]:
-    """One stream floods; how old the frames of three others are, 20 a second each: the worst of the three."""
+    """One stream sends as fast as it can; the age of frames on three others with 20 per second each: the worst of the three."""
     urls = [f"{url}/flood/stream/orders"] + [f"{url}/20/stream/{number}" for number in range(3)]
     clients = {client: lambda client=client: run_client(client, urls, scale.flood) for client in CLIENTS}
-    found = take_turns("one stream floods", scale.few_rounds, clients)
-    for name, key, bounds in (("median", "median", {}), ("99th percentile", "p99", {"at_most": 20}), ("most", "most", {})):
+    found = take_turns("one stream under load", scale.few_rounds, clients)
+    for name, key, bounds in (("median", "median", {}), ("99th percentile", "p99", {"at_most": 20}), ("maximum", "most", {})):
         figures = medians(found, lambda one, key=key: max(each.get(key, 0.0) for each in one["ages"]))
-        yield Row(f"age on three streams while a fourth floods, {name}", "ms", figures, **bounds)
+        yield Row(f"age on three streams, a fourth under load, {name}", "ms", figures, **bounds)
 
 
 def growth(url: str, scale: Scale) -> Iterator[Row]:
@@ -208,33 +210,32 @@ def growth(url: str, scale: Scale) -> Iterator[Row]:
         str(count): lambda count=count: run_client("store", [f"{url}/flood/stream/markets/data"] * count, 5, scale.frames)
         for count in scale.streams
     }
-    found = take_turns("growth with the streams", min(2, scale.few_rounds), clients)
+    found = take_turns("many streams", min(2, scale.few_rounds), clients)
     times = medians(found, lambda one: one["cpu"] / one["frames"] * 1e6)
     memory = medians(found, lambda one: one["growth"])
     for count in times:
-        note = f"{memory[count]:.2f} MB more after {scale.frames:,} frames than at the first"
-        yield Row(
-            f"CPU a frame into the store from {count} streams, by one", "µs", {"bot": times[count]}, times[count] / times["1"], note=note
-        )
+        note = f"memory grew by {memory[count]:.2f} MB over {scale.frames:,} frames"
+        what = f"CPU per frame into the store, {count} streams, relative to 1"
+        yield Row(what, "µs", {"bot": times[count]}, times[count] / times["1"], note=note)
 
 
 def dispatch(url: str, scale: Scale) -> Iterator[Row]:
-    """Timers, Ctrl+C and CPU, with four silent streams and with none that answers: the worst of the calls rel may wait in."""
+    """Timers, Ctrl+C and CPU with four silent streams, and with a node that is down: the worst of rel's registrars."""
     progress("timers and Ctrl+C, idle and in an outage")
     found = measure_dispatch(f"{url}/silent", scale.dispatch, scale.registrars)
     plain = found.pop("rel idle")
-    calls = ", ".join(scale.registrars)
+    registrars = ", ".join(scale.registrars)
     for situation in ("idle", "outage"):
         ours = [figures for kind, figures in found.items() if kind.endswith(situation)]
         for what, unit, key, bound in (
-            ("a 10 ms timer is late by, 99th percentile", "ms", "timer", 50),
+            ("delay of a 10 ms timer, 99th percentile", "ms", "timer", 50),
             ("Ctrl+C to the end of rel.dispatch()", "ms", "interrupt", 50),
             ("CPU", "% of a core", "cpu", 2),
         ):
             figures = {"bot": max(each[key] for each in ours)}
             if situation == "idle":
                 figures["rel"] = plain[key]
-            yield Row(f"{situation}: {what}", unit, figures, at_most=bound, note=f"the most of {calls}")
+            yield Row(f"{situation}: {what}", unit, figures, at_most=bound, note=f"the maximum of {registrars}")
 
 
 def ages_by_rate(url: str, scale: Scale) -> dict[str, dict[float, float]]:
@@ -270,11 +271,13 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, dict[float, float]]]:
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmark", description="Measure the bot beside what it is built on.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmark", description="Compare the speed of the bot with that of the libraries below it."
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a bound is missed")
-    parser.add_argument("--quick", action="store_true", help="try everything once, briefly: the figures mean nothing")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw age against rate into an image")
+    parser.add_argument("--check", action="store_true", help="exit with status 1 when a bound is missed")
+    parser.add_argument("--quick", action="store_true", help="run everything once and briefly; the figures mean nothing")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw age against rate")
     options = parser.parse_args(arguments)
     about = machine()
     rows, points = measure(QUICK if options.quick else Scale())

@@ -1,6 +1,6 @@
-"""The whole bot on the sandbox: its start, and its loop on a slow network, beside one that polls as the earlier page does.
+"""The whole bot on the sandbox: its start, and its loop on a slow network, compared with a bot that polls as the earlier page does.
 
-The sandbox notes when each frame leaves the node and when each quote reaches the wallet, all on one clock.
+The sandbox notes when each frame leaves the node and when each quote reaches the wallet, with one clock.
 """
 
 import json
@@ -19,24 +19,24 @@ from tests.sandbox.node.serializers import market_data_node
 from tests.support.processes import BotProcess
 from tests.support.waiting import DEFAULT_TIMEOUT
 
-BLOCK_TIME = 0.23  # seconds: no part of a second, so that quotes meet blocks at every phase
-IN_TIME = 0.01  # seconds that a frame may take from the node into a quote
+BLOCK_TIME = 0.23  # s; does not divide a second, so that quotes fall on all phases of a block
+MAX_FRAME_DELAY = 0.01  # s that a frame may take from the node into a quote
 POLLER = ("-m", "tests.benchmark.bot")
 
-Quote = tuple[float, dict[str, str]]  # time.monotonic() when it reached the wallet, and side -> padded price
-Frame = tuple[float, dict[str, str]]  # the same of a frame that left the node, and the best prices in it
+Quote = tuple[float, dict[str, str]]  # time.monotonic() when it reached the wallet; side -> padded price
+Frame = tuple[float, dict[str, str]]  # time.monotonic() when it left the node; side -> best price in it
 
 
 class ObservedSandbox(Sandbox):
-    """A sandbox that notes what was asked of it, and when."""
+    """A sandbox that notes calls, frames and quotes with their times."""
 
     def __init__(self, product: str = "future", **options: Any) -> None:
         super().__init__(**options)
         self.market = self.chain.markets[self.markets[product]]
         self.frames: list[Frame] = []
         self.quotes: list[Quote] = []
-        self.asked: list[str] = []  # paths of REST calls
-        self.connections: set[Any] = set()  # the clients' ends of those that carried them
+        self.rest_calls: list[str] = []  # their paths
+        self.connections: set[Any] = set()  # the client addresses of their connections
         publish = self.node.publish
 
         def publish_and_note(block: Any) -> None:
@@ -52,7 +52,7 @@ class ObservedSandbox(Sandbox):
     @web.middleware
     async def _note_call(self, request: web.Request, handler: Callable[[web.Request], Any]) -> Any:
         if "/stream/" not in request.path and request.transport is not None:
-            self.asked.append(request.path_qs)
+            self.rest_calls.append(request.path_qs)
             self.connections.add(request.transport.get_extra_info("peername"))
         return await handler(request)
 
@@ -67,34 +67,34 @@ class ObservedSandbox(Sandbox):
 
 
 def measure_start(delay: float) -> dict[str, Any]:
-    """Return how long `python -m main` takes until its first quote is taken, and the REST calls and connections until then."""
+    """Return how long `python -m main` takes until its first quote is accepted, and the REST calls and connections until then."""
     with ObservedSandbox() as sandbox:
         sandbox.delay_rest(delay)
         sandbox.delay_wallet(delay)
-        begun = time.monotonic()
+        began = time.monotonic()
         with BotProcess(sandbox, sandbox.market.id, LOG_LEVEL="INFO") as bot:
-            bot.wait_for(r"\| quoted$", seconds=30)
-            seconds = time.monotonic() - begun
+            bot.wait_for(r"\| quoted$", seconds=60)
+            seconds = time.monotonic() - began
             figures = {
                 "seconds": seconds,
-                "calls": [re.sub("[0-9a-f]{64}", "ID", path.removeprefix("/api/v2/")) for path in sandbox.asked],
+                "calls": [re.sub("[0-9a-f]{64}", "ID", path.removeprefix("/api/v2/")) for path in sandbox.rest_calls],
                 "connections": len(sandbox.connections),
-                "repeated": len(sandbox.asked) - len(set(sandbox.asked)),
+                "repeated": len(sandbox.rest_calls) - len(set(sandbox.rest_calls)),
             }
-        time.sleep(delay + 0.1)  # the sandbox still has calls to answer
+        time.sleep(delay + 0.1)  # the sandbox still has calls in flight
     return figures
 
 
 def measure_loop(delay: float, seconds: float, bots: int) -> dict[str, dict[str, float]]:
-    """Run some bots and one that polls, each on a sandbox of its own; return for `bot` and `polling` the loop's figures.
+    """Run some bots and one that polls, each on its own sandbox; return the figures of the loop for `bot` and `polling`.
 
-    - `period`: median seconds from quote to quote.
-    - `newest`: share of the quotes with the prices of the newest frame that had left the node 10 ms before the quote was
-      in the wallet, or of a newer one. Stricter than from the moment of quoting, by the way to the wallet.
-    - `quotes`: how many.
-    - `late`: of the others the most ms between the frame that they should have had and the quote in the wallet. A little
-      over 10 is a busy machine's delay on the quote's own way; the time of a block would be the bot's fault.
-    - `told`: share of the frames with other prices than the one before: a quote on an old one can be told from these.
+    - `period`: median of the seconds from quote to quote.
+    - `newest`: share of the quotes with the prices of the newest frame. Frames of the last 10 ms before the quote reached the wallet are
+      not required, so this includes the quote's own way to the wallet.
+    - `quotes`: their number.
+    - `late`: the maximum, in ms, from the first newer frame to the quote in the wallet. A little over 10 is the delay of a busy machine;
+      the time of a block would be a defect of the bot.
+    - `told`: share of the frames with other prices than the frame before; only these show that a quote is outdated.
     """
     commands: list[tuple[str, ...]] = [("-m", "main")] * bots + [POLLER]
     with ExitStack() as stack:
@@ -109,7 +109,7 @@ def measure_loop(delay: float, seconds: float, bots: int) -> dict[str, dict[str,
             give_up = time.monotonic() + DEFAULT_TIMEOUT
             while min(len(sandbox.quotes) for sandbox in sandboxes) < 2 and time.monotonic() < give_up:
                 time.sleep(0.05)
-        time.sleep(delay + 0.1)  # the sandboxes still have calls to answer
+        time.sleep(delay + 0.1)  # the sandboxes still have calls in flight
     return {"bot": loop_figures(sandboxes[:-1]), "polling": loop_figures(sandboxes[-1:])}
 
 
@@ -124,7 +124,7 @@ def loop_figures(sandboxes: list[ObservedSandbox]) -> dict[str, float]:
         told += [earlier[1] != later[1] for earlier, later in pairwise(sandbox.frames)]
     return {
         "period": statistics.median(periods),
-        "newest": sum(each <= IN_TIME for each in late) / len(late),
+        "newest": sum(each <= MAX_FRAME_DELAY for each in late) / len(late),
         "quotes": len(late),
         "late": max(late) * 1e3,
         "told": sum(told) / len(told),
@@ -132,18 +132,18 @@ def loop_figures(sandboxes: list[ObservedSandbox]) -> dict[str, float]:
 
 
 def lateness(quote: Quote, frames: list[Frame]) -> float:
-    """Return how long before the quote reached the wallet a newer frame had left than the one it uses; 0 for the newest."""
+    """Return for how many seconds a newer frame had been sent when the quote reached the wallet; 0 for a quote on the newest one."""
     arrived, quoted = quote
-    newer_left = arrived
-    for left, prices in reversed(frames):
+    newer_sent = arrived
+    for sent, prices in reversed(frames):
         if quoted.items() <= prices.items():
             break
-        newer_left = min(left, arrived)
-    return arrived - newer_left
+        newer_sent = min(sent, arrived)
+    return arrived - newer_sent
 
 
 def poll(node_url: str, wallet_url: str, token: str, party_id: str, market_id: str) -> None:
-    """The loop of the tutorial before this one: it asks REST for all that it quotes on, each turn, then sleeps a second."""
+    """The loop of the tutorial before this one: each turn it gets everything over REST, then sleeps a second."""
     import bot.submission as sub
     import bot.vega_api_client as client
     from bot.models import parse_market_data

@@ -1,12 +1,12 @@
-"""The clients that the benchmark compares, each run in a process of its own, and what is measured in them.
+"""The clients that the benchmark compares, each in a process of its own, and what it measures in them.
 
-- `bare`: websocket-client alone, a blocking loop of `json.loads(connection.recv())`, without its UTF-8 validation: pure
-  Python there, thirty times as long as all the rest, and what a `json.loads` of bytes does anyway. A thread a stream.
-- `rel`: rel as it comes, as the tutorial's published code uses it.
+- `bare`: websocket-client alone, one thread per stream with a loop of `json.loads(connection.recv())`. Without the library's UTF-8
+  validation, which is pure Python and would take thirty times as long as everything else; `json.loads` validates anyway.
+- `rel`: plain rel, as the tutorial's published code uses it.
 - `bot`: this project's client.
-- `store`: the same, into `VegaStore._update_market_data`.
+- `store`: the same, with `VegaStore._update_market_data` as the callback.
 
-All of them call the same function with the same `result` of each frame; a watch beside them ends the process.
+All of them call the same function with the `result` of each frame. A thread beside them measures and ends the process.
 """
 
 import functools
@@ -29,43 +29,43 @@ from tests.support.processes import Process
 from tests.support.waiting import DEFAULT_TIMEOUT
 
 Callbacks = list[Callable[[dict[str, Any]], Any]]
-WARM_UP = 0.3  # seconds from each stream's first frame until ages and CPU are counted
+WARM_UP = 0.3  # s from the first frame of each stream until ages and CPU are measured
 
 
 def run_client(client: str, urls: list[str], seconds: float, frames: int = 0, read: bool = False) -> dict[str, Any]:
-    """Run a client on streams, a url each, for some seconds or until it has so many frames; return what it measured.
+    """Run a client on one stream per url, for some seconds or until it has received so many frames; return its figures.
 
-    - `frames`: of all streams; where a number is given, they are counted, and no ages taken.
-    - `cpu`: seconds of the process from after the warm-up, or the first frame, to the end.
-    - `wall`, `growth`: seconds, and MB of memory more, from and to the same.
-    - `ages`: for each stream median, 99th percentile and most, in ms, from a frame's sending to its callback.
-    - `reads`: median and 99.9th percentile of get_market_by_id called each millisecond by another thread, in µs;
-      `again`, of a second call right after; and `nothing`, of a function that does nothing: what the machine does to any call.
+    - `frames`: of all streams. Where a number is given, frames are counted and their ages are not measured.
+    - `cpu`: seconds of CPU of the process, after the warm-up or from the first frame on.
+    - `wall`, `growth`: seconds of wall time, and growth of memory in MB, over the same time.
+    - `ages`: for each stream median, 99th percentile and maximum, in ms, from sending a frame to its callback.
+    - `reads`: median and 99.9th percentile, in µs, of get_market_by_id, which another thread calls every millisecond;
+      `again` of a second call immediately after it; `nothing` of a function that does nothing, for comparison.
     """
-    order = json.dumps({"client": client, "urls": urls, "seconds": seconds, "frames": frames, "read": read})
-    with Process([sys.executable, "-m", "tests.benchmark.clients", order], {}) as process:
-        line = process.lines[process.wait_for("^RESULT ", seconds + 20) - 1]
+    arguments = json.dumps({"client": client, "urls": urls, "seconds": seconds, "frames": frames, "read": read})
+    with Process([sys.executable, "-m", "tests.benchmark.clients", arguments], {}) as process:
+        line = process.lines[process.wait_for("^RESULT ", seconds + DEFAULT_TIMEOUT) - 1]
     found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
     return found
 
 
 def start_watch(urls: list[str], seconds: float, frames: int) -> Callbacks:
-    """Return what the clients call with each frame's result, and start the thread that ends the process."""
+    """Return the callback of each stream, and start the thread that measures and ends the process."""
     ages: list[list[int]] = [[] for _ in urls]
-    speaking = sum("/silent/" not in url for url in urls)
+    sending = sum("/silent/" not in url for url in urls)
     count = [0]
-    begun: list[float] = []  # time.monotonic(), time.process_time(), resident_memory()
+    began: list[float] = []  # time.monotonic(), time.process_time(), resident_memory()
     report = threading.Lock()
 
     def finish() -> None:
-        if not report.acquire(blocking=False):  # the other of the two that call this was first
+        if not report.acquire(blocking=False):  # both threads may call this; the first one reports
             return
-        wall, cpu = time.monotonic() - begun[0], time.process_time() - begun[1]
+        wall, cpu = time.monotonic() - began[0], time.process_time() - began[1]
         result = {
             "frames": count[0] or sum(map(len, ages)),
             "wall": wall,
             "cpu": cpu,
-            "growth": resident_memory() - begun[2],
+            "growth": resident_memory() - began[2],
             "ages": [age_figures(stream) for stream in ages],
             **read_figures(),
         }
@@ -75,7 +75,7 @@ def start_watch(urls: list[str], seconds: float, frames: int) -> Callbacks:
     def begin() -> None:
         for stream in ages:
             stream.clear()
-        begun[:] = time.monotonic(), time.process_time(), resident_memory()
+        began[:] = time.monotonic(), time.process_time(), resident_memory()
 
     def count_frame(result: dict[str, Any]) -> None:
         if count[0] == 0:
@@ -88,9 +88,9 @@ def start_watch(urls: list[str], seconds: float, frames: int) -> Callbacks:
         stream.append(time.monotonic_ns() - int(result["marketData"][0]["timestamp"]))
 
     def watch() -> None:
-        give_up = time.monotonic() + DEFAULT_TIMEOUT
-        while not begun if frames else sum(map(bool, ages)) < speaking:
-            if time.monotonic() > give_up:
+        deadline = time.monotonic() + DEFAULT_TIMEOUT
+        while not began if frames else sum(map(bool, ages)) < sending:
+            if time.monotonic() > deadline:
                 print("NO FRAME", flush=True)
                 os._exit(1)
             time.sleep(0.01)
@@ -105,7 +105,7 @@ def start_watch(urls: list[str], seconds: float, frames: int) -> Callbacks:
 
 
 def resident_memory() -> float:
-    """Return what this process has in memory, in MB; where there is no /proc, nothing."""
+    """Return the resident memory of this process in MB; NaN where there is no /proc."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -114,10 +114,10 @@ def resident_memory() -> float:
 
 
 def age_figures(ages: list[int]) -> dict[str, float]:
-    """Return median, 99th percentile and most, in ms."""
-    if len(ages) < 2 or ages[0] < 0:  # none, or a flood's, which carry no stamp
+    """Return median, 99th percentile and maximum, in ms."""
+    if len(ages) < 2 or ages[0] < 0:  # no frames, or frames under load, which carry no timestamp
         return {}
-    cuts = quantiles(ages, n=100, method="inclusive")  # or few ages have a 99th percentile above the most
+    cuts = quantiles(ages, n=100, method="inclusive")  # otherwise the 99th percentile of few ages is above the maximum
     return {"median": cuts[49] / 1e6, "p99": cuts[98] / 1e6, "most": max(ages) / 1e6, "count": len(ages)}
 
 
@@ -152,7 +152,7 @@ def run_bot(urls: list[str], callbacks: Callbacks) -> None:
 
 
 def seeded_store() -> Any:
-    """Return a store that knows the market of the frames; nothing is asked or dialled."""
+    """Return a store that knows the market of the frames. It makes no calls and no connections."""
     from bot.models import Market
     from bot.vega_store import VegaStore
 
@@ -175,7 +175,7 @@ _read_times: dict[str, list[int]] = {"reads": [], "again": [], "nothing": []}  #
 
 
 def read_figures() -> dict[str, Any]:
-    """Return median and 99.9th percentile of what was called each millisecond, in µs."""
+    """Return median and 99.9th percentile of the calls made every millisecond, in µs."""
     figures = {}
     for kind, times in _read_times.items():
         if len(times) < 2:
@@ -192,18 +192,18 @@ def run_store(urls: list[str], callbacks: Callbacks, read: bool) -> None:
         store._update_market_data(result)
         callback(result)
 
-    def read_each_millisecond() -> None:
+    def read_every_millisecond() -> None:
         market_id = market_of_the_frames()
         while True:
             for call, kinds in ((store.get_market_by_id, ("reads", "again")), (lambda market_id: None, ("nothing",))):
                 time.sleep(0.001)
                 for kind in kinds:
-                    begun = time.perf_counter_ns()
+                    began = time.perf_counter_ns()
                     call(market_id)
-                    _read_times[kind].append(time.perf_counter_ns() - begun)
+                    _read_times[kind].append(time.perf_counter_ns() - began)
 
     if read:
-        threading.Thread(target=read_each_millisecond, daemon=True).start()
+        threading.Thread(target=read_every_millisecond, daemon=True).start()
     for url, callback in zip(urls, callbacks, strict=True):
         store._ws_client.subscribe_endpoint(url, functools.partial(into_store, callback=callback))
     rel.dispatch()
@@ -211,7 +211,7 @@ def run_store(urls: list[str], callbacks: Callbacks, read: bool) -> None:
 
 def main(client: str, urls: list[str], seconds: float, frames: int, read: bool) -> None:
     if client in ("bot", "store"):
-        import bot.vega_store  # noqa: F401 - before the clock runs
+        import bot.vega_store  # noqa: F401 - import before the measurement begins
     run = {"bare": run_bare, "rel": run_rel, "bot": run_bot, "store": functools.partial(run_store, read=read)}[client]
     run(urls, start_watch(urls, seconds, frames))
 

@@ -1,7 +1,7 @@
-"""Whether rel's timers and Ctrl+C stay prompt, idle and in an outage, whichever way to poll rel has; and what waiting costs.
+"""The delay of rel's timers and of Ctrl+C, and the CPU of waiting: idle and in an outage, with each registrar of rel.
 
-The client makes rel wait in its poll; these measurements are for what that could break. Four streams, all silent, or all
-refused. kqueue is not measured: it exists on macOS and BSD only.
+The client makes rel block in its poll, which could delay both. There are four streams: all silent, or all without a connection.
+kqueue is not measured, because it exists on macOS and BSD only.
 """
 
 import json
@@ -13,16 +13,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.processes import Process
+from tests.support.waiting import DEFAULT_TIMEOUT
 
 REGISTRARS = ("epoll", "poll", "select")
 NOBODY = "ws://127.0.0.1:9"  # the discard port, where nobody listens
-TIMER = 0.01  # seconds
-SETTLE = 0.7  # seconds for handshakes, or the first refusals
-HANDLERS = ("own", "abort")  # who takes Ctrl+C: the client, or its caller by `rel.signal(SIGINT, rel.abort)`
+TIMER = 0.01  # s
+SETTLE_TIME = 0.7  # s for the handshakes, or the first failures
+HANDLERS = ("own", "abort")  # who handles Ctrl+C: the client, or its caller with `rel.signal(SIGINT, rel.abort)`
 
 
 def measure_dispatch(silent_url: str, seconds: float, registrars: tuple[str, ...] = REGISTRARS) -> dict[str, dict[str, float]]:
-    """Return for each registrar and state, say `poll outage`, the figures of `run_one`, the worse of both handlers."""
+    """Return for each registrar and state, such as `poll outage`, the figures of `run_one`: the worse of both handlers."""
     kinds = {
         f"{registrar} {state}": ("bot", registrar, url)
         for registrar in registrars
@@ -30,7 +31,7 @@ def measure_dispatch(silent_url: str, seconds: float, registrars: tuple[str, ...
     }
     kinds["rel idle"] = ("rel", "epoll", silent_url)  # without the client, for comparison
     figures: dict[str, dict[str, float]] = {}
-    with ThreadPoolExecutor(3) as pool:  # they do nothing but wait, so a few at a time disturb each other little
+    with ThreadPoolExecutor(3) as pool:  # they only wait, so a few at the same time hardly disturb each other
         runs = [(kind, pool.submit(run_one, *kinds[kind], handler, seconds)) for handler in HANDLERS for kind in kinds]
         for kind, run in runs:
             new = run.result()
@@ -42,12 +43,12 @@ def measure_dispatch(silent_url: str, seconds: float, registrars: tuple[str, ...
 def run_one(client: str, registrar: str, url: str, handler: str, seconds: float) -> dict[str, float]:
     """Dispatch four streams in a process, and interrupt it.
 
-    - `cpu`: per cent of a core while nothing happens.
-    - `timer`: 99th percentile of how late a timer of 10 ms is, in ms.
-    - `interrupt`: from SIGINT to the return of rel.dispatch(), in ms.
+    - `cpu`: percent of a core while nothing happens.
+    - `timer`: 99th percentile of the delay of a 10 ms timer, in ms.
+    - `interrupt`: ms from SIGINT to the return of rel.dispatch().
     """
     with Process([sys.executable, "-m", "tests.benchmark.dispatch", client, registrar, url, handler, str(seconds)], {}) as process:
-        line = process.lines[process.wait_for("^READY ", seconds + 20) - 1]
+        line = process.lines[process.wait_for("^READY ", seconds + DEFAULT_TIMEOUT) - 1]
         figures: dict[str, float] = json.loads(line.removeprefix("READY "))
         time.sleep(0.1)
         sent = time.monotonic()
@@ -58,7 +59,6 @@ def run_one(client: str, registrar: str, url: str, handler: str, seconds: float)
 
 
 def main(client: str, registrar: str, url: str, handler: str, seconds: float) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
     import rel
 
     rel.initialize([registrar], options=("strict",))
@@ -87,10 +87,10 @@ def main(client: str, registrar: str, url: str, handler: str, seconds: float) ->
         return len(late) < 100 * seconds
 
     def measure() -> None:
-        time.sleep(SETTLE)
-        begun = time.process_time()
+        time.sleep(SETTLE_TIME)
+        began = time.process_time()
         time.sleep(seconds)
-        cpu = (time.process_time() - begun) / seconds * 100
+        cpu = (time.process_time() - began) / seconds * 100
         timing.set()
         while len(late) < 20 * seconds:
             time.sleep(0.05)

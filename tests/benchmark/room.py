@@ -1,12 +1,12 @@
-"""`python -m tests.benchmark.room`: thirty bots, the traders and some pages on one sandbox. Are its blocks on time, and its streams?
+"""`python -m tests.benchmark.room`: thirty bots, the traders and some open pages on one sandbox. Are its blocks and streams on time?
 
-The sandbox runs in a process of its own, the bots together in this one, on the loopback. A bot follows the four streams and sends a batch
-a second: cancel all, and a quote on each side. Bounded: so many bots, so many seconds, then it ends.
+The sandbox runs in a process of its own, the bots together in this one, on the loopback. A bot reads the four streams and sends one batch
+per second: cancel all, and a quote on each side. The run ends after a given number of seconds.
 
-What is measured, on this side of the sockets:
-- a block's lateness: when its market data first came to any bot, against a clock that ticks once a second from the run's median on;
-- how far behind a stream is: the time from then until the same block's frame has come to the slowest bot;
-- the time that the wallet takes to answer, and frames that never came.
+Measured at the bots' end of the sockets:
+- the delay of a block: when its market data first reached any bot, compared with a clock that ticks once per second;
+- the delay of a stream: from then until the frame of the same block reached the other bots;
+- the response time of the wallet, and missing frames.
 """
 
 import argparse
@@ -23,23 +23,25 @@ from typing import Any
 
 import aiohttp
 
-WARM_UP = 3.0  # seconds in which everybody connects, not measured
-LONGEST_RUN = 600
-MOST_BOTS = 200
-ON_TIME = 0.050  # seconds
+from tests.support.waiting import DEFAULT_TIMEOUT
+
+WARM_UP = 3.0  # s in which all bots connect; not measured
+MAX_SECONDS = 600
+MAX_BOTS = 200
+MAX_BLOCK_DELAY = 0.050  # s
 
 
 class Bot:
     """A light v0.77 client."""
 
-    def __init__(self, told: dict[str, Any], name: str, session: aiohttp.ClientSession) -> None:
-        self._told, self._session = told, session
-        self._party, self._market = told["parties"][name], told["markets"]["future"]
-        self._token = told["participants"][name]["token"]
-        self.blocks: dict[int, float] = {}  # chain time of a block -> when its market data came
+    def __init__(self, sandbox: dict[str, Any], name: str, session: aiohttp.ClientSession) -> None:
+        self._sandbox, self._session = sandbox, session
+        self._party, self._market = sandbox["parties"][name], sandbox["markets"]["future"]
+        self._token = sandbox["participants"][name]["token"]
+        self.blocks: dict[int, float] = {}  # chain time of a block -> when its market data arrived
         self.frames: dict[str, int] = defaultdict(int)
-        self.answers: list[float] = []  # seconds that the wallet took
-        self.refusals = 0
+        self.response_times: list[float] = []  # s, of the wallet
+        self.rejected_batches = 0
         self.position = 0
         self._best: tuple[str, str] = ("0", "0")
 
@@ -51,24 +53,24 @@ class Bot:
             "positions": f"partyId={party}",
             "accounts": f"partyId={party}",
         }
-        await asyncio.gather(self._trade(offset), *(self._follow(stream, query) for stream, query in paths.items()))
+        await asyncio.gather(self._trade(offset), *(self._read(stream, query) for stream, query in paths.items()))
 
-    async def _follow(self, stream: str, query: str) -> None:
-        async with self._session.ws_connect(f"{self._told['ws_url']}/stream/{stream}?{query}") as connection:
+    async def _read(self, stream: str, query: str) -> None:
+        async with self._session.ws_connect(f"{self._sandbox['ws_url']}/stream/{stream}?{query}") as connection:
             async for message in connection:
-                came = time.monotonic()
+                received = time.monotonic()
                 self.frames[stream] += 1
-                self._take(json.loads(message.data)["result"], came)
+                self._process(json.loads(message.data)["result"], received)
 
-    def _take(self, result: dict[str, Any], came: float) -> None:
+    def _process(self, result: dict[str, Any], received: float) -> None:
         for data in result.get("marketData", []):
-            self.blocks[int(data["timestamp"])] = came
+            self.blocks[int(data["timestamp"])] = received
             self._best = (data["bestBidPrice"], data["bestOfferPrice"])
         for position in result.get("updates", {}).get("positions", []):
             self.position = int(position.get("openVolume", 0))
 
     async def _trade(self, offset: float) -> None:
-        """A batch a second; bots begin at different moments, as people do."""
+        """Send a batch per second. Bots begin at different moments, as in a real room."""
         await asyncio.sleep(offset)
         while True:
             turn = time.monotonic()
@@ -86,76 +88,76 @@ class Bot:
         params = {"publicKey": self._party, "sendingMode": "TYPE_SYNC", "transaction": {"batchMarketInstructions": batch}}
         call = {"jsonrpc": "2.0", "id": "1", "method": "client.send_transaction", "params": params}
         headers = {"Origin": "benchmark", "Authorization": f"VWT {self._token}"}
-        asked = time.monotonic()
-        async with self._session.post(f"{self._told['wallet_url']}/api/v2/requests", json=call, headers=headers) as answer:
-            await answer.read()
-            self.refusals += answer.status != 200
-        self.answers.append(time.monotonic() - asked)
+        began = time.monotonic()
+        async with self._session.post(f"{self._sandbox['wallet_url']}/api/v2/requests", json=call, headers=headers) as response:
+            await response.read()
+            self.rejected_batches += response.status != 200
+        self.response_times.append(time.monotonic() - began)
 
 
-async def watch_page(told: dict[str, Any], party: str, session: aiohttp.ClientSession) -> None:
+async def watch_page(sandbox: dict[str, Any], party: str, session: aiohttp.ClientSession) -> None:
     """Keep a page open, as a browser does."""
-    address = told["node_url"].replace("/api/v2", "/page/events")
-    async with session.get(address, params={"party": party}, timeout=aiohttp.ClientTimeout(total=None)) as answer:
-        async for _ in answer.content.iter_any():
+    address = sandbox["node_url"].replace("/api/v2", "/page/events")
+    async with session.get(address, params={"party": party}, timeout=aiohttp.ClientTimeout(total=None)) as response:
+        async for _ in response.content.iter_any():
             pass
 
 
 @contextlib.asynccontextmanager
-async def sandbox(parties: int) -> AsyncIterator[dict[str, Any]]:
+async def start_sandbox(parties: int) -> AsyncIterator[dict[str, Any]]:
     arguments = ["--json", "--parties", str(parties), "--port", "0", "--wallet-port", "0"]
     child = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.sandbox", *arguments, stdout=asyncio.subprocess.PIPE)
     try:
         assert child.stdout
-        yield json.loads(await asyncio.wait_for(child.stdout.readline(), 20))
+        yield json.loads(await asyncio.wait_for(child.stdout.readline(), DEFAULT_TIMEOUT))
     finally:
         child.terminate()
         await child.wait()
 
 
 async def measure(parties: int, pages: int, seconds: float) -> list[Bot]:
-    """Run everybody for so long, and return the bots with what they saw after the warm-up."""
-    async with sandbox(parties) as told, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        bots = [Bot(told, name, session) for name in told["participants"]]
+    """Run all bots and pages for some seconds; return the bots with what they measured after the warm-up."""
+    async with start_sandbox(parties) as sandbox, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        bots = [Bot(sandbox, name, session) for name in sandbox["participants"]]
         tasks = [asyncio.create_task(bot.run(number / parties)) for number, bot in enumerate(bots)]
-        names = list(told["parties"])
-        tasks += [asyncio.create_task(watch_page(told, names[number % len(names)], session)) for number in range(pages)]
+        names = list(sandbox["parties"])
+        tasks += [asyncio.create_task(watch_page(sandbox, names[number % len(names)], session)) for number in range(pages)]
         await asyncio.sleep(WARM_UP)
         for bot in bots:
             bot.blocks.clear()
-            bot.answers.clear()
+            bot.response_times.clear()
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         failed = [task for task in tasks if task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in failed:
-            task.result()  # raises what has ended it
+            task.result()  # raises the error that ended it
         return bots
 
 
 def figures(bots: list[Bot]) -> dict[str, float]:
-    """Return what is measured, times in milliseconds."""
-    times = sorted(set().union(*(bot.blocks for bot in bots)))[1:-1]  # the first and the last may be cut off
+    """Return the figures, times in milliseconds."""
+    times = sorted(set().union(*(bot.blocks for bot in bots)))[1:-1]  # the first and the last one may be incomplete
     first = {block: min(bot.blocks[block] for bot in bots if block in bot.blocks) for block in times}
-    beside = {block: came - block / 10**9 for block, came in first.items()}
-    middle = statistics.median(beside.values())
-    late = sorted(abs(moment - middle) * 1000 for moment in beside.values())
-    behind = sorted((bot.blocks[block] - first[block]) * 1000 for bot in bots for block in times if block in bot.blocks)
-    answers = sorted(answer * 1000 for bot in bots for answer in bot.answers)
+    offsets = {block: received - block / 10**9 for block, received in first.items()}
+    middle = statistics.median(offsets.values())
+    block_delays = sorted(abs(offset - middle) * 1000 for offset in offsets.values())
+    stream_delays = sorted((bot.blocks[block] - first[block]) * 1000 for bot in bots for block in times if block in bot.blocks)
+    response_times = sorted(seconds * 1000 for bot in bots for seconds in bot.response_times)
     return {
         "blocks": len(times),
-        "block late, median": _at(late, 0.5),
-        "block late, worst": late[-1],
-        "stream behind, median": _at(behind, 0.5),
-        "stream behind, 99 %": _at(behind, 0.99),
-        "stream behind, worst": behind[-1],
-        "frames that never came": sum(block not in bot.blocks for bot in bots for block in times),
-        "wallet's answer, median": _at(answers, 0.5),
-        "wallet's answer, 99 %": _at(answers, 0.99),
-        "wallet's answer, worst": answers[-1],
-        "batches": len(answers),
-        "batches refused": sum(bot.refusals for bot in bots),
+        "block delay, median": _at(block_delays, 0.5),
+        "block delay, maximum": block_delays[-1],
+        "stream delay, median": _at(stream_delays, 0.5),
+        "stream delay, 99 %": _at(stream_delays, 0.99),
+        "stream delay, maximum": stream_delays[-1],
+        "missing frames": sum(block not in bot.blocks for bot in bots for block in times),
+        "wallet response, median": _at(response_times, 0.5),
+        "wallet response, 99 %": _at(response_times, 0.99),
+        "wallet response, maximum": response_times[-1],
+        "batches": len(response_times),
+        "batches rejected": sum(bot.rejected_batches for bot in bots),
     }
 
 
@@ -164,15 +166,15 @@ def _at(ordered: list[float], part: float) -> float:
 
 
 def report(bots: list[Bot], pages: int) -> bool:
-    """Print the table; say whether blocks were on time and nothing was lost."""
+    """Print the table; return whether all blocks were on time and no frame is missing."""
     measured = figures(bots)
     print(f"{len(bots)} bots, {pages} pages | Python {platform.python_version()}, aiohttp {aiohttp.__version__}, {platform.platform()}")
     for name, value in measured.items():
-        unit = " ms" if any(word in name for word in ("late", "behind", "answer")) else ""
+        unit = " ms" if any(word in name for word in ("delay", "response")) else ""
         print(f"{name:<26}{value:>10.1f}{unit}" if unit else f"{name:<26}{value:>10.0f}")
-    fine = measured["block late, worst"] <= ON_TIME * 1000 and not measured["frames that never came"]
-    print("on time" if fine else f"NOT on time: a block was more than {ON_TIME * 1000:.0f} ms late, or a frame was lost")
-    return fine
+    is_on_time = measured["block delay, maximum"] <= MAX_BLOCK_DELAY * 1000 and not measured["missing frames"]
+    print("on time" if is_on_time else f"NOT on time: a block was more than {MAX_BLOCK_DELAY * 1000:.0f} ms late, or a frame is missing")
+    return is_on_time
 
 
 def main() -> None:
@@ -181,8 +183,8 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=5, help="open pages (default 5)")
     parser.add_argument("--seconds", type=float, default=30, help="measured, after a short warm-up (default 30)")
     options = parser.parse_args()
-    if not (1 <= options.parties <= MOST_BOTS and 0 <= options.pages <= MOST_BOTS and 3 <= options.seconds <= LONGEST_RUN):
-        parser.error(f"at most {MOST_BOTS} bots and pages, for 3 to {LONGEST_RUN} seconds")
+    if not (1 <= options.parties <= MAX_BOTS and 0 <= options.pages <= MAX_BOTS and 3 <= options.seconds <= MAX_SECONDS):
+        parser.error(f"at most {MAX_BOTS} bots and pages, for 3 to {MAX_SECONDS} seconds")
     bots = asyncio.run(measure(options.parties, options.pages, options.seconds))
     raise SystemExit(0 if report(bots, options.pages) else 1)
 

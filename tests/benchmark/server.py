@@ -1,8 +1,8 @@
-"""The node that the benchmark's streams come from: raw sockets, and a process a stream, so that it is never what is measured.
+"""The node of the benchmark: raw sockets and a process per stream, so that the server is never the bottleneck.
 
-A stream's path begins with what to send on it: `/RATE/…`, frames a second; `/flood/…`, as fast as the client takes them;
-`/silent/…`, nothing. Each frame is a future's market data as recorded, 1.5 KB; its `timestamp` is the moment it was sent at,
-in nanoseconds of the monotonic clock, which all processes of a machine share. A flood's frames carry none.
+The path of a stream begins with what to send on it: `/RATE/…`, frames per second; `/flood/…`, frames as fast as the client reads them;
+`/singles/…`, the same with one frame per TLS record; `/silent/…`, nothing. Each frame is recorded market data of a future, 1.5 KB. Its
+`timestamp` is the time of sending, in nanoseconds of the machine's monotonic clock; frames of `flood` and `singles` carry none.
 """
 
 import base64
@@ -28,8 +28,8 @@ from tests.support.processes import Process
 
 HOST = "127.0.0.1"
 RECORDED = Path(__file__).parents[1] / "recordings" / "ws-future-market-data.jsonl"
-STAMP = "1683626772000000000"  # in the recorded frame; nanoseconds of the monotonic clock, with zeros before, take its place
-FLOOD_AT_ONCE = 40  # frames in one call of send, some 64 KB
+TIMESTAMP = "1683626772000000000"  # in the recorded frame, to be replaced; the new one is padded with zeros
+FLOOD_BATCH = 40  # frames in one call of send, about 64 KB
 
 
 def recorded_frame() -> bytes:
@@ -42,9 +42,9 @@ def market_of_the_frames() -> str:
 
 @contextmanager
 def stream_server(directory: Path) -> Iterator[dict[str, str]]:
-    """Run the server in a process of its own; yield the addresses of its `ws` and `wss` side.
+    """Run the server in a process of its own; yield its URLs by scheme, `ws` and `wss`.
 
-    Clients find the certificate where the environment variable WEBSOCKET_CLIENT_CA_BUNDLE says: `directory / "ca.pem"`.
+    Clients need the environment variable WEBSOCKET_CLIENT_CA_BUNDLE with the path `directory / "ca.pem"`.
     """
     with Process([sys.executable, "-m", "tests.benchmark.server", str(directory)], {}) as process:
         line = process.lines[process.wait_for("^LISTENS ") - 1]
@@ -52,12 +52,12 @@ def stream_server(directory: Path) -> Iterator[dict[str, str]]:
 
 
 def serve(directory: Path) -> None:
-    """Take connections for ever, and give each a process."""
+    """Accept connections, and fork a process for each."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(HOST).configure_cert(tls)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that ended children need no wait
     selector = selectors.DefaultSelector()
     listeners = {scheme: socket.create_server((HOST, 0), backlog=200) for scheme in ("ws", "wss")}
     for scheme, listener in listeners.items():
@@ -70,7 +70,7 @@ def serve(directory: Path) -> None:
             if os.fork() == 0:
                 try:
                     _stream(connection, tls if key.data == "wss" else None)
-                except OSError:  # the client has gone
+                except OSError:  # the client has disconnected
                     os._exit(0)
                 finally:
                     os._exit(1)
@@ -84,17 +84,17 @@ def _stream(connection: Any, tls: Any) -> None:
     what = _shake_hands(connection)
     payload = recorded_frame()
     if what in ("flood", "singles"):
-        chunk = _framed(payload) * (FLOOD_AT_ONCE if what == "flood" else 1)
+        chunk = _framed(payload) * (FLOOD_BATCH if what == "flood" else 1)
         while True:
             connection.sendall(chunk)
     if what != "silent":
         _send_paced(connection, payload, float(what))
-    connection.recv(1)  # until the client goes
+    connection.recv(1)  # until the client disconnects
 
 
 def _send_paced(connection: Any, payload: bytes, rate: float) -> None:
-    """Send at monotonic deadlines. What a busy machine delays is sent at once: its stamp is taken at the sending."""
-    before, after = _framed(payload).split(STAMP.encode())
+    """Send at monotonic deadlines. A delayed frame is sent at once, with the time of its sending."""
+    before, after = _framed(payload).split(TIMESTAMP.encode())
     begin = time.monotonic()
     sent = 0
     while True:
@@ -113,7 +113,7 @@ def _shake_hands(connection: Any) -> str:
     while b"\r\n\r\n" not in request:
         received = connection.recv(65536)
         if not received:
-            raise ConnectionError("gone before its handshake")
+            raise ConnectionError("disconnected before its handshake")
         request += received
     found = re.search(rb"^sec-websocket-key: *(\S+)", request, re.I | re.M)
     assert found is not None

@@ -1,6 +1,6 @@
-"""What an update of the store costs, and whether reading holds up writing: by direct calls, in a process of its own.
+"""The cost of an update of the store, and whether reading delays writing: with direct calls, in a process of its own.
 
-No network here: the frames' JSON is read beforehand, so that only the store's own work is on the clock.
+There is no network, and the JSON is parsed beforehand, so that only the store's own work is measured.
 """
 
 import json
@@ -17,30 +17,29 @@ from tests.benchmark.clients import resident_memory, seeded_store
 from tests.support.processes import Process
 
 RECORDED = Path(__file__).parents[1] / "recordings" / "ws-future-bot-orders.jsonl"
-UPDATES = 500  # in a round, of different orders
-READ_EACH = 0.01  # seconds between two calls of get_orders
+UPDATES = 500  # per round, of different orders
+READ_INTERVAL = 0.01  # s between two calls of get_orders
 
 
 def measure_store(sizes: list[int], rounds: int, seconds: float) -> dict[str, Any]:
-    """Run the measurements in a process of its own.
+    """Run the measurements in a process of its own; return their figures.
 
-    - `update`: for each number of live orders the microseconds of one order's update, the median of the rounds. The
-      sizes take turns, so that a busy moment of the machine meets them all.
-    - `memory`: for each number of live orders, how many MB they take.
-    - `copy`: milliseconds that copying the list of as many orders as the last size takes, without any lock.
-    - `held`: milliseconds that get_orders holds the orders' lock for it, the median.
-    - `blocked`: the longest update of one order, in ms, while another thread calls get_orders again and again.
-    - `blocked_by_copy`: the same while that thread copies a list of its own under a lock of its own: what Python's one
-      interpreter lock costs the writer in any case.
+    - `update`: for each number of live orders, the time of one order's update in µs: the median of the rounds. The sizes take turns, so
+      that other work of the machine affects all of them.
+    - `memory`: for each number of live orders, their memory in MB.
+    - `copy`: the time to copy a list of as many orders as the last size, without a lock, in ms.
+    - `held`: the time for which get_orders holds the lock of the orders, in ms: the median.
+    - `blocked`: the longest update of one order, in ms, while another thread calls get_orders repeatedly.
+    - `blocked_by_copy`: the same while that thread copies a list of its own under a lock of its own: the cost of Python's interpreter lock.
     """
     with Process([sys.executable, "-m", "tests.benchmark.store", json.dumps([sizes, rounds, seconds])], {}) as process:
-        line = process.lines[process.wait_for("^RESULT ", 120) - 1]
+        line = process.lines[process.wait_for("^RESULT ", 180) - 1]
     found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
     return found
 
 
 def order_nodes(count: int) -> Iterator[dict[str, Any]]:
-    """Yield live orders as the stream sends them: recorded but for their ids and prices."""
+    """Yield live orders as the stream sends them: recorded ones with new ids and prices."""
     recorded = json.loads(json.loads(RECORDED.read_text().splitlines()[2])["text"])["result"]["updates"]["orders"][0]
     for number in range(count):
         yield {**recorded, "id": f"{number:064x}", "price": str(10_000_000 + number)}
@@ -61,30 +60,30 @@ def updates_of(count: int) -> list[dict[str, Any]]:
 
 
 def update_time(store: Any, updates: list[dict[str, Any]]) -> float:
-    """Return the microseconds of one update: of CPU, since it waits for nothing."""
-    begun = time.process_time()
+    """Return the time of one update in µs of CPU; it never waits."""
+    began = time.process_time()
     for update in updates:
         store._update_order(update)
-    return (time.process_time() - begun) / len(updates) * 1e6
+    return (time.process_time() - began) / len(updates) * 1e6
 
 
 def longest_update(store: Any, updates: list[dict[str, Any]], read: Callable[[], Any], seconds: float) -> float:
-    """Return the longest update, in ms, while another thread calls `read` each few milliseconds."""
+    """Return the longest update, in ms, while another thread calls `read` every few milliseconds."""
     stop = threading.Event()
 
-    def read_again_and_again() -> None:
-        while not stop.wait(READ_EACH):
+    def read_repeatedly() -> None:
+        while not stop.wait(READ_INTERVAL):
             read()
 
-    reader = threading.Thread(target=read_again_and_again)
+    reader = threading.Thread(target=read_repeatedly)
     reader.start()
     longest = 0.0
     end = time.perf_counter() + seconds
     for update in cycle(updates):
-        begun = time.perf_counter()
+        began = time.perf_counter()
         store._update_order(update)
         now = time.perf_counter()
-        longest = max(longest, now - begun)
+        longest = max(longest, now - began)
         if now > end:
             break
     stop.set()
@@ -93,7 +92,7 @@ def longest_update(store: Any, updates: list[dict[str, Any]], read: Callable[[],
 
 
 class TimedLock:
-    """Stands in for a lock, and notes for how long it is held: of CPU, as `milliseconds`."""
+    """A lock that notes for how long it is held, in seconds of CPU of the thread that holds it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -109,14 +108,14 @@ class TimedLock:
 
 
 def milliseconds(function: Callable[[], Any]) -> float:
-    begun = time.thread_time()
+    began = time.thread_time()
     function()
-    return (time.thread_time() - begun) * 1e3
+    return (time.thread_time() - began) * 1e3
 
 
 def main(sizes: list[int], rounds: int, seconds: float) -> None:
     memory, stores, updates = {}, {}, {size: updates_of(size) for size in sizes}
-    store_with_orders(1)  # imports what it needs
+    store_with_orders(1)  # imports everything beforehand
     for size in sizes:
         before = resident_memory()
         stores[size] = store_with_orders(size)

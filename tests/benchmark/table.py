@@ -1,4 +1,4 @@
-"""What the benchmark shows: rows of figures, a table of them, the check against the bounds, and the plot."""
+"""The output of the benchmark: rows of figures, their table, the check against the bounds, and the plot."""
 
 import math
 import os
@@ -14,19 +14,19 @@ PACKAGES = ("websocket-client", "rel", "requests")
 
 @dataclass(frozen=True)
 class Row:
-    """One thing measured: a figure for each client, and, with a bound, what is compared with it."""
+    """One measurement: a figure for each client, and the bounds if there are any."""
 
     what: str
     unit: str
     figures: dict[str, float] = field(default_factory=dict)  # client -> figure; bare, rel, polling, bot
     ratio: Optional[float] = None
-    at_most: Optional[float] = None  # bound of the ratio, or, where there is none, of the bot's figure
+    at_most: Optional[float] = None  # bound of the ratio; without a ratio, of the bot's figure
     at_least: Optional[float] = None
     note: str = ""
 
     @property
     def met(self) -> Optional[bool]:
-        """Whether the bounds are met; None without one."""
+        """Whether the bounds are met; None without bounds."""
         if self.at_most is None and self.at_least is None:
             return None
         compared = self.figures["bot"] if self.ratio is None else self.ratio
@@ -34,12 +34,12 @@ class Row:
 
 
 def against_bare(what: str, unit: str, figures: dict[str, float], **bounds: Any) -> Row:
-    """Return a row whose ratio is the bot's figure by the bare client's."""
+    """Return a row whose ratio is the bot's figure divided by the bare client's."""
     return Row(what, unit, figures, ratio=figures["bot"] / figures["bare"] if figures["bare"] else math.nan, **bounds)
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures hang on."""
+    """Return the facts about machine and versions that the figures depend on."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -83,7 +83,7 @@ def plot(points: dict[str, dict[float, float]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4.2), layout="constrained")
     for (client, ages), marker in zip(points.items(), "os^", strict=True):
         axes.plot(list(ages), list(ages.values()), marker=marker, label=CLIENTS[client])
-    axes.set(xscale="log", yscale="log", xlabel="frames a second", ylabel="age of a frame in its callback, median, ms")
+    axes.set(xscale="log", yscale="log", xlabel="frames per second", ylabel="age of a frame in its callback, median, ms")
     axes.grid(which="both", alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)
@@ -95,7 +95,7 @@ def _verdict(row: Row) -> list[str]:
 
 
 def _number(value: Optional[float]) -> str:
-    """Return a figure with three digits that count."""
+    """Return a figure with three significant digits."""
     if value is None or math.isnan(value):
         return ""
     if value == 0 or value >= 100:
@@ -104,7 +104,7 @@ def _number(value: Optional[float]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Return a value that JSON knows: null for what could not be measured."""
+    """Return a value that JSON can represent: None for NaN and infinity."""
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -192,6 +192,6 @@ def test_bots_of_a_room_get_every_block() -> None:
     bots = asyncio.run(benchmark_room.measure(parties=4, pages=2, seconds=4))
     seen = benchmark_room.figures(bots)
     assert seen["blocks"] >= 1
-    assert seen["frames that never came"] == seen["batches refused"] == 0
+    assert seen["missing frames"] == seen["batches rejected"] == 0
     assert seen["batches"] >= 8
     assert all(bot.frames.keys() == {"markets/data", "orders", "positions", "accounts"} for bot in bots)
