@@ -8,7 +8,17 @@ import pytest
 
 from tests.sandbox import Sandbox
 from tests.support.browser import chromium, missing_browser
-from tests.support.page_driver import PIXELS, choose, find_rectangle, load, open_page, send_limit_order, send_market_order, text
+from tests.support.page_driver import (
+    PIXELS,
+    choose,
+    find_rectangle,
+    load,
+    open_page,
+    send_limit_order,
+    send_market_order,
+    text,
+    wait_for_text,
+)
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser())
@@ -55,6 +65,8 @@ def labels(page: Any, chart: str) -> list[list[Any]]:
 
 @pytest.mark.parametrize(("side", "colour", "other"), [("SIDE_BUY", "bid", "offer"), ("SIDE_SELL", "offer", "bid")])
 def test_a_fill_is_marked_at_its_time_in_the_colour_of_its_side(page: Any, sandbox: Sandbox, side: str, colour: str, other: str) -> None:
+    sandbox.block(60)
+    wait_for_text(page, "height", "63")
     assert find_rectangle(page, "price-chart", colour, *FILL) is None
     send_market_order(sandbox, side=side)
     wait_until(lambda: find_rectangle(page, "price-chart", colour, *FILL))

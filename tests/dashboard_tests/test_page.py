@@ -50,8 +50,8 @@ def test_own_orders_are_marked_in_the_book(page: Any, sandbox: Sandbox) -> None:
     wait_until(lambda: "◆ 2.500" in text(page, "bids"))
     assert "90.00000" in texts(page, "#bids tr.own")[0]
     assert text(page, "own-orders") == "1"
-    choose(page, "party", "a")
-    wait_until(lambda: text(page, "own-title") == "a" and "◆" not in text(page, "bids"))
+    choose(page, "party", "p02")
+    wait_until(lambda: text(page, "own-title") == "p02" and "◆" not in text(page, "bids"))
 
 
 def test_the_selected_party_and_market_are_kept_in_the_address(page: Any, sandbox: Sandbox) -> None:
@@ -133,21 +133,6 @@ def test_a_state_and_a_mode_of_the_same_name_are_shown_once(page: Any, sandbox: 
     sandbox.set_state("future", "STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION")
     sandbox.block()
     wait_until(lambda: text(page, "state") == "suspended · monitoring auction")
-
-
-def test_the_ranking_lists_all_trading_parties_by_pnl(page: Any, sandbox: Sandbox) -> None:
-    for party in ("p01", "a"):
-        send_market_order(sandbox, party)
-    send_market_order(sandbox, "p02", "SIDE_SELL")
-    sandbox.block(10)
-    click(page, "#view-ranking")
-    wait_until(lambda: len(texts(page, "#ranking tbody tr")) == 3)
-    rows = [row.replace(MINUS, "-").split() for row in texts(page, "#ranking tbody tr")]  # rank, party, PnL, position, …
-    assert [float(row[2]) for row in rows] == sorted((float(row[2]) for row in rows), reverse=True)
-    assert {row[1]: float(row[3]) for row in rows} == {"p01": 0.1, "a": 0.1, "p02": -0.1}
-    assert {len(row[2].partition(".")[2]) for row in rows} == {4}  # the same number of decimals in each row
-    assert text(page, "inactive") == "No orders yet: bot, b, c"
-    assert not page.find_element("id", "market-view").is_displayed()
 
 
 def test_a_participant_downloads_the_settings_with_the_code(page: Any, sandbox: Sandbox, tmp_path: Path) -> None:

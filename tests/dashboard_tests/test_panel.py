@@ -51,6 +51,8 @@ EFFECTS: dict[str, Callable[[Any], bool]] = {  # control -> is true on the sandb
     "delay_transactions": lambda inside: inside.faults.transaction_delay == 2.0,
     "block": lambda inside: True,  # tested by the height in the result
     "reset": lambda inside: not inside.faults.rest_status and future(inside).state == "STATE_ACTIVE",
+    "start_round": lambda inside: bool(inside.rounds.running),
+    "end_round": lambda inside: not inside.rounds.running,
 }
 BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what a control needs to have an effect
     "resume": lambda sandbox: sandbox.suspend("future"),

@@ -26,6 +26,7 @@ from tests.sandbox.control import Controls, add_routes
 from tests.sandbox.dashboard.dashboard import Dashboard
 from tests.sandbox.dashboard.history import History
 from tests.sandbox.dashboard.request_log import RequestLog
+from tests.sandbox.dashboard.rounds import Rounds
 from tests.sandbox.dashboard.state import DashboardState
 from tests.sandbox.dashboard.stream_monitor import StreamMonitor
 from tests.sandbox.faults import Faults
@@ -87,6 +88,7 @@ class Sandbox(Controls):
         self.chosen_market = next(iter(self.chain.markets))  # in the participants' settings
         self.history = History(self.chain)
         self.fills, self.bought = self.history.fills, self.history.net_bought
+        self.rounds = Rounds(self.chain, self.history, self.room.display_name)
         self._block_time = block_time
         self.listens_on = host
         wallet = Wallet(self.chain, self.faults, self._keyrings())
@@ -199,6 +201,7 @@ class Sandbox(Controls):
             self.chain.submit(party_id, transaction)
         block = self.chain.block()
         self.history.record(block)
+        self.rounds.update()
         self.node.publish(block)
 
     async def _make_blocks(self) -> None:

@@ -17,12 +17,14 @@ from aiohttp import web
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.commands import ENUMS
 from tests.sandbox.chain.records import BUY, SELL
+from tests.sandbox.dashboard.rounds import Rounds
 from tests.sandbox.faults import Faults
 from tests.sandbox.node.data_node import DataNode
-from tests.sandbox.room.room import KEY_PARAMETER
+from tests.sandbox.room.room import KEY_PARAMETER, Room
 
 MAX_BLOCKS = 100_000  # per call; about a day of chain time
 MAX_LOST_TRANSACTIONS = 1_000_000
+MAX_ROUND = 24 * 60.0  # minutes
 STREAMS = ("markets/data", "orders", "positions", "accounts")
 DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
 
@@ -51,6 +53,8 @@ class Controls:
     chain: Chain
     node: DataNode
     faults: Faults
+    rounds: Rounds
+    room: Room
 
     def make_block(self) -> None:
         raise NotImplementedError
@@ -162,8 +166,25 @@ class Controls:
         self.faults.transaction_delay = _check_duration(seconds)
 
     @control
+    def start_round(self, minutes: float = 5.0) -> None:
+        """Start a round of so many minutes of chain time: mark all positions to the market, and set every PnL to zero."""
+        _require(0 < minutes <= MAX_ROUND, f"minutes must be more than 0 and at most {MAX_ROUND:g}, not {minutes}")
+        try:
+            self.rounds.start(minutes)
+        except ValueError as error:
+            raise WrongArgumentError(str(error)) from None
+
+    @control
+    def end_round(self) -> None:
+        """End the running round now, and keep its results."""
+        try:
+            self.rounds.end()
+        except ValueError as error:
+            raise WrongArgumentError(str(error)) from None
+
+    @control
     def reset(self) -> None:
-        """End all faults, and make every market active again at the next block."""
+        """End all faults, and make every market active again at the next block. Positions, orders, money and rounds stay as they are."""
         self.faults.reset()
         self.chain.reject_orders = None
         self.chain.emptied_sides.clear()

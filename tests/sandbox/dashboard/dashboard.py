@@ -27,6 +27,7 @@ FILES = {  # URL path -> file and content type. Only these files are served, so 
             "charts.js": "text/javascript",
             "tables.js": "text/javascript",
             "panel.js": "text/javascript",
+            "ranking.js": "text/javascript",
             "format.js": "text/javascript",
             "join.js": "text/javascript",
             "uPlot.iife.min.js": "text/javascript",
@@ -79,6 +80,8 @@ class Dashboard:
         for path in FILES:
             app.router.add_get(path, self._file)
         app.router.add_get("/page/events", self._events)
+        app.router.add_get("/page/rounds.json", self._rounds_json)
+        app.router.add_get("/rounds.csv", self._rounds_csv)
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._close_streams)
         app.on_cleanup.append(self._stop)
@@ -106,6 +109,13 @@ class Dashboard:
         finally:
             self._clients.discard(client)
         return response
+
+    async def _rounds_json(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._state.rounds.as_json(), headers=HEADERS)
+
+    async def _rounds_csv(self, _request: web.Request) -> web.Response:
+        headers = {**HEADERS, "Content-Disposition": 'attachment; filename="rounds.csv"'}
+        return web.Response(text=self._state.rounds.as_csv(), content_type="text/csv", charset="utf-8", headers=headers)
 
     def _has_too_many_pages(self, address: str) -> bool:
         """Return whether an address has reached its limit. The sandbox's own machine, where the projector runs, has no limit."""

@@ -22,7 +22,7 @@ class PartySnapshot(NamedTuple):
     bid: Optional[int]  # padded price of its best open bid
     offer: Optional[int]
     position: int  # padded size; on spot markets bought minus sold
-    pnl: float  # in the settlement asset, realised and unrealised
+    pnl: float  # in the settlement asset, realised and unrealised, since the start of the round
 
 
 class MarketSnapshot(NamedTuple):
@@ -56,7 +56,10 @@ class History:
         self.trades: dict[str, deque[RecordedTrade]] = {market_id: deque(maxlen=MAX_TRADES) for market_id in chain.markets}
         self.fills: Counter[tuple[str, str]] = Counter()  # (party, market id) -> number of trades of the party
         self.net_bought: Counter[tuple[str, str]] = Counter()  # (party, market id) -> padded size bought minus sold
+        self.round_fills: Counter[tuple[str, str]] = Counter()  # the same as `fills`, since the start of the round
+        self.largest_positions: Counter[tuple[str, str]] = Counter()  # padded size, long or short, since the start of the round
         self._net_paid: Counter[tuple[str, str]] = Counter()  # (party, market id) -> padded price * size paid minus received
+        self._earlier_pnl: dict[tuple[str, str], float] = {}  # of the time before the round
 
     def record(self, block: Block) -> None:
         """Add a block. The chain must still be in the state that the block left."""
@@ -64,6 +67,7 @@ class History:
         for trade in block.trades:
             buyer, seller = (trade.buyer, trade.market_id), (trade.seller, trade.market_id)
             self.fills.update((buyer, seller))
+            self.round_fills.update((buyer, seller))
             for key, sign in ((buyer, 1), (seller, -1)):  # at the end of an auction buyer and seller can be the same party
                 self.net_bought[key] += sign * trade.size
                 self._net_paid[key] += sign * trade.size * trade.price
@@ -72,7 +76,29 @@ class History:
             parties = {party_id: party for party_id in self._names if (party := self._party_snapshot(market, party_id))}
             snapshot = MarketSnapshot(block.height, seconds, market.best_bid[0], market.best_offer[0], parties)
             self.snapshots[market.id].append(snapshot)
+            for party_id, party in parties.items():
+                key = (party_id, market.id)
+                self.largest_positions[key] = max(self.largest_positions[key], abs(party.position))
         self._discard_old_trades(seconds)
+
+    def start_round(self) -> None:
+        """Set every PnL to zero, and count fills and the largest position from now on. Positions stay."""
+        self.round_fills.clear()
+        self.largest_positions.clear()
+        for market_id, snapshots in self.snapshots.items():
+            if not snapshots:
+                continue
+            for party_id, party in snapshots[-1].parties.items():
+                key = (party_id, market_id)
+                self._earlier_pnl[key] = self._earlier_pnl.get(key, 0.0) + party.pnl
+                self.largest_positions[key] = abs(party.position)
+            parties = {party_id: party._replace(pnl=0.0) for party_id, party in snapshots[-1].parties.items()}
+            snapshots[-1] = snapshots[-1]._replace(parties=parties)
+
+    def party_snapshots(self, market: Market) -> dict[str, PartySnapshot]:
+        """Return all parties on a market after the newest block, by public key."""
+        snapshots = self.snapshots[market.id]
+        return snapshots[-1].parties if snapshots else {}
 
     def rows(self, market: Market, party_id: str, since: int = -1) -> list[Row]:
         """Return the data of the charts, one row for each block after `since`, prices and sizes in units, None for a missing price.
@@ -89,19 +115,20 @@ class History:
         return rows
 
     def _party_snapshot(self, market: Market, party_id: str) -> Optional[PartySnapshot]:
+        key = (party_id, market.id)
         orders = market.book.by_party.get(party_id)
         position = self._chain.positions.get((party_id, market.id))
-        if not orders and not position and not self.fills[party_id, market.id]:
+        if not orders and not position and not self.fills[key]:
             return None
         open_orders = orders.values() if orders else ()
         bid = max((order.price for order in open_orders if order.side == BUY), default=None)
         offer = min((order.price for order in open_orders if order.side == SELL), default=None)
         if position:
             pnl = float(position.realised_pnl + position.unrealised_pnl) / 10**market.settlement_asset.decimals
-            return PartySnapshot(bid, offer, position.open_volume, pnl)
-        net_bought = self.net_bought[party_id, market.id]
-        value = net_bought * market.last_traded_price - self._net_paid[party_id, market.id]
-        return PartySnapshot(bid, offer, net_bought, value / 10 ** (market.price_decimals + market.size_decimals))
+            return PartySnapshot(bid, offer, position.open_volume, pnl - self._earlier_pnl.get(key, 0.0))
+        net_bought = self.net_bought[key]
+        pnl = (net_bought * market.last_traded_price - self._net_paid[key]) / 10 ** (market.price_decimals + market.size_decimals)
+        return PartySnapshot(bid, offer, net_bought, pnl - self._earlier_pnl.get(key, 0.0))
 
     def _discard_old_trades(self, now: float) -> None:
         for trades in self.trades.values():

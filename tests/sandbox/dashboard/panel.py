@@ -100,15 +100,22 @@ HINTS = {  # in the order of the panel
         {"on": "true"},
     ),
     "block": Hint("Blocks and reset", "All blocks come at once. The bot quotes on the newest one and misses most others.", {"count": "1"}),
-    "reset": Hint("Blocks and reset", "All faults end. Within seconds all four streams are open, and the bot's line ends in “quoted”."),
+    "reset": Hint("Blocks and reset", "All faults end; positions and money stay. Within seconds the bot's line ends in “quoted” again."),
+    "start_round": Hint(
+        "Rounds", "All positions are marked to the market, and every PnL starts at zero. The clock is chain time.", {"minutes": "5"}
+    ),
+    "end_round": Hint("Rounds", "The results stay in the ranking until the next round starts, and in the file rounds.csv."),
 }
+ROOM_CONTROLS = ("reissue_code",)  # shown in rooms only
 NO_HINT = Hint("Other", "")
 
 
-def control_table() -> list[dict[str, Any]]:
+def control_table(has_participants: bool) -> list[dict[str, Any]]:
     """Return every control: name, title, group, description, hint, and its parameters in order."""
     rows = []
     for name, method in sorted(CONTROLS.items(), key=lambda entry: _position(entry[0])):
+        if name in ROOM_CONTROLS and not has_participants:
+            continue
         hint = HINTS.get(name, NO_HINT)
         parameters = list(inspect.signature(method).parameters.values())[1:]  # without self
         rows.append(

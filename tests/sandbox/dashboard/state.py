@@ -14,9 +14,11 @@ from tests.sandbox.dashboard.request_log import RequestLog
 from tests.sandbox.dashboard.stream_monitor import StreamMonitor
 from tests.sandbox.node.responses import compact
 from tests.sandbox.node.streams import PARAMETERS
+from tests.sandbox.room.room import Room
 
 MAX_LEVELS = 10  # price levels shown of each side of the book
 MAX_TRADES = 60  # in the list of trades
+BOT, *SPARE_PARTIES = DEFAULT_PARTIES
 
 Level = tuple[Optional[float], float, float]  # price, size, and the size that belongs to the selected party
 
@@ -34,6 +36,8 @@ class DashboardState:
     def __init__(self, sandbox: Controls, history: History, requests: RequestLog, streams: StreamMonitor) -> None:
         self._sandbox, self._history, self._requests, self._streams = sandbox, history, requests, streams
         self._chain: Chain = sandbox.chain
+        self._room: Room = sandbox.room
+        self.rounds = sandbox.rounds
         self.names = {key: name for name, key in [*self._chain.parties.items(), *self._chain.traders.items()]}
 
     @property
@@ -46,11 +50,35 @@ class DashboardState:
         return self._chain.height, self._requests.last_number
 
     def view(self, party: str, market: str) -> View:
-        """Return the view of a party, given by name, on a market, given by id or product. The first ones replace unknown names."""
+        """Return the view of a party, given by name, on a market, given by id or product.
+
+        The first market replaces an unknown one. The first party that quotes there, or has traded, replaces an unknown party.
+        """
         keys = {**self._chain.parties, **self._chain.traders}
         markets = self._chain.markets.values()
         found = next((known for known in markets if market in (known.id, known.product)), next(iter(markets)))
-        return View(keys.get(party) or next(iter(keys.values())), found.id)
+        return View(keys.get(party) or self._first_active_party(found), found.id)
+
+    def _first_active_party(self, market: Market) -> str:
+        candidates = [self._chain.parties[name] for name in self._listed_parties]
+        quoting = (key for key in candidates if market.book.by_party.get(key))
+        active = (key for key in candidates if key in self._history.party_snapshots(market))
+        return next(quoting, None) or next(active, None) or candidates[0]
+
+    @property
+    def _listed_parties(self) -> list[str]:
+        """The parties that the page offers, by name. In a room, the spare parties are left out."""
+        return [*self._room.participants, BOT] if self.has_participants else list(DEFAULT_PARTIES)
+
+    def _party_groups(self) -> list[tuple[str, list[str]]]:
+        """Return the list of parties under headings."""
+        house = (
+            [("Bot of the teacher", [BOT])]
+            if self.has_participants
+            else [("Bot", [BOT]), ("Spare parties for your own tests", SPARE_PARTIES)]
+        )
+        groups = [("Participants", list(self._room.participants)), *house, ("Built-in traders", list(self._chain.traders))]
+        return [(title, names) for title, names in groups if names]
 
     def config(self, view: View, may_control: bool) -> str:
         """Return what does not change while the sandbox runs (markets, parties, controls), and the view itself."""
@@ -70,10 +98,10 @@ class DashboardState:
                 "market": view.market,
                 "party": self.names[view.party],
                 "markets": markets,
-                "parties": list(self._chain.parties),
-                "traders": list(self._chain.traders),
+                "partyGroups": self._party_groups(),
+                "expected": list(self._room.participants) or [BOT],  # who should trade
                 "streams": list(PARAMETERS),
-                "controls": control_table(),
+                "controls": control_table(self.has_participants),
                 "historyLength": HISTORY_LENGTH,
                 "mayControl": may_control,
             }
@@ -96,6 +124,9 @@ class DashboardState:
                 "height": self._chain.height,
                 "time": self._chain.time / 10**9,
                 "markets": markets,
+                "names": self._chosen_names(),
+                "round": self._round(),
+                "finishedRounds": len(self.rounds.finished),
                 "streams": self._streams.table(),
                 "requests": [entry for entry in self._requests.entries if entry.number > since_request],
                 "faults": active_faults(self._sandbox),
@@ -120,23 +151,34 @@ class DashboardState:
         )
 
     def _ranking(self, market: Market) -> list[dict[str, Any]]:
-        """Return a row for each party that trades on the market, highest PnL first. The built-in traders are left out."""
-        snapshots = self._history.snapshots[market.id]
-        parties = snapshots[-1].parties if snapshots else {}
-        ranked = sorted(
-            ((name, key) for name, key in self._chain.parties.items() if key in parties),
-            key=lambda entry: (-parties[entry[1]].pnl, entry[0]),
-        )
+        """Return a row for each party that trades on the market, best score first. The built-in traders are left out."""
+        parties = self._history.party_snapshots(market)
+        keys = self._chain.parties
         return [
             {
-                "party": name,
-                "pnl": parties[key].pnl,
-                "position": size_in_units(market, parties[key].position),
-                "fills": self._history.fills[key, market.id],
-                "orders": len(market.book.by_party.get(key, ())),
+                "party": result.party,
+                "score": result.score,
+                "pnl": result.pnl,
+                "largestPosition": result.largest_position,
+                "position": size_in_units(market, parties[keys[result.party]].position),
+                "fills": result.fills,
+                "orders": len(market.book.by_party.get(keys[result.party], ())),
             }
-            for name, key in ranked
+            for result in self.rounds.results(market)
         ]
+
+    def _chosen_names(self) -> dict[str, str]:
+        """Return names to show beside those of the keys: what participants call themselves, and what the spare parties are."""
+        chosen = {one.name: one.display_name for one in self._room.participants.values() if one.display_name}
+        return {**dict.fromkeys(SPARE_PARTIES, "spare party"), **chosen}
+
+    def _round(self) -> Optional[dict[str, Any]]:
+        """Return the running round, or else the last one."""
+        rounds = self.rounds
+        shown = rounds.running or (rounds.finished[-1] if rounds.finished else None)
+        if shown is None:
+            return None
+        return {"number": shown.number, "begin": shown.begin, "end": shown.end, "running": shown is rounds.running}
 
     def _trade(self, market: Market, recorded: RecordedTrade) -> dict[str, Any]:
         trade = recorded.trade

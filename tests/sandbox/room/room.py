@@ -38,6 +38,7 @@ class Participant:
     token: str = field(repr=False)
     code: str = field(repr=False)  # returns the settings, once
     claimed_by: Optional[str] = None  # the address that used the code
+    display_name: str = ""  # that the person has chosen
 
 
 class Room:
@@ -56,6 +57,11 @@ class Room:
             if secrets_equal(plain, participant.code.replace("-", "")):
                 found = participant
         return found
+
+    def display_name(self, name: str) -> str:
+        """Return the name that a participant has chosen; without one, the name of the key."""
+        participant = self.participants.get(name)
+        return (participant and participant.display_name) or name
 
     def secrets(self) -> list[str]:
         """Return all secrets of the room, which no page or log may show."""

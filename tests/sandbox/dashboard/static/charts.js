@@ -4,6 +4,7 @@ import { byId, clock, decimalsOf, fixed, grouped, short, signed } from "./format
 
 const MIN_AXIS_WIDTH = 3; // rem, with the label
 const MAX_TICK_DECIMALS = 8;
+const MIN_TIME_RANGE = 30; // seconds on the time axis
 const FILL_RADIUS = 0.32; // rem, half the width of a fill's triangle
 
 export class Charts {
@@ -92,7 +93,7 @@ export class Charts {
   }
 
   timeScale() {
-    return { time: true, range: () => [this.end() - this.historyLength, this.end()] };
+    return { time: true, range: () => [this.begin(), this.end()] };
   }
 
   timeAxis() {
@@ -125,7 +126,16 @@ export class Charts {
     };
   }
 
+  /** The chart begins where the data begin. */
+  begin() {
+    return this.rows.length ? Math.max(this.rows[0][1], this.lastTime() - this.historyLength) : this.lastTime() - this.historyLength;
+  }
+
   end() {
+    return Math.max(this.lastTime(), this.begin() + MIN_TIME_RANGE);
+  }
+
+  lastTime() {
     return this.rows.length ? this.rows[this.rows.length - 1][1] : Date.now() / 1000;
   }
 

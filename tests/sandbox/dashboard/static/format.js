@@ -43,6 +43,12 @@ export function clock(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString("en-GB");
 }
 
+/** The time until the end of a round, such as “4:05 left”. */
+export function timeLeft(round, now) {
+  const seconds = Math.max(0, Math.round(round.end - now));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left`;
+}
+
 /** Create an element with properties and children; a string child becomes text. */
 export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);

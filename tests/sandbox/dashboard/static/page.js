@@ -1,9 +1,10 @@
 // The page: what is selected, the connection to the sandbox, and the data that the other modules show.
 
 import { Charts } from "./charts.js";
-import { byId, clock, fixed, gainOrLoss, short, signed } from "./format.js";
+import { byId, clock, fixed, gainOrLoss, short, signed, timeLeft } from "./format.js";
 import { Panel } from "./panel.js";
-import { showBook, showRanking, showRequests, showStreams, showTrades } from "./tables.js";
+import { Ranking } from "./ranking.js";
+import { showBook, showRequests, showStreams, showTrades } from "./tables.js";
 
 const SILENCE_TIMEOUT = 6000; // ms. The sandbox sends an update every second; without one the connection is taken as lost.
 const MAX_REQUESTS = 600;
@@ -12,6 +13,7 @@ const MAX_TRADES = 100;
 const selection = new URLSearchParams(location.search);
 const charts = new Charts();
 const panel = new Panel();
+const ranking = new Ranking(() => shared && show());
 let config = null; // markets, parties, controls of the running sandbox
 let shared = null; // the newest data that all pages show
 let own = null; // the newest data of the selected party and market
@@ -81,9 +83,6 @@ function start(newConfig) {
   config = newConfig;
   history = emptyHistory();
   fillSelect("market", [["", config.markets.map((market) => [market.name, market.id])]], config.market);
-  fillSelect("party", [["Parties", config.parties.map((name) => [name, name])], ["Built-in traders", config.traders.map((name) => [name, name])]], config.party);
-  for (const element of document.querySelectorAll(".party-name")) element.textContent = config.party;
-  byId("own-title").textContent = config.party;
   byId("pnl-unit").textContent = ` in ${market().asset}`;
   panel.show(config);
   charts.show(market(), config.party, config.historyLength);
@@ -107,6 +106,20 @@ function fillSelect(id, groups, value) {
   select.value = value;
 }
 
+/** The list of parties, with the names that people have chosen. */
+function showNames() {
+  const title = (party) => (shared.names[party] ? `${party} · ${shared.names[party]}` : party);
+  fillSelect("party", config.partyGroups.map(([label, parties]) => [label, parties.map((party) => [title(party), party])]), config.party);
+  byId("own-title").textContent = title(config.party);
+  for (const element of document.querySelectorAll(".party-name")) if (element.textContent !== config.party) element.textContent = config.party;
+}
+
+/** Without a selected party, the page shows the first one that quotes, also where it starts to quote later. */
+function followFirstActive(active) {
+  if (selection.get("party") || !active.length || active.some((row) => row.party === config.party)) return;
+  connect();
+}
+
 function market() {
   return config.markets.find((candidate) => candidate.id === config.market);
 }
@@ -116,9 +129,13 @@ function show() {
   byId("height").textContent = shared.height;
   byId("time").textContent = clock(shared.time);
   byId("state").textContent = stateText(current);
+  byId("round-fact").hidden = !shared.round;
+  byId("round").textContent = roundText(shared.round, shared.time);
+  showNames();
   panel.showFaults(shared.faults);
+  followFirstActive(current.ranking);
   if (isRanking()) {
-    showRanking(market(), current.ranking, config.parties, shared.streams, config.streams);
+    ranking.show(market(), current.ranking, shared, config);
     return;
   }
   showFigures(current);
@@ -127,6 +144,11 @@ function show() {
   showTrades(market(), history.trades, config.party);
   showStreams(shared.streams, config.streams);
   showRequests(history.requests, byId("requests-filter").value, config.party);
+}
+
+/** “2 · 4:05 left”; “2 · ended” */
+function roundText(round, now) {
+  return round ? `${round.number} · ${round.running ? timeLeft(round, now) : "ended"}` : "–";
 }
 
 /** State and trading mode. The usual pair is “Active”; where both have the same name, it is shown once. */
@@ -162,11 +184,12 @@ function select(name, value) {
 }
 
 function showView() {
-  const ranking = isRanking();
-  byId("market-view").hidden = ranking;
-  byId("ranking-view").hidden = !ranking;
-  byId("view-market").setAttribute("aria-pressed", String(!ranking));
-  byId("view-ranking").setAttribute("aria-pressed", String(ranking));
+  const showsRanking = isRanking();
+  document.body.classList.toggle("projector", showsRanking);
+  byId("market-view").hidden = showsRanking;
+  byId("ranking-view").hidden = !showsRanking;
+  byId("view-market").setAttribute("aria-pressed", String(!showsRanking));
+  byId("view-ranking").setAttribute("aria-pressed", String(showsRanking));
   if (shared) show();
 }
 

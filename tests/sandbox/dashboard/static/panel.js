@@ -2,6 +2,8 @@
 
 import { byId, make } from "./format.js";
 
+const UNITS = { seconds: " s", minutes: " min", status: " HTTP status", "block count": " blocks", "lose_transactions count": " transactions" };
+
 export class Panel {
   constructor() {
     this.builtFrom = "";
@@ -90,14 +92,15 @@ export class Panel {
     const properties = { name: parameter.name, ariaLabel: `${control.title}: ${parameter.name.replace("_", " ")}` };
     if (parameter.kind === "market") return make("select", properties, ...config.markets.map((market) => new Option(market.name, market.id)));
     if (parameter.kind === "choice") {
-      const none = parameter.optional && !parameter.choices.includes("true") ? [new Option(parameter.name === "stream" ? "all streams" : "none", "")] : [];
-      const select = make("select", properties, ...none, ...parameter.choices.map((choice) => new Option(choiceText(choice), choice)));
+      const all = parameter.name === "stream" ? [new Option("all streams", "")] : [];
+      const select = make("select", properties, ...all, ...parameter.choices.map((choice) => new Option(choiceText(choice), choice)));
       select.value = parameter.initial;
       return select;
     }
     const limits = parameter.kind === "text" ? { type: "text" } : { type: "number", step: parameter.kind === "integer" ? "1" : "any", min: "0" };
-    const unit = { seconds: " s", status: " HTTP status", count: " blocks" }[parameter.name] ?? "";
-    return make("span", { className: "field" }, make("input", { ...properties, ...limits, value: parameter.initial, required: !parameter.optional }), unit);
+    const unit = UNITS[`${control.name} ${parameter.name}`] ?? UNITS[parameter.name] ?? "";
+    // Required, also where the control itself has a default: an empty field must not end a fault by accident.
+    return make("span", { className: "field" }, make("input", { ...properties, ...limits, value: parameter.initial, required: true }), unit);
   }
 
   async call(name, parameters) {
@@ -107,7 +110,7 @@ export class Panel {
     this.showResult(`${name} …`); // the same result twice must be visible as two results
     try {
       const response = await fetch(`/control/${name}?${query}`, { method: "POST", headers });
-      text = response.ok ? `${name}: done at block ${(await response.json()).height}` : await response.text();
+      text = response.ok ? doneText(name, await response.json()) : await response.text();
       if (response.status === 403) {
         sessionStorage.removeItem("teacher-key");
         this.key = "";
@@ -170,6 +173,11 @@ export class Panel {
       this.rows.delete(key);
     }
   }
+}
+
+/** The result of a control: a text such as a new code is shown, a number of connections is not. */
+function doneText(name, { height, result }) {
+  return typeof result === "string" ? `${name}: ${result}` : `${name}: done at block ${height}`;
 }
 
 function keyOf(fault) {

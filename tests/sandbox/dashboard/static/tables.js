@@ -1,10 +1,9 @@
-// The tables: order book, trades, streams, requests, ranking. Each is built again from the newest data.
+// The tables: order book, trades, streams, requests. Each is built again from the newest data.
 
-import { byId, cell, clock, decimalsOf, fixed, gainOrLoss, grouped, make, moneyDecimals, signed } from "./format.js";
+import { byId, cell, clock, fixed, make } from "./format.js";
 
 const MAX_TRADES = 40; // rows
 const MAX_REQUESTS = 80; // rows
-const MAX_ROWS_PER_COLUMN = 16; // of the ranking; with more rows it has two columns
 const MAX_SIZE_DECIMALS = 4; // shown in book and trades
 
 /** A size with the same number of decimals in every row. */
@@ -74,45 +73,6 @@ export function showRequests(requests, filter, party) {
   byId("requests-body").replaceChildren(...(rows.length ? rows : [emptyRow("No requests yet", 5)]));
 }
 
-export function showRanking(market, ranking, parties, streams, names) {
-  const rows = rankingRows(market, ranking, streams, names);
-  const height = rows.length > MAX_ROWS_PER_COLUMN ? Math.ceil(rows.length / 2) : Math.max(rows.length, 1);
-  const tables = [];
-  for (let start = 0; start < rows.length || !start; start += height) tables.push(rankingTable(market, rows.slice(start, start + height), start));
-  byId("ranking").replaceChildren(...tables);
-  byId("ranking").className = tables.length > 1 ? "columns" : "";
-  byId("ranking").style.setProperty("--rows", height); // the font size depends on it: all rows fit on the screen
-  const inactive = parties.filter((party) => !ranking.some((row) => row.party === party));
-  byId("inactive").textContent = inactive.length ? `No orders yet: ${inactive.join(", ")}` : "All parties trade.";
-}
-
-function rankingTable(market, rows, start) {
-  const headings = ["#", "Party", `PnL in ${market.asset}`, "Position", "Orders", "Fills", "Streams"].map((text) => make("th", { scope: "col", textContent: text }));
-  const caption = make("caption", { className: "visually-hidden", textContent: `Ranking by PnL, from rank ${start + 1}` });
-  return make("table", {}, caption, make("thead", {}, make("tr", {}, ...headings)), make("tbody", {}, ...(rows.length ? rows : [emptyRow("No party trades here yet", 7)])));
-}
-
-/** A row for each party, with the same number of decimals in each column. */
-function rankingRows(market, ranking, streams, names) {
-  const decimals = moneyDecimals(Math.max(0, ...ranking.map((row) => Math.abs(row.pnl))));
-  const sizeDecimals = Math.max(0, ...ranking.map((row) => decimalsOf(row.position, market.sizeDecimals)));
-  return ranking.map((row, index) => {
-    const open = names.filter((name) => streams.some((entry) => entry.party === row.party && entry.streams[name]?.open)).length;
-    const pnl = signed(row.pnl, decimals);
-    return make(
-      "tr",
-      {},
-      cell(String(index + 1), "rank"),
-      make("th", { scope: "row", textContent: row.party }),
-      cell(pnl, gainOrLoss(pnl)),
-      cell(grouped(row.position, sizeDecimals)),
-      cell(String(row.orders)),
-      cell(String(row.fills)),
-      cell(`${open} of ${names.length}`, open === names.length || !open ? "" : "loss"),
-    );
-  });
-}
-
-function emptyRow(text, columns) {
+export function emptyRow(text, columns) {
   return make("tr", {}, make("td", { className: "empty", textContent: text, colSpan: columns }));
 }
