@@ -1,31 +1,37 @@
-"""The API's enums as IntEnums: a stream sends the numbers, REST the names, the bot uses the names. Any thread.
+"""The API's enums. A stream sends their numbers, REST their names; the bot uses the names. Any thread.
 
-Not on the page, which compares a stream's numbers with REST's names. Source: vega v0.77.6, `../shared/spec/enums.json`.
+Not on the page, which compares a stream's numbers with REST's names. Source: vega v0.77.6.
 """
 
+import functools
 import logging
 from enum import IntEnum
 from typing import Union
 
 logger = logging.getLogger(__name__)
 
-MOST_REPORTS = 20  # different numbers that are logged, once each
+MAX_REPORTS = 20  # different unknown numbers that are logged, once each
 _reported: set[str] = set()
 
 
-def enum_name(kind: type[IntEnum], value: Union[int, str]) -> str:
-    """Return the API's name for a number from a stream; a name, as REST sends it, is returned as it is.
+@functools.cache
+def _names(kind: type[IntEnum]) -> dict[int, str]:
+    return {member.value: member.name for member in kind}
 
-    A number that a newer node sends and this version does not know comes out as text that shows it: `OrderStatus(42)`.
-    What has it is kept, and does the least harm: such an order is not live, such a market gets no quotes.
+
+def enum_name(kind: type[IntEnum], value: Union[int, str]) -> str:
+    """Return the API's name for a number; a name, as REST sends it, is returned unchanged.
+
+    A newer node may send a number that this version does not know. It becomes a text that shows it, `OrderStatus(42)`.
+    The record that has it is kept, and does the least harm: such an order is not live, such a market gets no quotes.
     """
     if isinstance(value, str):
         return value
-    member = kind._value2member_map_.get(value)  # several times faster than kind(value), and does not raise
-    if member is not None:
-        return member._name_
+    name = _names(kind).get(value)
+    if name is not None:
+        return name
     shown = f"{kind.__name__}({value})"
-    if shown not in _reported and len(_reported) < MOST_REPORTS:
+    if shown not in _reported and len(_reported) < MAX_REPORTS:
         _reported.add(shown)
         logger.warning("the node sent %s, which this version does not know", shown)
     return shown
@@ -122,13 +128,6 @@ class OrderError(IntEnum):
     ORDER_ERROR_PRICE_MUST_BE_LESS_THAN_OR_EQUAL_TO_MAX_PRICE = 54
 
 
-class PositionStatus(IntEnum):
-    POSITION_STATUS_UNSPECIFIED = 0
-    POSITION_STATUS_ORDERS_CLOSED = 1
-    POSITION_STATUS_CLOSED_OUT = 2
-    POSITION_STATUS_DISTRESSED = 4
-
-
 class AccountType(IntEnum):
     ACCOUNT_TYPE_UNSPECIFIED = 0
     ACCOUNT_TYPE_INSURANCE = 1
@@ -185,18 +184,6 @@ class TradingMode(IntEnum):
     TRADING_MODE_NO_TRADING = 5
     TRADING_MODE_SUSPENDED_VIA_GOVERNANCE = 6
     TRADING_MODE_LONG_BLOCK_AUCTION = 7
-
-
-class AuctionTrigger(IntEnum):
-    AUCTION_TRIGGER_UNSPECIFIED = 0
-    AUCTION_TRIGGER_BATCH = 1
-    AUCTION_TRIGGER_OPENING = 2
-    AUCTION_TRIGGER_PRICE = 3
-    AUCTION_TRIGGER_LIQUIDITY = 4
-    AUCTION_TRIGGER_LIQUIDITY_TARGET_NOT_MET = 5
-    AUCTION_TRIGGER_UNABLE_TO_DEPLOY_LP_ORDERS = 6
-    AUCTION_TRIGGER_GOVERNANCE_SUSPENSION = 7
-    AUCTION_TRIGGER_LONG_BLOCK = 8
 
 
 class AssetStatus(IntEnum):

@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.enums import AccountType, AssetStatus, MarketState, OrderError, OrderStatus, OrderType, Side, TimeInForce, TradingMode
 from bot.parsing import ParseError as ParseError
-from bot.parsing import amount, decimals, integer, name, raises_parse_error, text
-from bot.transport.error_text import shortened
+from bot.parsing import parse_amount, parse_decimal_places, parse_enum, parse_int, parse_str, raises_parse_error
+from bot.transport.error_text import truncate
 
 # Differs from the page: all records are frozen. The store replaces them whole, so that a reader in another thread never
 # sees a bid of one block beside an offer of the next.
@@ -140,39 +140,39 @@ class AppState:
 def parse_asset(node: dict[str, Any]) -> Asset:
     details = node["details"]
     return Asset(
-        asset_id=text(node["id"]),
-        status=name(AssetStatus, node.get("status", 0)),
-        name=text(details["name"]),
-        symbol=text(details["symbol"]),
-        decimal_places=decimals(details["decimals"]),
+        asset_id=parse_str(node["id"]),
+        status=parse_enum(AssetStatus, node.get("status", 0)),
+        name=parse_str(details["name"]),
+        symbol=parse_str(details["symbol"]),
+        decimal_places=parse_decimal_places(details["decimals"]),
     )
 
 
 @raises_parse_error
 def parse_account(node: dict[str, Any], asset_decimal_places: int) -> Account:
     return Account(
-        owner=text(node["owner"]),
-        account_type=name(AccountType, node.get("type", 0)),
-        balance=amount(asset_decimal_places, node["balance"]),
-        asset_id=text(node["asset"]),
-        market_id=text(node.get("marketId", "")),
+        owner=parse_str(node["owner"]),
+        account_type=parse_enum(AccountType, node.get("type", 0)),
+        balance=parse_amount(asset_decimal_places, node["balance"]),
+        asset_id=parse_str(node["asset"]),
+        market_id=parse_str(node.get("marketId", "")),
     )
 
 
 @raises_parse_error
 def parse_order(node: dict[str, Any], position_decimal_places: int, price_decimal_places: int) -> Order:
     return Order(
-        order_id=text(node["id"]),
-        market_id=text(node["marketId"]),
-        size=amount(position_decimal_places, node.get("size", 0)),
-        remaining_size=amount(position_decimal_places, node.get("remaining", 0)),
-        price=amount(price_decimal_places, node["price"]),
-        order_type=name(OrderType, node.get("type", 0)),
-        time_in_force=name(TimeInForce, node.get("timeInForce", 0)),
-        status=name(OrderStatus, node.get("status", 0)),
-        party_id=text(node["partyId"]),
-        side=name(Side, node.get("side", 0)),
-        reason=name(OrderError, node.get("reason") or ""),
+        order_id=parse_str(node["id"]),
+        market_id=parse_str(node["marketId"]),
+        size=parse_amount(position_decimal_places, node.get("size", 0)),
+        remaining_size=parse_amount(position_decimal_places, node.get("remaining", 0)),
+        price=parse_amount(price_decimal_places, node["price"]),
+        order_type=parse_enum(OrderType, node.get("type", 0)),
+        time_in_force=parse_enum(TimeInForce, node.get("timeInForce", 0)),
+        status=parse_enum(OrderStatus, node.get("status", 0)),
+        party_id=parse_str(node["partyId"]),
+        side=parse_enum(Side, node.get("side", 0)),
+        reason=parse_enum(OrderError, node.get("reason") or ""),
     )
 
 
@@ -184,12 +184,12 @@ def parse_position(
     asset_decimal_places: int,
 ) -> Position:
     return Position(
-        party_id=text(node["partyId"]),
-        market_id=text(node["marketId"]),
-        open_volume=amount(position_decimal_places, node.get("openVolume", 0)),
-        average_entry_price=amount(price_decimal_places, node["averageEntryPrice"]),
-        unrealised_pnl=amount(asset_decimal_places, node["unrealisedPnl"]),
-        realised_pnl=amount(asset_decimal_places, node["realisedPnl"]),
+        party_id=parse_str(node["partyId"]),
+        market_id=parse_str(node["marketId"]),
+        open_volume=parse_amount(position_decimal_places, node.get("openVolume", 0)),
+        average_entry_price=parse_amount(price_decimal_places, node["averageEntryPrice"]),
+        unrealised_pnl=parse_amount(asset_decimal_places, node["unrealisedPnl"]),
+        realised_pnl=parse_amount(asset_decimal_places, node["realisedPnl"]),
     )
 
 
@@ -199,41 +199,34 @@ def parse_market(node: dict[str, Any]) -> Market:
     # Differs from the page, which knows futures only and stops at the first market of another product.
     product = instrument.get("future") or instrument.get("perpetual") or instrument.get("spot")
     if product is None:
-        raise ValueError(f"unknown product of {shortened(instrument.get('code'))}")
+        raise ValueError(f"unknown product of {truncate(instrument.get('code'))}")
     return Market(
-        market_id=text(node["id"]),
-        state=name(MarketState, node.get("state", 0)),
-        trading_mode=name(TradingMode, node.get("tradingMode", 0)),
-        decimal_places=decimals(node.get("decimalPlaces", 0)),
-        position_decimal_places=decimals(node.get("positionDecimalPlaces", 0)),
-        code=text(instrument["code"]),
-        name=text(instrument["name"]),
-        settlement_asset_id=text(product.get("settlementAsset") or product["quoteAsset"]),
-        tick_size=integer(node.get("tickSize") or 1) or 1,
-        base_asset_id=text(product.get("baseAsset", "")),
+        market_id=parse_str(node["id"]),
+        state=parse_enum(MarketState, node.get("state", 0)),
+        trading_mode=parse_enum(TradingMode, node.get("tradingMode", 0)),
+        decimal_places=parse_decimal_places(node.get("decimalPlaces", 0)),
+        position_decimal_places=parse_decimal_places(node.get("positionDecimalPlaces", 0)),
+        code=parse_str(instrument["code"]),
+        name=parse_str(instrument["name"]),
+        settlement_asset_id=parse_str(product.get("settlementAsset") or product["quoteAsset"]),
+        tick_size=parse_int(node.get("tickSize") or 1) or 1,
+        base_asset_id=parse_str(product.get("baseAsset", "")),
     )
-
-
-def with_prices(market: Market, prices: dict[str, Any]) -> Market:
-    """Do what dataclasses.replace does, several times as fast: the __init__ of a frozen record sets field by field."""
-    new = object.__new__(Market)
-    vars(new).update(vars(market), **prices)
-    return new
 
 
 @raises_parse_error
 def parse_market_data(node: dict[str, Any], price_decimal_places: int, position_decimal_places: int) -> dict[str, Any]:
     """Return the fields of `Market` that one block's market data replaces. Not on the page: there the store does it."""
     return {
-        "mark_price": amount(price_decimal_places, node["markPrice"]),
-        "best_bid_price": amount(price_decimal_places, node["bestBidPrice"]),
-        "best_offer_price": amount(price_decimal_places, node["bestOfferPrice"]),
+        "mark_price": parse_amount(price_decimal_places, node["markPrice"]),
+        "best_bid_price": parse_amount(price_decimal_places, node["bestBidPrice"]),
+        "best_offer_price": parse_amount(price_decimal_places, node["bestOfferPrice"]),
         # Differs from the page: volumes have the size's decimals, and streams leave zeros out.
-        "best_bid_volume": amount(position_decimal_places, node.get("bestBidVolume", 0)),
-        "best_offer_volume": amount(position_decimal_places, node.get("bestOfferVolume", 0)),
-        "open_interest": amount(position_decimal_places, node.get("openInterest", 0)),
-        "trading_mode": name(TradingMode, node.get("marketTradingMode", 0)),
-        "state": name(MarketState, node.get("marketState", 0)),
+        "best_bid_volume": parse_amount(position_decimal_places, node.get("bestBidVolume", 0)),
+        "best_offer_volume": parse_amount(position_decimal_places, node.get("bestOfferVolume", 0)),
+        "open_interest": parse_amount(position_decimal_places, node.get("openInterest", 0)),
+        "trading_mode": parse_enum(TradingMode, node.get("marketTradingMode", 0)),
+        "state": parse_enum(MarketState, node.get("marketState", 0)),
     }
 
 

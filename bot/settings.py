@@ -1,4 +1,4 @@
-"""Settings: `.env` and the environment -> one checked, frozen record. Main thread, once, before anything connects.
+"""Settings: `.env` and the environment become one checked, frozen record. Main thread, once, before anything connects.
 
 Not on the page, which reads `os.environ` where it needs a value. The values stay there too: later pages read them there.
 """
@@ -18,12 +18,12 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingsError(Exception):
-    """Everything that is wrong with the settings, one line each, with how to mend it."""
+    """Everything that is wrong with the settings: one line each, with what to do."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the bot needs to know before it starts. Source: `.env.example` says where each comes from."""
+    """What the bot needs before it starts. `.env.example` says where each value comes from."""
 
     market_id: str  # 64 hex digits
     party_id: str  # 64 hex digits
@@ -43,14 +43,14 @@ def load_settings() -> Settings:
     path = dotenv.find_dotenv(usecwd=True)
     try:
         dotenv.load_dotenv(path)
-    except (OSError, ValueError) as error:  # not to be read, or no UTF-8, or a NUL in it
-        raise SettingsError(f"{path} cannot be read, save it as UTF-8 text: {error}") from error
+    except (OSError, ValueError) as error:  # unreadable, not UTF-8, or with a NUL in it
+        raise SettingsError(f"{path} cannot be read; save it as UTF-8 text: {error}") from error
     keys = [*_KEY_NAMES, *_URL_SCHEMES, "WALLET_TOKEN"]
     values = {key: os.environ.get(key, "").strip() for key in keys}
     log_level = os.environ.get("LOG_LEVEL", "").strip().upper() or "INFO"
     problems = [problem for key in keys if (problem := _problem(key, values[key]))]
     if log_level not in _LOG_LEVELS:
-        problems.append(f"LOG_LEVEL is none of {', '.join(_LOG_LEVELS)}")
+        problems.append(f"LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
     if problems:
         raise SettingsError("\n".join(problems))
     return Settings(
@@ -65,7 +65,7 @@ def load_settings() -> Settings:
 
 
 def _problem(key: str, value: str) -> Optional[str]:
-    """Return what is wrong with one setting and how to mend it. Never shows a token."""
+    """Return what is wrong with one setting, and what to do; None if nothing is. Never shows a token."""
     if key not in os.environ:
         return f"{key} is missing: add it to .env (cp .env.example .env) or to the environment"
     if not value:
@@ -96,10 +96,10 @@ def _url_problem(key: str, value: str) -> Optional[str]:
     try:
         url = urlsplit(value)
         complete = bool(url.hostname and url.hostname.encode("idna")) and (url.port is None or url.port > 0)
-    except ValueError:  # a name, a port or an IPv6 address that is none
+    except ValueError:  # a bad host name, port or IPv6 address
         complete = False
     if not complete:
-        return f"{key} is {value!r}, which is no address: write it like {example}"
+        return f"{key} is {value!r}, which is not an address: write it like {example}"
     if url.scheme not in schemes:
         return f"{key} starts with {url.scheme}://, but must start with {expected}"
     return None

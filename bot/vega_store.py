@@ -1,9 +1,10 @@
-"""The bot's live copy of the network: seeded over REST, then kept by four streams.
+"""Accounts, orders, positions, assets and markets in memory: seeded over REST, kept up to date by the streams.
 
 Page: "Storing/caching the data stream". The main thread is the only writer: it seeds in `start`, and later runs the
 `_update_*` callbacks inside `rel.dispatch()`. Every other thread reads through the getters.
 """
 
+import dataclasses
 import logging
 import math
 import time
@@ -13,31 +14,34 @@ from typing import Any, Optional
 import bot.models as parsers
 import bot.vega_api_client as api
 from bot.models import Account, Asset, Market, Order, Position
-from bot.parsing import ParseError, Snapshot, body_of, nodes_of, parse_all, parse_or_warn
+from bot.parsing import ParseError, body_of, nodes_of, parse_list, parse_list_or_warn
+from bot.sync import MissingItemLookup, SnapshotAssembler
 from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 
 logger = logging.getLogger(__name__)
 
-LIVE = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: pegged orders that wait are live, as for REST.
-REFUSED = ("STATUS_REJECTED", "STATUS_STOPPED")
-WITHDRAWN = ("STATUS_CANCELLED", "STATUS_EXPIRED")  # says nothing of whether the network takes new orders
+LIVE_STATUSES = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: a pegged order that waits is live, as for REST.
+REJECTED_STATUSES = ("STATUS_REJECTED", "STATUS_STOPPED")
+WITHDRAWN_STATUSES = ("STATUS_CANCELLED", "STATUS_EXPIRED")  # they do not say whether the network takes new orders
 
 
 class VegaStore:
     """Accounts, orders, positions, assets and markets as of the newest frame.
 
-    Each lock guards the dict of its name and is held for one dict operation only: nothing is parsed, logged, asked or
-    sent under a lock, and no code takes two. Records are frozen and replaced whole, so what a getter returns is of one
-    block and never changes afterwards. Differs from the page: every getter takes its lock, and assets have one.
+    Each lock guards the dict of its name and is held for one dict operation only. Nothing is parsed, logged, requested or
+    sent under a lock, and no code takes two. Records are frozen and replaced whole, so what a getter returns belongs to one
+    block and never changes. Differs from the page: every getter takes its lock, and assets have one.
+
+    The age of data is published with the data, under the same lock. Read an age before the data: the data can only be
+    fresher than that.
     """
 
     def __init__(self, websocket_url: str, rest_api_url: str, reconnect: int = RECONNECT):
         self._accounts: dict[str, Account] = {}  # Account.get_id() -> account
         self._orders: dict[str, Order] = {}  # order id -> live order
         self._assets: dict[str, Asset] = {}  # asset id -> asset
-        self._positions: dict[str, Position] = {}  # market id -> our position
+        self._positions: dict[str, Position] = {}  # market id -> position
         self._markets: dict[str, Market] = {}  # market id -> market
-        self._updated_at: dict[str, float] = {}  # market id -> time.monotonic() of its newest data; guarded with _markets
 
         self._accounts_lock = Lock()
         self._orders_lock = Lock()
@@ -45,40 +49,46 @@ class VegaStore:
         self._positions_lock = Lock()
         self._markets_lock = Lock()
 
-        self._refusals: dict[str, tuple[str, int]] = {}  # market id -> reason, and orders in a row refused for it; with _orders
+        self._updated_at: dict[str, float] = {}  # market id -> time.monotonic() of its newest data; with _markets
+        self._rejections: dict[str, tuple[str, int]] = {}  # market id -> reason, and rejections in a row for it; with _orders
+        self._account_snapshot: SnapshotAssembler[Account] = SnapshotAssembler()  # with _accounts
+        self._order_snapshot: SnapshotAssembler[Order] = SnapshotAssembler()  # with _orders
+        self._position_snapshot: SnapshotAssembler[Position] = SnapshotAssembler()  # with _positions
+        self._balances_at_start: dict[str, float] = {}  # asset id -> balance when this process started; set once
 
-        # Main thread only, so without locks.
-        self._account_snapshot: Snapshot[Account] = Snapshot()
-        self._order_snapshot: Snapshot[Order] = Snapshot()
-        self._position_snapshot: Snapshot[Position] = Snapshot()
-        self._look_ups = api.LookUps()
-
+        self._lookup = MissingItemLookup()  # main thread only, so without a lock
+        self._party_id = ""
         self._rest_api_url = rest_api_url
         self._ws_client = VegaWebSocketClient(data_node_url=websocket_url, reconnect=reconnect)
 
-    def start(self, market_id: str, party_id: str) -> None:
+    def start(self, market_id: str, party_id: str, deadline: Optional[float] = None) -> None:
         """Seed the store over REST, then subscribe; updates come once the caller runs `rel.dispatch()`.
 
+        Args:
+            market_id: whose market data to stream.
+            party_id: whose accounts, orders and positions to stream, on all markets.
+            deadline: a time.monotonic() for all REST calls together.
+
         Raises:
-            VegaApiError: the node could not be asked, or refused.
+            VegaApiError: the node did not answer, or rejected a call.
             ParseError: the market's product is unknown to this version.
         """
-        self.load_data(party_id=party_id)
-        if self.get_market_by_id(market_id) is None:  # none, or skipped: asked for alone, the node says why
-            market = parsers.parse_market(api.get_market(self._rest_api_url, market_id))
+        self.load_data(party_id=party_id, deadline=deadline)
+        if self.get_market_by_id(market_id) is None:  # unknown or left out: a call for it alone says why
+            market = parsers.parse_market(api.get_market(self._rest_api_url, market_id, deadline))
             with self._markets_lock:
                 self._markets[market_id] = market
-        self._load_market_data(market_id=market_id)
+        self._load_market_data(market_id=market_id, deadline=deadline)
 
         self._ws_client.subscribe_market_data(market_id=market_id, callback=self._update_market_data)
 
-        # Differs from the page, which names the market here too: the general account is on none, so its balance would
-        # stand still, and orders and positions on other markets would stay as they were at the start.
-        self._ws_client.subscribe_accounts(None, party_id, callback=self._update_accounts, **self._account_snapshot.hooks())
+        # Differs from the page, which names the market here too. The general account is on no market, so its balance would
+        # never change, and orders and positions on other markets would stay as they were at the start.
+        self._ws_client.subscribe_accounts(None, party_id, callback=self._update_accounts, **self._account_snapshot.callbacks())
 
-        self._ws_client.subscribe_orders(None, party_id, callback=self._update_order, **self._order_snapshot.hooks())
+        self._ws_client.subscribe_orders(None, party_id, callback=self._update_order, **self._order_snapshot.callbacks())
 
-        self._ws_client.subscribe_positions(None, party_id, callback=self._update_position, **self._position_snapshot.hooks())
+        self._ws_client.subscribe_positions(None, party_id, callback=self._update_position, **self._position_snapshot.callbacks())
 
     def stop(self) -> None:
         self._ws_client.stop()
@@ -104,7 +114,7 @@ class VegaStore:
             return list(self._positions.values())
 
     def get_orders(self) -> list[Order]:
-        """Return our live orders, on all markets."""
+        """Return the party's live orders, on all markets."""
         with self._orders_lock:
             return list(self._orders.values())
 
@@ -113,18 +123,18 @@ class VegaStore:
     ###########################################################
 
     def get_market_by_id(self, market_id: str) -> Optional[Market]:
-        self._markets_lock.acquire()  # as `with`, in three quarters of its time where this core's caches are cold: in a loop that sleeps
-        try:
+        with self._markets_lock:
             return self._markets.get(market_id)
-        finally:
-            self._markets_lock.release()
 
     def get_order_by_id(self, order_id: str) -> Optional[Order]:
         with self._orders_lock:
             return self._orders.get(order_id)
 
     def get_position_by_market_id(self, market_id: str) -> Optional[Position]:
-        """Return our position on a market; None where we never traded."""
+        """Return the party's position on a market; None if it never traded there."""
+        market = self.get_market_by_id(market_id)
+        if market is not None and market.base_asset_id:
+            return self._spot_position(market)
         with self._positions_lock:
             return self._positions.get(market_id)
 
@@ -132,98 +142,134 @@ class VegaStore:
         with self._assets_lock:
             return self._assets.get(asset_id)
 
-    def get_refusals(self, market_id: str) -> tuple[str, int]:
-        """Return how many of our newest orders on a market were refused in a row for one reason, and that reason."""
+    # Not on the page.
+
+    def get_consecutive_rejections(self, market_id: str) -> tuple[str, int]:
+        """Return the reason of the newest rejected orders on a market, and how many were rejected for it in a row."""
         with self._orders_lock:
-            return self._refusals.get(market_id, ("", 0))
+            return self._rejections.get(market_id, ("", 0))
 
     def seconds_since_update(self, market_id: str) -> float:
-        """Return how old a market's data is, in seconds since the node sent it, as far as we know; infinite before any."""
+        """Return the age of a market's data in seconds, since the node sent it; infinite before any."""
         with self._markets_lock:
             updated_at = self._updated_at.get(market_id, -math.inf)
-        return time.monotonic() - updated_at  # not time.time(): a clock that is set must not make data young or old
+        return time.monotonic() - updated_at  # not time.time(): setting the clock must not make data younger or older
 
     def seconds_since_position(self, market_id: str) -> float:
-        """Return how old our position on a market may be: 0 while its stream keeps it, infinite before any."""
+        """Return the age of the position on a market: 0 while its stream is connected, infinite before any."""
         market = self.get_market_by_id(market_id)
-        return (self._account_snapshot if market and market.base_asset_id else self._position_snapshot).age()
+        if market is not None and market.base_asset_id:  # a spot position is a balance
+            with self._accounts_lock:
+                return self._account_snapshot.age()
+        with self._positions_lock:
+            return self._position_snapshot.age()
+
+    def _spot_position(self, market: Market) -> Position:
+        """Return the change of the base balance since the start: spot markets have no positions, and the page none for them."""
+        change = self._balance(market.base_asset_id) - self._balances_at_start.get(market.base_asset_id, 0.0)
+        open_volume = round(change, market.position_decimal_places) + 0.0  # never -0.0
+        return Position(
+            party_id=self._party_id,
+            market_id=market.market_id,
+            open_volume=open_volume,
+            average_entry_price=0.0,
+            unrealised_pnl=0.0,
+            realised_pnl=0.0,
+        )
+
+    def _balance(self, asset_id: str) -> float:
+        """Return all that the party has of an asset, including what resting orders hold."""
+        return math.fsum(account.balance for account in self.get_accounts() if account.asset_id == asset_id)
 
     ###########################################################
     #                     Update functions                    #
     ###########################################################
-    # Main thread, inside rel.dispatch(). Each takes the `result` of one frame. An entry that cannot be parsed is left
-    # out and the rest of its list kept; ParseError then tells the stream's client what to report. Differs from the page:
-    # all entries of a list count, not only the first, and a snapshot replaces what was held once its last page is in.
+    # Main thread, inside rel.dispatch(). Each takes the `result` of one frame, and has the page's steps: take the list out
+    # of it, parse without the lock, replace under the lock. Differs from the page: all entries of a list count, not only
+    # the first. An entry that cannot be parsed is left out, and ParseError tells the stream's client what to report.
 
     def _update_market_data(self, market_dict: dict[str, Any]) -> None:
-        markets, problem = parse_all(self._parse_market_data, nodes_of(market_dict, "marketData"))
-        sent_at = time.monotonic() - self._ws_client.lag()
-        for market in markets:
-            with self._markets_lock:  # two assignments: no reader can take the one for newer than it is, age comes last
+        nodes = nodes_of(market_dict, "marketData")
+
+        markets, problem = parse_list(self._parse_market_data, nodes)
+        sent_at = time.monotonic() - self._ws_client.latency()
+
+        with self._markets_lock:
+            for market in markets:
                 self._markets[market.market_id] = market
                 self._updated_at[market.market_id] = sent_at
         if problem:
             raise ParseError(problem)
 
     def _update_order(self, order_dict: dict[str, Any]) -> None:
-        orders, problem = parse_all(self._parse_order, nodes_of(body_of(order_dict), "orders"))
+        nodes = nodes_of(body_of(order_dict), "orders")
+
+        orders, problem = parse_list(self._parse_order, nodes)
+        # Differs from the page: a snapshot replaces what the store held, once its last page has arrived.
         snapshot = self._order_snapshot.add(order_dict, {order.order_id: order for order in orders})
-        if snapshot is not None:
-            live = {order_id: order for order_id, order in snapshot.items() if order.status in LIVE}
-            with self._orders_lock:
-                self._orders = live
-        elif "updates" in order_dict:
-            with self._orders_lock:
+
+        with self._orders_lock:
+            if snapshot is not None:
+                self._orders = {order_id: order for order_id, order in snapshot.items() if order.status in LIVE_STATUSES}
+                self._order_snapshot.mark_fresh()
+            elif "updates" in order_dict:
                 for order in orders:
-                    if order.status in LIVE:
+                    if order.status in LIVE_STATUSES:
                         self._orders[order.order_id] = order
                     else:
                         self._orders.pop(order.order_id, None)
-                    self._count_refusals(order)
-            for order in orders:
-                if order.status in REFUSED:  # Differs from the page, which never says so.
-                    logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
+                    self._count_rejections(order)
+        if "updates" in order_dict:
+            _log_rejected(orders)  # Differs from the page, which never says so.
         if problem:
             raise ParseError(problem)
 
-    def _count_refusals(self, order: Order) -> None:
-        """Count an order that was refused, or forget those before one that was not. Under the orders' lock."""
-        if order.status in REFUSED:
-            reason, count = self._refusals.get(order.market_id, ("", 0))
-            self._refusals[order.market_id] = (order.reason, count + 1 if order.reason == reason else 1)
-        elif order.status not in WITHDRAWN:
-            self._refusals.pop(order.market_id, None)
-
     def _update_position(self, position_dict: dict[str, Any]) -> None:
-        positions, problem = parse_all(self._parse_position, nodes_of(body_of(position_dict), "positions"))
+        nodes = nodes_of(body_of(position_dict), "positions")
+
+        positions, problem = parse_list(self._parse_position, nodes)
         by_market = {position.market_id: position for position in positions}
         snapshot = self._position_snapshot.add(position_dict, by_market)
+
         with self._positions_lock:
             if snapshot is not None:
                 self._positions = snapshot
+                self._position_snapshot.mark_fresh()
             elif "updates" in position_dict:
                 self._positions.update(by_market)
         if problem:
             raise ParseError(problem)
 
     def _update_accounts(self, account_dict: dict[str, Any]) -> None:
-        accounts, problem = parse_all(self._parse_account, nodes_of(body_of(account_dict), "accounts"))
+        nodes = nodes_of(body_of(account_dict), "accounts")
+
+        accounts, problem = parse_list(self._parse_account, nodes)
         by_id = {account.get_id(): account for account in accounts}
         snapshot = self._account_snapshot.add(account_dict, by_id)
+
         with self._accounts_lock:
             if snapshot is not None:
                 self._accounts = snapshot
+                self._account_snapshot.mark_fresh()
             elif "updates" in account_dict:
                 self._accounts.update(by_id)
         if problem:
             raise ParseError(problem)
 
-    # Parsing, with the decimals that we hold. Differs from the page: an id that we have not met is looked up.
+    def _count_rejections(self, order: Order) -> None:
+        """Count a rejected order, or forget those before an accepted one. Under the orders' lock."""
+        if order.status in REJECTED_STATUSES:
+            reason, count = self._rejections.get(order.market_id, ("", 0))
+            self._rejections[order.market_id] = (order.reason, count + 1 if order.reason == reason else 1)
+        elif order.status not in WITHDRAWN_STATUSES:
+            self._rejections.pop(order.market_id, None)
+
+    # Parsing with the decimals that the store holds. Differs from the page: an unknown id is looked up over REST.
 
     def _parse_market_data(self, node: dict[str, Any]) -> Market:
         market = self._known_market(node["market"])
         prices = parsers.parse_market_data(node, market.decimal_places, market.position_decimal_places)
-        return parsers.with_prices(market, prices)
+        return dataclasses.replace(market, **prices)
 
     def _parse_order(self, node: dict[str, Any]) -> Order:
         market = self._known_market(node["marketId"])
@@ -244,10 +290,9 @@ class VegaStore:
 
     def _known_market(self, market_id: str) -> Market:
         market = self.get_market_by_id(market_id)
-        if market is None:  # made after we started
-            market = self._look_ups.ask(
-                market_id, lambda: parsers.parse_market(api.get_market(self._rest_api_url, market_id, api.LONGEST_LOOK_UP))
-            )
+        if market is None:  # created after the start
+            deadline = time.monotonic() + api.LOOKUP_TIMEOUT
+            market = self._lookup.fetch(market_id, lambda: parsers.parse_market(api.get_market(self._rest_api_url, market_id, deadline)))
             with self._markets_lock:
                 self._markets[market_id] = market
         return market
@@ -255,45 +300,58 @@ class VegaStore:
     def _known_asset(self, asset_id: str) -> Asset:
         asset = self.get_asset_by_id(asset_id)
         if asset is None:
-            asset = self._look_ups.ask(asset_id, lambda: parsers.parse_asset(api.get_asset(self._rest_api_url, asset_id)))
+            deadline = time.monotonic() + api.LOOKUP_TIMEOUT
+            asset = self._lookup.fetch(asset_id, lambda: parsers.parse_asset(api.get_asset(self._rest_api_url, asset_id, deadline)))
             with self._assets_lock:
                 self._assets[asset_id] = asset
         return asset
 
-    def load_data(self, party_id: str) -> None:
-        """Replace everything by what REST knows now; prices are gone until market data comes.
+    def load_data(self, party_id: str, deadline: Optional[float] = None) -> None:
+        """Replace everything by what REST knows now; prices are 0 until market data comes.
 
         Raises:
-            VegaApiError: the node could not be asked, or refused.
+            VegaApiError: the node did not answer, or rejected a call.
         """
-        assets = parse_or_warn(parsers.parse_asset, api.get_assets(node_url=self._rest_api_url))
+        self._party_id = party_id
+        assets = parse_list_or_warn(parsers.parse_asset, api.get_assets(node_url=self._rest_api_url, deadline=deadline))
         with self._assets_lock:
             self._assets = {asset.asset_id: asset for asset in assets}
 
-        markets = parse_or_warn(parsers.parse_market, api.get_markets(node_url=self._rest_api_url))
+        markets = parse_list_or_warn(parsers.parse_market, api.get_markets(node_url=self._rest_api_url, deadline=deadline))
         with self._markets_lock:
             self._markets = {market.market_id: market for market in markets}
             self._updated_at = {}
 
-        accounts = parse_or_warn(self._parse_account, api.get_accounts(node_url=self._rest_api_url, party_id=party_id))
+        nodes = api.get_accounts(node_url=self._rest_api_url, party_id=party_id, deadline=deadline)
+        accounts = parse_list_or_warn(self._parse_account, nodes)
         with self._accounts_lock:
             self._accounts = {account.get_id(): account for account in accounts}
-        self._account_snapshot.seed()
+            self._account_snapshot.mark_seeded()
+        if not self._balances_at_start:
+            self._balances_at_start = {asset_id: self._balance(asset_id) for asset_id in {account.asset_id for account in accounts}}
 
         # Differs from the page, which swaps the two numbers of decimals here.
-        orders = parse_or_warn(self._parse_order, api.get_open_orders(party_id=party_id, node_url=self._rest_api_url))
+        nodes = api.get_open_orders(party_id=party_id, node_url=self._rest_api_url, deadline=deadline)
+        orders = parse_list_or_warn(self._parse_order, nodes)
         with self._orders_lock:
             self._orders = {order.order_id: order for order in orders}
 
-        positions = parse_or_warn(self._parse_position, api.get_positions(party_id=party_id, node_url=self._rest_api_url))
+        nodes = api.get_positions(party_id=party_id, node_url=self._rest_api_url, deadline=deadline)
+        positions = parse_list_or_warn(self._parse_position, nodes)
         with self._positions_lock:
             self._positions = {position.market_id: position for position in positions}
-        self._position_snapshot.seed()
+            self._position_snapshot.mark_seeded()
 
-    def _load_market_data(self, market_id: str) -> None:
+    def _load_market_data(self, market_id: str, deadline: Optional[float] = None) -> None:
         """Seed one market's prices, so that the first quote need not wait for a frame. Not on the page."""
         try:
-            node = api.get_market_data(node_url=self._rest_api_url, market_id=market_id)
+            node = api.get_market_data(node_url=self._rest_api_url, market_id=market_id, deadline=deadline)
             self._update_market_data({"marketData": [node]})
         except (api.VegaApiError, ParseError) as error:  # the stream brings them within a block
             logger.warning("no prices yet: %s", error)
+
+
+def _log_rejected(orders: list[Order]) -> None:
+    for order in orders:
+        if order.status in REJECTED_STATUSES:
+            logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")

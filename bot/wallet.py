@@ -1,35 +1,34 @@
-"""JSON-RPC to the Vega wallet. One thread at a time: the loop's, then, when that has ended, the main one.
+"""JSON-RPC to the Vega wallet. One thread at a time: the loop's, then the main one, once the loop has ended.
 
-Page: "Getting started". A success only says that the network took the transaction in; what became of it comes over the
-orders stream.
+Page: "Getting started". Success only means that the network took the transaction in. What became of it comes over the orders
+stream.
 """
 
 import contextlib
 from typing import Any
 
 import requests
-from urllib3.exceptions import NewConnectionError
 
-from bot.transport.error_text import root_cause, shortened, without
-from bot.transport.http import CALL_FAILED, DeadlineAdapter, in_time
+from bot.transport.error_text import redact, root_cause, truncate
+from bot.transport.http import CALL_FAILED, NotSentError, build_session, call_with_deadline
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
-_NOT_THERE = "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent"
-_HINTS = {  # what the wallet says, or the lack of an answer -> what to do
+_NOT_RUNNING = "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent"
+_HINTS = {  # part of the error message -> what to do
     "Authorization header": "check WALLET_TOKEN",
-    "token": "check WALLET_TOKEN: is it the one of this wallet, whole, and not expired?",
+    "token": "check WALLET_TOKEN: is it complete, not expired, and from this wallet?",
     "public key": "check PARTY_ID: the key must be in the wallet that WALLET_TOKEN is for",
-    "HTTP 404": _NOT_THERE,
-    "no connection": _NOT_THERE,
+    "HTTP 404": _NOT_RUNNING,
+    "no connection": _NOT_RUNNING,
     "no answer": "does the wallet wait for your consent? run it with --automatic-consent",
 }
 
 
 class WalletError(Exception):
-    """A transaction that the wallet did not take, or may not have taken: the wallet's own words, and a hint."""
+    """A transaction that the wallet did not take, or may not have taken. Holds the wallet's own error message, and a hint."""
 
-    may_be_carried_out = False  # by now: the wallet may have the transaction, and has not said that it refuses it
-    unanswered = False  # the wallet may have it in hand, so it may also be carried out later, after newer ones
+    may_have_executed = False  # the wallet may have the transaction, and has not said that it rejects it
+    timed_out = False  # the wallet may still be working on it, so it may execute later, after newer transactions
 
 
 class VegaWallet:
@@ -39,10 +38,8 @@ class VegaWallet:
         self._token = token
         self._url = f"{wallet_url}/api/v2/requests"
         self._pub_key = pub_key
-        self._session = requests.Session()
-        self._session.auth = self._authorize  # as a plain header, an entry in the user's .netrc would replace it
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, DeadlineAdapter())
+        self._session = build_session()
+        self._session.auth = self._authorize  # a plain header would be replaced by an entry in the user's .netrc
 
     def submit_transaction(self, transaction: dict[str, Any], timeouts: tuple[float, float] = TIMEOUTS) -> str:
         """Send one transaction and wait for the wallet's answer.
@@ -55,7 +52,7 @@ class VegaWallet:
             The transaction's hash.
 
         Raises:
-            WalletError: refused, or no answer that can be read. The transaction may be carried out all the same.
+            WalletError: rejected, or no answer that can be read. Its attributes say whether the transaction may execute.
         """
         request = {
             "jsonrpc": "2.0",
@@ -64,24 +61,21 @@ class VegaWallet:
             "params": {"publicKey": self._pub_key, "sendingMode": "TYPE_SYNC", "transaction": transaction},
         }
         try:
-            response = in_time(sum(timeouts), lambda: self._post(request, timeouts))
-        except requests.ConnectTimeout as error:
-            raise self._error(f"no connection within {timeouts[0]:g} s") from error
-        except requests.ReadTimeout as error:
-            words = f"no answer within {timeouts[1]:g} s; the transaction may still be carried out"
-            raise self._error(words, unanswered=True) from error
+            response = call_with_deadline(sum(timeouts), lambda: self._post(request, timeouts))
+        except NotSentError as error:
+            within = f" within {timeouts[0]:g} s" if isinstance(error.__cause__, requests.Timeout) else f": {root_cause(error)}"
+            raise self._error(f"no connection{within}") from error
+        except requests.Timeout as error:
+            message = f"no answer within {timeouts[1]:g} s; the transaction may still be executed"
+            raise self._error(message, timed_out=True) from error
         except CALL_FAILED as error:
-            never_connected = isinstance(getattr(error.args[0], "reason", None) if error.args else None, NewConnectionError)
-            if never_connected or isinstance(error, requests.exceptions.SSLError):
-                raise self._error(f"no connection: {root_cause(error)}") from error
-            raise self._error(root_cause(error), unanswered=isinstance(error, requests.RequestException)) from error
+            raise self._error(root_cause(error), timed_out=isinstance(error, requests.RequestException)) from error
         return self._transaction_hash(response)
 
     def _post(self, request: dict[str, Any], timeouts: tuple[float, float]) -> requests.Response:
-        # A redirect would carry the token to wherever the answer says.
-        return self._session.post(
-            self._url, json=request, headers={"Origin": "streaming-data-bot"}, timeout=timeouts, allow_redirects=False
-        )
+        headers = {"Origin": "streaming-data-bot"}
+        # A redirect would carry the token to another address.
+        return self._session.post(self._url, json=request, headers=headers, timeout=timeouts, allow_redirects=False)
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"VWT {self._token}"
@@ -89,21 +83,22 @@ class VegaWallet:
 
     def _transaction_hash(self, response: requests.Response) -> str:
         # Differs from the page, which never looks at the answer.
-        words = response.text or response.reason
-        refused = 300 <= response.status_code < 500
+        message = response.text or response.reason
+        rejected = 300 <= response.status_code < 500
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
             body = response.json()
             if body.get("error"):
-                words = f"{body['error']['message']}: {body['error']['data']}"
-                refused = response.status_code < 500 and body["error"]["message"] != "Network error"  # on the way from the wallet on
+                message = f"{body['error']['message']}: {body['error']['data']}"
+                # A "Network error" happened behind the wallet, which cannot know what became of the transaction.
+                rejected = response.status_code < 500 and body["error"]["message"] != "Network error"
             elif response.status_code == requests.codes.ok and isinstance(body["result"]["transactionHash"], str):
                 return str(body["result"]["transactionHash"])
-        raise self._error(f"HTTP {response.status_code}, {words}", may_be_carried_out=not refused)
+        raise self._error(f"HTTP {response.status_code}, {message}", may_have_executed=not rejected)
 
-    def _error(self, words: str, may_be_carried_out: bool = False, unanswered: bool = False) -> WalletError:
-        words = shortened(without(self._token, words))  # an answer may echo what we sent
-        hint = next((hint for sign, hint in _HINTS.items() if sign in words), None)
-        problem = WalletError(f"wallet: {words}" + (f" ({hint})" if hint else ""))
-        problem.may_be_carried_out = may_be_carried_out or unanswered
-        problem.unanswered = unanswered
-        return problem
+    def _error(self, message: str, may_have_executed: bool = False, timed_out: bool = False) -> WalletError:
+        message = truncate(redact(self._token, message))  # an answer may echo the request
+        hint = next((hint for part, hint in _HINTS.items() if part in message), None)
+        error = WalletError(f"wallet: {message}" + (f" ({hint})" if hint else ""))
+        error.may_have_executed = may_have_executed or timed_out
+        error.timed_out = timed_out
+        return error

@@ -1,69 +1,97 @@
-"""One stream's connection: dialled, read until empty, lost, dialled again. What stands between websocket-client and rel.
+"""One stream's connection: connect, read until empty, watch, reconnect. What stands between websocket-client and rel.
 
-Not on the page, which hands rel itself to websocket-client, and pays with a slow loop, double dials, and dials that hold up
-everything. All of this runs on rel's thread, but for the dials.
+Not on the page, which hands rel itself to websocket-client. That reads one frame per wake-up, connects on the main thread,
+reconnects twice after a reset, and waits without end for a node that has gone silent.
 """
 
 import contextlib
 import logging
+import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import rel
 import websocket
 
-from bot.transport.error_text import close_words, failure_words, stream_name
-from bot.transport.event_loop import MainThread
-from bot.transport.heartbeat import Pulse
-from bot.transport.http import shut_down
-from bot.transport.receive_buffer import Inbox
+from bot.transport.error_text import close_message, disconnect_message
+from bot.transport.event_loop import EventLoop
+from bot.transport.heartbeat import Heartbeat
+from bot.transport.http import shutdown_socket
+from bot.transport.receive_buffer import MAX_FRAME_SIZE, FrameTooLargeError, ReceiveBuffer
 
 logger = logging.getLogger(__name__)
 
-LONGEST_RECONNECT = 10  # seconds between two dials, where the node cannot be reached
-LONGEST_RECONNECT_AFTER_ERROR = 60  # seconds, where it can, and refuses the subscription
-LONGEST_DIAL = 5.0  # seconds for connect and handshake together
-LONGEST_FRAME = 5.0  # seconds from a frame's first byte to its last
-LARGEST_FRAME = 2**26  # bytes; the largest real ones have a few ten thousand
-MOST_REPORTS = 20  # different complaints about one stream's frames in …
-REPORT_AGAIN = 600.0  # seconds
+HANDSHAKE_TIMEOUT = 5.0  # seconds for connect and handshake together
+FRAME_TIMEOUT = 5.0  # seconds from a frame's first byte to its last
+SILENCE_TIMEOUT = 5.0  # seconds without a frame where frames are regular, and without a pong anywhere
+CHECK_INTERVAL = 0.5  # seconds between two checks for silence
+MAX_RECONNECT_DELAY = 10.0  # seconds, while the node cannot be reached
+MAX_REJECTED_RECONNECT_DELAY = 60.0  # seconds, while the node answers and rejects the subscription
+MAX_REPORTS = 20  # different problems with one stream's frames per …
+REPORT_INTERVAL = 600.0  # seconds
+
+Message = Union[str, bytes]
 
 
-class Stream:
-    """What websocket-client takes for its dispatcher: one stream's way to rel, and its one pending redial.
+class _ClosedByNodeError(Exception):
+    """The node sent a close frame."""
 
-    websocket-client calls `signal`, `abort`, `buffwrite`, `read` and `timeout`, some from the thread that dials; they
-    hand over to the main thread, where all the rest runs.
+
+class StreamConnection:
+    """websocket-client's dispatcher for one stream: its connection, and its one pending reconnect.
+
+    websocket-client calls `signal`, `abort`, `buffwrite`, `read` and `timeout`, some of them on the connecting thread. They
+    hand over to the main thread, where everything else runs.
+
+    Args:
+        name: of the stream, for the log.
+        reconnect: seconds until the first reconnect; the delay doubles with each further attempt.
+        on_error: takes the app and why its connection was lost; called once per outage and reason.
+        on_open: called before the first frame of each connection.
+        on_disconnect: called when a connection is lost, with the seconds for which its data may have been late.
+        has_regular_frames: the node sends frames all the time, so silence means trouble.
+        regular_frames: what those are, for the log.
+        not_found_hint: what to check when the handshake is answered with HTTP 404.
     """
 
-    app: Any  # a WebSocketApp; any, since some of what is used here is missing from its types
-    on_error: Callable[[Any, str], None]
-    on_open: Optional[Callable[[], Any]] = None
-    on_lost: Optional[Callable[[float], Any]] = None  # with the seconds for which what came before may have been outdated
-    each_block = False  # the node sends something each block
-
-    def __init__(self, main_thread: MainThread, reconnect: float):
-        self._main_thread = main_thread
+    def __init__(
+        self,
+        name: str,
+        reconnect: float,
+        on_error: Callable[[Any, str], None],
+        on_open: Optional[Callable[[], Any]] = None,
+        on_disconnect: Optional[Callable[[float], Any]] = None,
+        regular_frames: str = "",
+        not_found_hint: str = "",
+    ):
+        self.name = name
+        self.heartbeat = Heartbeat()
+        self.regular_frames = regular_frames
+        self.has_delivered = False  # a good frame, on this connection
         self._reconnect = reconnect
-        self._inbox: Any = None  # an Inbox; None while there is no connection
+        self._on_error = on_error
+        self._on_open = on_open
+        self._on_disconnect_callback = on_disconnect
+        self._not_found_hint = not_found_hint
+        self._event_loop = EventLoop.get()
+        self._ws: Any = None  # the WebSocketApp; Any, since some of what is used here is missing from its types
+        self._run_forever: Callable[[], Any] = bool
+        self._buffer: Optional[ReceiveBuffer] = None  # None while there is no connection
         self._event: Any = None  # rel's, for that connection
-        self._lose: Callable[[], Any] = bool  # websocket-client's own reader; at the end of a stream it asks for a redial
-        self._reason: object = None  # why the connection was lost, where websocket-client cannot know
-        self.pulse = Pulse()
-        self._heard_at = 0.0  # time.monotonic() of the newest good frame, or of the connection
-        self._half_since: Optional[float] = None  # time.monotonic() when a frame was first found incomplete
-        self.has_spoken = False  # since it was dialled
-        self._dialling: Optional[Callable[[], Any]] = None  # the dial under way
-        self._dialled_at = 0.0  # time.monotonic()
-        self._redials = 0  # since the last good frame
-        self._losses: set[str] = set()  # words reported, since the last good frame
-        self._refused = False  # the newest frame was an error, or nothing we know
-        self._reports: dict[str, float] = {}  # complaint about a frame -> time.monotonic() when it was logged
+        self._timer: Any = None  # rel's: the handshake's timeout, or the pending reconnect
+        self._fragments: list[Any] = []  # frames of a message that is not complete
+        self._partial_since: Optional[float] = None  # time.monotonic() when a message was first found incomplete
+        self._disconnect_reason: object = None  # why this side shut the connection down
+        self._connecting = False
+        self._connecting_since = 0.0  # time.monotonic()
+        self._frame_at = 0.0  # time.monotonic() of the newest good frame, or of the connection
+        self._attempts = 0  # reconnects since the last good frame
+        self._reported_reasons: set[str] = set()  # of disconnects, since the last good frame
+        self._rejected = False  # the newest frame was an error, or of an unknown shape
+        self._reports: dict[str, float] = {}  # problem with a frame -> time.monotonic() of its log line
         self._closed = False
 
     # Called by websocket-client.
@@ -75,175 +103,279 @@ class Stream:
         """Do nothing, as above."""
 
     def buffwrite(self, sock: socket.socket, data: bytes, send: object, on_error: object) -> None:
-        """Send a pong or a close frame, at once: rel's write buffer would keep watching a socket that is gone."""
+        """Send a ping, a pong or a close frame at once: rel's write buffer would keep watching a socket that is gone."""
         with contextlib.suppress(OSError):  # the next read finds out
             sock.send(data)
 
-    def read(self, sock: socket.socket, callback: Callable[[], Any]) -> None:
-        """Take over a connection: the dial has succeeded."""
-        self._main_thread.call(self._open, sock, callback)
+    def read(self, sock: socket.socket, callback: object) -> None:
+        """Take over a connected socket. Connecting thread."""
+        self._event_loop.call_soon_threadsafe(self._on_connect, sock)
 
-    def timeout(self, seconds: float, callback: Callable[..., Any], *args: Any) -> None:
-        """Dial again later: the connection, or the dial, has failed."""
-        reason = self._reason or sys.exc_info()[1]  # websocket-client calls this while it handles the exception
-        self._main_thread.call(self._dial_later, reason, partial(callback, *args))
+    def timeout(self, seconds: float, callback: object, *args: object) -> None:
+        """Do nothing: websocket-client wants to reconnect by itself. `_schedule_reconnect` starts it anew instead."""
+
+    def on_connect_error(self, ws: Any, error: object) -> None:
+        """The app's `on_error`: an attempt to connect has failed. Connecting thread."""
+        self._event_loop.call_soon_threadsafe(self._on_connect_failed, error)
 
     # Main thread.
 
-    def dial(self, connect: Callable[[], Any]) -> None:
-        """Connect on a thread of its own: name look-up, TLS and handshake may hang, and hold up nothing there."""
+    def connect(self, ws: Any, run_forever: Callable[[], Any]) -> None:
+        """Connect now, and again whenever the connection is lost.
+
+        Args:
+            ws: the WebSocketApp, with `on_connect_error` as its `on_error`.
+            run_forever: runs it with this object as its dispatcher, and with `reconnect`.
+        """
+        self._ws, self._run_forever = ws, run_forever
+        self._connect()
+
+    def _connect(self) -> None:
         if self._closed:
             return
-        self._dialling, self._dialled_at = connect, time.monotonic()
-        self._reason = None
-        websocket.setdefaulttimeout(LONGEST_DIAL)  # bounds each step; `_check_dial` bounds them together
-        threading.Thread(target=connect, name=f"dial {stream_name(self.app.url)}", daemon=True).start()
-        rel.timeout(LONGEST_DIAL, self._check_dial, connect)
+        self._connecting, self._connecting_since = True, time.monotonic()
+        self._disconnect_reason = None
+        self._ws.sock = None  # websocket-client does not run again while it has one
+        websocket.setdefaulttimeout(HANDSHAKE_TIMEOUT)  # bounds each step; _check_handshake bounds them together
+        self._set_timer(HANDSHAKE_TIMEOUT, self._check_handshake)
+        # A thread of its own: name look-up, TLS and handshake may hang, and block nothing there.
+        threading.Thread(target=self._run, name=f"connect {self.name}", daemon=True).start()
 
-    def _check_dial(self, connect: Callable[[], Any]) -> bool:
-        pending = self._dialling is connect and not self._closed
-        if pending:
-            self.drop(f"no handshake within {LONGEST_DIAL:.0f} s")
-        return pending  # rel: call me again, in case there was no socket yet to shut down
+    def _run(self) -> None:
+        try:
+            self._run_forever()  # returns when it is connected, or has called on_connect_error
+        except Exception as error:  # an address that it cannot parse, for example
+            self.on_connect_error(self._ws, error)
 
-    def drop(self, reason: str) -> None:
-        """Shut the raw socket down: a read that waits on it wakes, finds the end of the stream, and a redial follows."""
-        self._reason = reason
-        sock = self._inbox.raw if self.is_open() else self.app.sock and self.app.sock.sock
+    def _check_handshake(self) -> bool:
+        if self._connecting:
+            self.disconnect(f"no handshake within {HANDSHAKE_TIMEOUT:.0f} s")
+        return self._connecting  # rel: call again, in case there was no socket yet to shut down
+
+    def disconnect(self, reason: str) -> None:
+        """Shut the raw socket down. Whoever waits for it wakes, finds the end of the stream, and a reconnect follows."""
+        self._disconnect_reason = reason
+        sock = self._buffer.raw if self._buffer is not None else self._ws.sock and self._ws.sock.sock
         if sock is not None:
-            shut_down(sock)
+            shutdown_socket(sock)
 
     def close(self) -> None:
-        """Close the connection, or what the dial under way brings. rel watches nothing any more."""
+        """Close the connection, or what an attempt under way brings. rel watches nothing any more."""
         self._closed = True
-        if self.is_open():
-            self._inbox.raw.close()
-            self._inbox = None
+        if self._timer is not None:
+            self._timer.delete()
+        if self._buffer is not None:
+            self._buffer.raw.close()
+            self._buffer = None
 
     def is_open(self) -> bool:
-        return self._inbox is not None
+        return self._buffer is not None
 
-    def silent_for(self) -> float:
-        """Return for how many seconds an open connection has sent no frame."""
-        return time.monotonic() - self._heard_at if self.is_open() else 0.0
+    def seconds_since_frame(self) -> float:
+        """Return for how long an open connection has been silent; 0 without a connection."""
+        return time.monotonic() - self._frame_at if self.is_open() else 0.0
 
-    def drop_if_stuck(self, longest_lag: float) -> None:
-        """Drop the connection where a frame trickles in, or has stopped in its middle, or where the link holds up the pongs."""
-        if self._half_since is not None and time.monotonic() - self._half_since > LONGEST_FRAME:
-            self.drop(f"half a frame for {LONGEST_FRAME:.0f} s")
-        elif self.is_open() and self.pulse.lag() > longest_lag:
-            self.drop(f"the node is silent: no answer to a ping for {longest_lag:.0f} s")
+    def disconnect_if_stuck(self) -> None:
+        """Disconnect where a message stopped in its middle, or where the link delays the pongs."""
+        if self._partial_since is not None and time.monotonic() - self._partial_since > FRAME_TIMEOUT:
+            self.disconnect(f"incomplete frame for {FRAME_TIMEOUT:.0f} s")
+        elif self.is_open() and self.heartbeat.latency() > SILENCE_TIMEOUT:
+            self.disconnect(f"no pong for {SILENCE_TIMEOUT:.0f} s")
 
-    def ping(self) -> None:
-        if self.is_open() and (words := self.pulse.next_ping()):
+    def ping_if_due(self) -> None:
+        if self.is_open() and (payload := self.heartbeat.ping_payload_if_due()):
             with contextlib.suppress(OSError, websocket.WebSocketException):  # the next read finds out
-                self.app.sock.ping(words)
+                self._ws.sock.ping(payload)
 
-    def report(self, complaint: str, refused: bool = False) -> None:
-        """Log what is wrong with a frame, once for the same words; `refused` where the frame brought nothing at all."""
-        self._refused = refused
+    def report(self, problem: str, rejected: bool = False) -> None:
+        """Log a problem with a frame, once per REPORT_INTERVAL; `rejected` when the frame brought no data at all."""
+        self._rejected = rejected
         now = time.monotonic()
-        self._reports = {words: then for words, then in self._reports.items() if now - then < REPORT_AGAIN}
-        if complaint not in self._reports and len(self._reports) < MOST_REPORTS:
-            self._reports[complaint] = now
-            last = f" (others are not shown for {REPORT_AGAIN:.0f} s)" if len(self._reports) == MOST_REPORTS else ""
-            logger.warning("stream %s: %s%s", stream_name(self.app.url), complaint, last)
+        self._reports = {known: then for known, then in self._reports.items() if now - then < REPORT_INTERVAL}
+        if problem not in self._reports and len(self._reports) < MAX_REPORTS:
+            self._reports[problem] = now
+            is_last = len(self._reports) == MAX_REPORTS
+            logger.warning(
+                "stream %s: %s%s",
+                self.name,
+                problem,
+                f" (further problems are not logged for {REPORT_INTERVAL:.0f} s)" if is_last else "",
+            )
 
-    def _open(self, sock: socket.socket, callback: Callable[[], Any]) -> None:
-        self._dialling = None
+    def _on_connect(self, sock: socket.socket) -> None:
+        self._connecting = False
         if self._closed:
             sock.close()
             return
-        self._inbox = Inbox(sock)
-        self.app.sock.frame_buffer.recv_strict = self._inbox.take
-        self._lose = callback
-        self._heard_at = time.monotonic()
-        self.pulse.start()
-        self.has_spoken = False
-        if self.on_open is not None:
-            self.on_open()
-        self._event = rel.read(sock, self._read_all)
-        self._read_all()  # the TLS layer may hold frames already, of which rel's poll knows nothing
+        self._timer.delete()
+        self._buffer = ReceiveBuffer(sock)
+        self._ws.sock.frame_buffer.recv_strict = self._buffer.read_exactly
+        self._fragments.clear()
+        self._frame_at = time.monotonic()
+        self.heartbeat.on_connect()
+        self.has_delivered = False
+        if self._on_open is not None:
+            self._on_open()
+        self._event = rel.read(sock, self._read_available)
+        self._read_available()  # the TLS layer may hold frames already, of which rel's poll knows nothing
 
-    def _read_all(self) -> bool:
-        """Deliver what has come, up to READ_SIZE, so that no stream starves the others; return whether to go on watching."""
-        inbox = self._inbox
-        inbox.allow()
-        while self._inbox is inbox and not self._main_thread.is_ending:  # a callback may have ended either
+    def _read_available(self) -> bool:
+        """Deliver the messages that have arrived, up to READ_SIZE; return whether rel should keep watching."""
+        buffer = self._buffer
+        assert buffer is not None
+        buffer.grant_quota()
+        while self._buffer is buffer and not self._event_loop.closing:  # a callback may have ended either
             try:
-                opcode, frame = self.app.sock.recv_data_frame(control_frame=True)  # answers pings
-                if opcode == websocket.ABNF.OPCODE_CLOSE:
-                    return self._lost(close_words(frame.data))
-                if opcode == websocket.ABNF.OPCODE_PONG:
-                    self.pulse.answer(frame.data)
-                if opcode in (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG):
-                    continue
-                message = frame.data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else frame.data
-            except BlockingIOError:  # all read; half a frame stays in websocket-client's buffer until the rest comes
-                return self._wait_for_the_rest()
-            except Exception as error:  # reset, bad UTF-8, unknown opcode, …: as it comes, out of rel.dispatch() they go
-                return self._lost(error)
-            self._half_since = None
-            self._refused = False
-            self.app.on_message(self.app, message)
-            if not self._refused:
-                self._is_well()
-        return self._inbox is inbox
+                message = self._receive(buffer)
+            except BlockingIOError:  # everything is read; websocket-client keeps its place inside a partial frame
+                is_partial = buffer.has_partial_frame() or bool(self._fragments)
+                self._partial_since = (self._partial_since or time.monotonic()) if is_partial else None
+                return True
+            except Exception as error:  # reset, bad UTF-8, unknown opcode, …: none of them may leave rel.dispatch()
+                return self._on_disconnect(error)
+            if message is None:
+                continue
+            self._partial_since = None
+            self._rejected = False
+            self._ws.on_message(self._ws, message)
+            if not self._rejected:
+                self._on_good_frame()
+        return self._buffer is buffer
 
-    def _is_well(self) -> None:
-        self._heard_at = time.monotonic()
-        self.has_spoken = True
-        if self._redials:
-            logger.info("stream %s: back", stream_name(self.app.url))
-            self._redials = 0
-            self._losses.clear()
+    def _receive(self, buffer: ReceiveBuffer) -> Optional[Message]:
+        """Read one frame; return the message that it completes, None if it completes none."""
+        frame = self._ws.sock.recv_frame()
+        buffer.end_frame()
+        if frame.opcode == websocket.ABNF.OPCODE_PONG:
+            self.heartbeat.on_pong(frame.data)
+            return None
+        if frame.opcode == websocket.ABNF.OPCODE_PING:
+            self._ws.sock.pong(frame.data)
+            return None
+        if frame.opcode == websocket.ABNF.OPCODE_CLOSE:
+            self._ws.sock.send_close()
+            raise _ClosedByNodeError(close_message(frame.data))
+        if (frame.opcode == websocket.ABNF.OPCODE_CONT) != bool(self._fragments):
+            raise websocket.WebSocketProtocolException("a continuation frame is missing or out of place")
+        self._fragments.append(frame)
+        if not frame.fin:
+            if sum(len(each.data) for each in self._fragments) > MAX_FRAME_SIZE:
+                raise FrameTooLargeError(f"a message of more than {MAX_FRAME_SIZE} bytes is too large")
+            return None
+        opcode = self._fragments[0].opcode
+        data: bytes = frame.data if len(self._fragments) == 1 else b"".join(each.data for each in self._fragments)
+        self._fragments.clear()
+        return data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else data
 
-    def _wait_for_the_rest(self) -> bool:
-        buffer, message = (
-            self.app.sock.frame_buffer,
-            self.app.sock.cont_frame.cont_data,
-        )  # the latter: opcode and bytes of a message in pieces
-        size = (buffer.length or 0) + (len(message[1]) if message else 0)
-        if size > LARGEST_FRAME:
-            return self._lost(f"a frame of {size} bytes")
-        is_half = buffer.header is not None or self._inbox.has_rest() or bool(message)
-        self._half_since = (self._half_since or time.monotonic()) if is_half else None
-        return True
+    def _on_good_frame(self) -> None:
+        self._frame_at = time.monotonic()
+        self.has_delivered = True
+        if self._attempts:
+            logger.info("stream %s: reconnected", self.name)
+            self._attempts = 0
+            self._reported_reasons.clear()
 
-    def _lost(self, reason: object) -> bool:
-        self._reason = self._reason or reason
+    def _on_disconnect(self, reason: object) -> bool:
+        assert self._buffer is not None
         self._event.delete()
-        self._inbox.end()
-        self.app.sock.frame_buffer.clear()
-        raw, self._inbox = self._inbox.raw, None
-        self._half_since = None
-        if self.on_lost is not None:
-            self.on_lost(self.pulse.lag())
-        self._lose()  # finds the end of the stream, and calls `timeout`
-        raw.close()
+        self._buffer.close()
+        self._ws.sock.shutdown()  # closes the raw socket
+        self._buffer = None
+        self._partial_since = None
+        if self._on_disconnect_callback is not None:
+            self._on_disconnect_callback(self.heartbeat.latency())
+        self._schedule_reconnect(reason)
         return False  # rel: stop watching
 
-    def _dial_later(self, reason: object, connect: Callable[[], Any]) -> None:
-        hung = int(time.monotonic() - self._dialled_at) if self._dialling else 0  # seconds, by which the next dial is due sooner
-        self._dialling = None
+    def _on_connect_failed(self, error: object) -> None:
+        self._schedule_reconnect(error, seconds_spent=int(time.monotonic() - self._connecting_since))
+
+    def _schedule_reconnect(self, reason: object, seconds_spent: int = 0) -> None:
+        self._connecting = False
         if self._closed:
             return
-        seconds = max(0.0, pause(self._reconnect, self._redials, self._refused) - hung)
-        words = f"lost, {failure_words(reason)}"
-        kind = words.partition(": ")[0]  # what follows may differ from try to try
-        if kind not in self._losses:  # say it once, not at each try
-            self._losses.add(kind)
-            self.on_error(self.app, f"{words}; dialling again in {seconds:g} s")
-        self._redials += 1
-        self._refused = False
-        rel.timeout(seconds, self.dial, connect)
+        delay = reconnect_delay(self._reconnect, self._attempts, self._rejected)
+        delay = max(0.0, delay - seconds_spent)  # an attempt that hung has used up part of it
+        message = disconnect_message(self._disconnect_reason or reason, self._not_found_hint)
+        kind = message.partition(": ")[0]  # the rest may differ from attempt to attempt
+        if kind not in self._reported_reasons:  # once, not at each attempt
+            self._reported_reasons.add(kind)
+            self._on_error(self._ws, f"connection lost ({message}), reconnecting in {delay:g} s")
+        self._attempts += 1
+        self._rejected = False
+        self._set_timer(delay, self._connect)
+
+    def _set_timer(self, seconds: float, callback: Callable[[], Any]) -> None:
+        if self._timer is not None:
+            self._timer.delete()
+        self._timer = rel.timeout(seconds, callback)
 
 
-def pause(reconnect: float, redials: int, refused: bool) -> float:
-    """Return for how many seconds to wait until the next dial.
+def reconnect_delay(reconnect: float, attempts: int, rejected: bool) -> float:
+    """Return the seconds until the next attempt to connect.
 
-    Differs from the page, which dials each five seconds for ever: a node that cannot be reached needs no hammering, and one
-    that refuses the subscription will mostly go on to.
+    Differs from the page, which reconnects every five seconds without end. A node that cannot be reached should not be
+    flooded, and one that rejects a subscription will mostly reject it again.
     """
-    longest = LONGEST_RECONNECT_AFTER_ERROR if refused else LONGEST_RECONNECT
-    return min(reconnect * 2.0 ** min(redials, 10), max(longest, reconnect))
+    longest = MAX_REJECTED_RECONNECT_DELAY if rejected else MAX_RECONNECT_DELAY
+    return min(reconnect * 2.0 ** min(attempts, 10), max(longest, reconnect))
+
+
+class StreamGroup:
+    """The connections of one client, which are watched and closed together. Main thread, except where noted."""
+
+    def __init__(self) -> None:
+        self._event_loop: Optional[EventLoop] = None
+        self._connections: list[StreamConnection] = []
+        self._checked_at = 0.0  # time.monotonic() of the last check
+
+    def add(self, connection: StreamConnection) -> None:
+        self._join_event_loop()
+        self._connections.append(connection)
+
+    def stop(self) -> None:
+        """End `rel.dispatch()`, and the connections. Any thread, and more than once."""
+        rel.abort()
+
+    def latency(self) -> float:
+        """Return how late the data of the streams with regular frames may be, in seconds. Any thread."""
+        return max((each.heartbeat.latency() for each in self._connections if each.regular_frames), default=0.0)
+
+    def _join_event_loop(self) -> None:
+        if self._event_loop is not None and not self._event_loop.closing:
+            return
+        self._event_loop = EventLoop.get()
+        self._event_loop.close_callbacks.append(self._close)
+        self._check_timer = rel.timeout(CHECK_INTERVAL, self._check)
+        library_logger = logging.getLogger("websocket")
+        if library_logger.level == logging.NOTSET:
+            library_logger.setLevel(logging.WARNING)  # at INFO it repeats for each attempt what is logged here once
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nobody else handles Ctrl+C
+            rel.signal(signal.SIGINT, self.stop)
+
+    def _close(self) -> None:
+        self._check_timer.delete()
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+
+    def _check(self) -> bool:
+        """Ping each connection, and disconnect those that are stuck. Differs from the page, which waits without end.
+
+        A node that answers no pings is judged by its regular frames. The other streams are silent while nothing happens, so
+        when frames stop that came before, all connections go.
+        """
+        now = time.monotonic()
+        # This process was suspended, as by Ctrl+Z. What arrived meanwhile is not read yet: read it first, judge next time.
+        was_suspended = now - self._checked_at > 2 * CHECK_INTERVAL
+        self._checked_at = now
+        for connection in self._connections:
+            connection.ping_if_due()
+            if was_suspended:
+                continue
+            connection.disconnect_if_stuck()
+            if connection.regular_frames and connection.seconds_since_frame() > SILENCE_TIMEOUT:
+                for each in self._connections if connection.has_delivered else [connection]:
+                    if each.is_open():
+                        each.disconnect(f"no {connection.regular_frames} for {SILENCE_TIMEOUT:.0f} s")
+        return True  # rel: call again

@@ -1,62 +1,47 @@
-"""What servers and libraries said, as one line for a log. Any thread. Not on the page, which loses most of it."""
+"""Error messages of servers and libraries as one line for the log. Any thread. Not on the page, which loses most of them."""
 
 import json
 import re
-from typing import Any
 
 import websocket
 
+MAX_LENGTH = 200  # characters of a foreign message
+REDACTED_RUN = 8  # characters of the secret in a row that are made unreadable
 
-def shortened(evidence: object) -> str:
-    """Return at most 200 characters of what a server sent, on one line, fit for a log."""
+
+def truncate(evidence: object) -> str:
+    """Return at most MAX_LENGTH characters of what a server sent, on one line."""
     try:
         shown = evidence if isinstance(evidence, str) else json.dumps(evidence)
     except (TypeError, ValueError, RecursionError):
         shown = repr(type(evidence))
-    shown = " ".join(shown[:1000].split())
-    return shown if len(shown) <= 200 else shown[:200] + "…"
+    shown = " ".join(shown[: 5 * MAX_LENGTH].split())
+    return shown if len(shown) <= MAX_LENGTH else shown[:MAX_LENGTH] + "…"
 
 
-def without(secret: str, words: str) -> str:
-    """Return words with every eight characters of the secret in a row made unreadable: a server may echo all or part of it."""
-    parts = {secret[start : start + 8] for start in range(max(1, len(secret) - 7))}
-    return re.sub("|".join(map(re.escape, parts)), "…", words) if secret else words
+def redact(secret: str, message: str) -> str:
+    """Return the message without the secret, or any part of it: a server may echo all or some of what it got."""
+    parts = {secret[start : start + REDACTED_RUN] for start in range(max(1, len(secret) - REDACTED_RUN + 1))}
+    return re.sub("|".join(map(re.escape, parts)), "…", message) if secret else message
 
 
 def root_cause(error: BaseException) -> str:
-    """Return what was at the bottom of a chain of errors: requests wraps `Connection refused` four times."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return shortened(str(error) or type(error).__name__)
+    """Return the message at the bottom of a chain of errors: requests wraps `Connection refused` four times."""
+    while (wrapped := error.__cause__ or error.__context__) is not None:
+        error = wrapped
+    return truncate(str(error) or type(error).__name__)
 
 
-def node_words(content: Any) -> tuple[str, str]:
-    """Return a node's own words where it sent an error: its message, and the details that say more. Empty if it is none.
-
-    REST errors and unknown paths come bare, the streams' errors inside of `error`.
-    """
-    try:
-        error = content.get("error") or content
-        detail = (error.get("details") or [{}])[0]
-        words = [error["message"], detail.get("message"), detail.get("inner")]
-    except (LookupError, TypeError, AttributeError):
-        return "", ""
-    message, *details = [shortened(word) if isinstance(word, str) else "" for word in words]
-    return message, ": ".join(filter(None, details))
+def close_message(body: bytes) -> str:
+    """Return what a WebSocket close frame says."""
+    code, reason = int.from_bytes(body[:2], "big"), body[2:].decode(errors="replace")
+    return f"closed by the node ({code or 'no code'}{': ' if reason else ''}{truncate(reason)})"
 
 
-def stream_name(url: str) -> str:
-    """Return a stream's name: what stands between `/stream/` and the parameters."""
-    return url.partition("/stream/")[2].partition("?")[0] or url
-
-
-def close_words(body: bytes) -> str:
-    code, words = int.from_bytes(body[:2], "big"), body[2:].decode(errors="replace")
-    return f"closed by the node ({code or 'no code'}{': ' if words else ''}{shortened(words)})"
-
-
-def failure_words(reason: object) -> str:
-    if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text has all headers
-        hint = " (check WS_URL: it ends in /api/v2)" if reason.status_code == 404 else ""
-        return f"handshake answered HTTP {reason.status_code}: {shortened((reason.resp_body or b'').decode(errors='replace'))}{hint}"
-    return shortened(str(reason) or repr(reason)).rstrip(".")
+def disconnect_message(reason: object, not_found_hint: str = "") -> str:
+    """Return why a connection failed or ended; `not_found_hint` says what to check when the handshake got HTTP 404."""
+    if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text holds all headers
+        hint = f" ({not_found_hint})" if reason.status_code == 404 and not_found_hint else ""
+        body = (reason.resp_body or b"").decode(errors="replace")
+        return f"handshake answered HTTP {reason.status_code}: {truncate(body)}{hint}"
+    return truncate(str(reason) or repr(reason)).rstrip(".")

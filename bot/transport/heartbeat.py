@@ -1,52 +1,52 @@
-"""How far behind the node a connection may be: pings, and what their answers prove. rel's thread; `lag` from any.
+"""How far a connection may be behind the node, measured by pings. Main thread; `latency` from any thread.
 
-Not on the page. A stream on which nothing changes looks like a dead one, and a slow link like a fast one: what comes over it
-is old, and nothing says so. But a pong comes behind all that the node sent before it got the ping, and is held up with it.
+Not on the page. A stream without changes looks like a dead one, and a slow link looks like a fast one. A pong comes behind
+everything that the node sent before it got the ping, so a late pong means late data.
 """
 
 import math
 import time
 
-EACH = 1.0  # seconds between two pings
-USUAL = 2.0  # seconds from one ping to the answer to the next, on a link that keeps up
+PING_INTERVAL = 1.0  # seconds
+PONG_GRACE = 2.0  # seconds from one ping to the pong of the next, on a link that keeps up
 
 
-class Pulse:
-    """Says how old what a stream last brought may be. A node that answers no pings is not judged by them."""
+class Heartbeat:
+    """Says how old the newest data of a connection may be. A node that answers no pings is not judged by them."""
 
     def __init__(self) -> None:
-        self._is_expected = False  # whether the node has answered on this connection, or did on the one before
+        self._expects_pongs = False  # whether the node has answered on this connection, or did on the one before
         self._has_answered = False  # on this connection
-        self._in_step_at = time.monotonic()  # all that was sent before then has come
-        self._asked_at = -math.inf  # time.monotonic() of the newest ping
+        self._in_step_at = time.monotonic()  # everything that the node sent before this time has arrived
+        self._pinged_at = -math.inf  # time.monotonic() of the newest ping
 
-    def start(self) -> None:
-        """Begin with a new connection: its handshake was an answer.
+    def on_connect(self) -> None:
+        """Start with a new connection; its handshake was an answer.
 
-        One connection without answers is dropped; the next is not judged, or a node that no longer answers would be lost for ever.
+        One connection without pongs is disconnected. Do not judge the next one, or a node that stops answering pings would
+        never be used again.
         """
-        self._is_expected, self._has_answered = self._has_answered, False
+        self._expects_pongs, self._has_answered = self._has_answered, False
         self._in_step_at = time.monotonic()
 
-    def next_ping(self) -> str:
-        """Return what to send in a ping: the time of it, which the answer brings back. Empty while none is due."""
+    def ping_payload_if_due(self) -> str:
+        """Return the payload of the next ping, which is its time; empty while no ping is due."""
         now = time.monotonic()
-        if now - self._asked_at < EACH:
+        if now - self._pinged_at < PING_INTERVAL:
             return ""
-        self._asked_at = now
+        self._pinged_at = now
         return repr(now)
 
-    def answer(self, data: bytes) -> None:
-        """Take a pong's data."""
+    def on_pong(self, payload: bytes) -> None:
         try:
-            asked_at = float(data)
-        except ValueError:  # a pong that nobody has asked for; the protocol allows them
+            pinged_at = float(payload)
+        except ValueError:  # an unsolicited pong, which the protocol allows
             return
-        if self._in_step_at < asked_at <= time.monotonic():
-            self._in_step_at = asked_at
-            self._is_expected = self._has_answered = True
+        if self._in_step_at < pinged_at <= time.monotonic():
+            self._in_step_at = pinged_at
+            self._expects_pongs = self._has_answered = True
 
-    def lag(self) -> float:
-        """Return for how many seconds what the node sent may be under way: 0 on a link that keeps up."""
+    def latency(self) -> float:
+        """Return for how many seconds data may have been in flight; 0 on a link that keeps up."""
         seconds = time.monotonic() - self._in_step_at
-        return seconds if self._is_expected and seconds > USUAL else 0.0
+        return seconds if self._expects_pongs and seconds > PONG_GRACE else 0.0

@@ -1,8 +1,8 @@
-"""HTTP calls that end in time, each on a thread of its own. Any thread may ask.
+"""HTTP calls with a deadline, each on a thread of its own. Any thread may call.
 
-Not on the page. The timeouts of requests are for each read, so an answer that trickles in byte by byte could hold a thread
-for ever, and nothing bounds a name look-up, in which Python does not even hear Ctrl+C. So the caller waits, as long as it
-wants to; then it shuts the call's raw socket down, and the read that waits on it wakes and fails as if cut.
+Not on the page. The timeouts of requests are for each read, so an answer that arrives byte by byte could block a thread
+without end, and nothing bounds a name look-up, during which Python does not even react to Ctrl+C. So the caller waits until
+its deadline. Then it shuts the call's raw socket down, which ends the read.
 """
 
 import contextlib
@@ -10,132 +10,167 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, cast
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.util import Retry
 
 Result = TypeVar("Result")
+Outcome = tuple[Any, Optional[BaseException]]
 
-LONGEST_LAST = 0.5  # seconds for a call that was cut to come back
-# What a call may raise where no answer came: requests lets through what is wrong with an address (of a redirect, say), and
-# a file of certificates that is not there.
+ABANDONED_CALL_TIMEOUT = 0.5  # seconds for a call that was abandoned to return
+MAX_RETRY_AFTER = 10.0  # seconds to wait where a server asks for it
+RETRY_BACKOFF = 0.5  # seconds before the second retry, doubled for the third
+RETRY_STATUSES = (429, 502, 503, 504)
+# What a call may raise when no answer came. requests lets errors through for a bad address (in a redirect, for example) and
+# for a certificate file that does not exist.
 CALL_FAILED = (requests.RequestException, HTTPError, OSError)
 
 
-def shut_down(sock: Any) -> None:
+class NotSentError(requests.ConnectionError):
+    """There was no connection, so the server cannot have got the request."""
+
+
+def shutdown_socket(sock: Any) -> None:
     """Wake whoever reads from a socket, in any thread, with the end of the stream."""
-    with contextlib.suppress(OSError):  # gone already
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's own, which pulls the TLS layer from under the reader
+    with contextlib.suppress(OSError):  # closed already
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own removes the TLS layer while another thread reads
 
 
-class _Call:
-    """One HTTP call: what its caller, who may give it up, and the thread that makes it share."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # once the call is over, its connection may serve the next, and must not be cut
-        self._sock: Any = None  # on which the thread waits for an answer
-        self._given_up = False
-
-    def wait_on(self, sock: Any) -> None:
-        """Note the connection before something is sent on it, or an answer waited for."""
-        with self._lock:
-            if self._given_up:
-                raise requests.Timeout("given up")  # so what was given up while it connected is never sent
-            self._sock = sock
-
-    def end(self) -> None:
-        with self._lock:
-            self._sock = None
-
-    def give_up(self) -> None:
-        with self._lock:
-            self._given_up = True
-            if self._sock is not None:
-                shut_down(self._sock)
+def build_session(tries: int = 1) -> requests.Session:
+    """Return a session for `call_with_deadline`, which makes up to so many tries when a server is busy or unreachable."""
+    retry = _Retry(
+        total=tries - 1,
+        backoff_factor=RETRY_BACKOFF,
+        status_forcelist=RETRY_STATUSES,
+        raise_on_status=False,  # the last answer holds the server's error message
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _DeadlineAdapter(max_retries=retry))
+    return session
 
 
-class _Here(threading.local):
-    call: Optional[_Call] = None  # the one that this thread makes
+def call_with_deadline(seconds: float, function: Callable[[], Result]) -> Result:
+    """Make an HTTP call, with its retries, and return or raise what it does.
 
+    Args:
+        seconds: until the call is abandoned.
+        function: makes the call, on a session of `build_session`.
 
-_here = _Here()
-
-
-def in_time(seconds: float, function: Callable[[], Result]) -> Result:
-    """Make an HTTP call, its retries included, and return or raise what it does; requests.Timeout where it does not end in time."""
-    call = _Call()
-    outcomes: queue.SimpleQueue[tuple[Any, Optional[BaseException]]] = queue.SimpleQueue()
+    Raises:
+        NotSentError: there was no connection, whatever the reason; the original error is its cause.
+        requests.Timeout: no answer in time.
+        Others of CALL_FAILED: the call failed after it had a connection.
+    """
+    call = _PendingCall()
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
 
     def run() -> None:
-        _here.call = call
-        outcome: tuple[Any, Optional[BaseException]]
+        _local.call = call
+        outcome: Outcome
         try:
             outcome = function(), None
         except BaseException as error:  # for the caller's thread
             outcome = None, error
-        call.end()
+        call.finish()
         outcomes.put(outcome)
 
-    def wait(longest: float) -> Optional[tuple[Any, Optional[BaseException]]]:
+    def wait(timeout: float) -> Optional[Outcome]:
         with contextlib.suppress(queue.Empty):
-            return outcomes.get(timeout=longest)
+            return outcomes.get(timeout=timeout)
         return None
 
     threading.Thread(target=run, name="HTTP call", daemon=True).start()
     try:
         outcome = wait(seconds)
         if outcome is None:
-            call.give_up()
-            outcome = wait(LONGEST_LAST)
+            call.abandon()
+            outcome = wait(ABANDONED_CALL_TIMEOUT)
+            if outcome is None or outcome[1] is not None:  # not what the cut provoked: the reason for the cut
+                outcome = None, requests.Timeout(f"no answer within {seconds:.2g} s")
     finally:
-        call.give_up()  # also where a signal's handler has raised
-    if outcome is None:
-        raise requests.Timeout(f"not over within {seconds:.2g} s")
-    returned: Result
-    returned, error = outcome
-    if error is not None:
-        raise error
-    return returned
+        call.abandon()  # also when a signal handler has raised
+    result, error = outcome
+    if error is None:
+        return cast(Result, result)
+    if isinstance(error, CALL_FAILED) and not call.was_connected:
+        raise NotSentError(*error.args) from error
+    raise error
 
 
-class DeadlineAdapter(HTTPAdapter):
-    """requests' adapter, whose connections `in_time` knows."""
+class _PendingCall:
+    """One HTTP call, shared by its caller, who may abandon it, and the thread that makes it."""
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+    def __init__(self) -> None:
+        self.was_connected = False
+        self._lock = threading.Lock()  # once the call is over, its connection may serve the next one, and must not be cut
+        self._sock: Any = None  # on which the thread waits for an answer
+        self._abandoned = False
 
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-        return manager
+    def wait_on(self, sock: Any) -> None:
+        """Note the connection, before something is sent on it or an answer is awaited."""
+        with self._lock:
+            if self._abandoned:
+                raise requests.Timeout("abandoned")  # so a call that was abandoned while it connected is never sent
+            self._sock = sock
+            self.was_connected = True
+
+    def finish(self) -> None:
+        with self._lock:
+            self._sock = None
+
+    def abandon(self) -> None:
+        with self._lock:
+            self._abandoned = True
+            if self._sock is not None:
+                shutdown_socket(self._sock)
 
 
-class _Known:
-    """Before urllib3's connections: tells `in_time` of the socket, be the connection new or used before."""
+class _Local(threading.local):
+    call: Optional[_PendingCall] = None  # the one that this thread makes
+
+
+_local = _Local()
+
+
+class _Retry(Retry):
+    """urllib3's Retry waits as long as Retry-After says. A node that says an hour must not block the bot."""
+
+    def get_retry_after(self, response: Any) -> Optional[float]:
+        try:
+            seconds = super().get_retry_after(response)
+        except InvalidHeader:  # neither seconds nor a date; raised, it would hide the node's error message
+            return None
+        return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
+
+
+class _NotedConnection:
+    """Mixin for urllib3's connections: tells the pending call its socket, whether the connection is new or reused."""
 
     sock: Any
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        if _here.call is not None:
-            _here.call.wait_on(self.sock)
+        if _local.call is not None:
+            _local.call.wait_on(self.sock)
 
     def getresponse(self) -> Any:
-        if _here.call is not None:
-            _here.call.wait_on(self.sock)
+        if _local.call is not None:
+            _local.call.wait_on(self.sock)
         return super().getresponse()  # type: ignore[misc]
 
 
-class _HttpConnection(_Known, HTTPConnection):
+class _HttpConnection(_NotedConnection, HTTPConnection):
     pass
 
 
-class _HttpsConnection(_Known, HTTPSConnection):
+class _HttpsConnection(_NotedConnection, HTTPSConnection):
     pass
 
 
@@ -145,3 +180,31 @@ class _HttpPool(HTTPConnectionPool):
 
 class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _HttpsConnection
+
+
+class _NotedPools:
+    """Mixin for urllib3's pool managers: their pools make noted connections."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class _PoolManager(_NotedPools, PoolManager):
+    pass
+
+
+class _ProxyManager(_NotedPools, ProxyManager):
+    pass
+
+
+class _DeadlineAdapter(HTTPAdapter):
+    """requests' adapter, with connections that `call_with_deadline` can cut."""
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
+        self.poolmanager = _PoolManager(num_pools=connections, maxsize=maxsize, block=block, **pool_kwargs)
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
+        if proxy not in self.proxy_manager:
+            self.proxy_manager[proxy] = _ProxyManager(proxy, proxy_headers=self.proxy_headers(proxy), **proxy_kwargs)
+        return self.proxy_manager[proxy]

@@ -1,6 +1,6 @@
-"""What one connection has received and websocket-client has not yet taken. rel's thread.
+"""Bytes that one connection has received and websocket-client has not read yet. Main thread.
 
-Not on the page: there each piece of a frame is a system call, and a piece that has not come holds up everything.
+Not on the page. There, each piece of a frame is a system call, and a piece that is late blocks everything.
 """
 
 import socket
@@ -8,61 +8,81 @@ import ssl
 
 import websocket
 
-READ_SIZE = 65536  # bytes
+READ_SIZE = 65536  # bytes per wake-up, so that no stream starves the others
+MAX_FRAME_SIZE = 2**26  # bytes; the largest real frames have a few ten thousand
 
 
-class Inbox:
-    """Gives websocket-client the pieces of its frames from memory: never blocks, and asks the kernel once for many frames.
+class FrameTooLargeError(Exception):
+    """A frame that announces more than MAX_FRAME_SIZE bytes."""
 
-    The client reads a frame in two or three pieces, a system call each, and waits for pieces that have not come. `take`
-    stands in for its `recv_strict`: where a piece has not all come yet, BlockingIOError takes the client back out, and it
-    resumes in the middle of the frame at the next wake-up. No more than READ_SIZE at each wake-up keeps it fair.
+
+class ReceiveBuffer:
+    """Gives websocket-client the pieces of its frames from memory. It never blocks, and asks the kernel once for many frames.
+
+    The client reads a frame in two or three pieces, with a system call for each. `read_exactly` stands in for its
+    `recv_strict`. When a piece is incomplete, BlockingIOError leaves the client, and the next wake-up resumes inside the frame.
     """
 
     def __init__(self, sock: socket.socket):
         sock.setblocking(False)
         self.raw = sock
+        self.frame_bytes = 0  # read of the frame that is not complete yet
         self._data = b""
-        self._position = 0  # in _data: how much of it was taken
-        self._pieces: list[bytes] = []  # instead of _data, while they are too few for what is wanted next
+        self._position = 0  # how much of _data was read
+        self._pieces: list[bytes] = []  # instead of _data, while they are too few for the next piece
         self._ended = False
-        self._allowed = 0  # bytes that may still be received at this wake-up
+        self._quota = 0  # bytes that may still be received at this wake-up
 
-    def allow(self) -> None:
-        """Receive up to READ_SIZE from now on: whoever calls this knows that the socket is readable."""
-        self._allowed = READ_SIZE
+    def grant_quota(self) -> None:
+        """Allow another READ_SIZE bytes. The caller knows that the socket is readable."""
+        self._quota = READ_SIZE
 
-    def end(self) -> None:
-        """Let the next read find the end of the stream, whatever is still here: it came behind what has ended it."""
+    def close(self) -> None:
+        """Discard what was received, and let the next read find the end of the stream."""
         self._ended = True
         self._data, self._position = b"", 0
         self._pieces.clear()
 
-    def has_rest(self) -> bool:
-        """Return whether something was received that nobody could take yet."""
+    def end_frame(self) -> None:
+        """Note that a whole frame was read."""
+        self.frame_bytes = 0
+
+    def has_unread(self) -> bool:
         return bool(self._pieces) or self._position < len(self._data)
 
-    def take(self, size: int) -> bytes:
-        """Return the next bytes, exactly so many; BlockingIOError where they have not all come."""
+    def has_partial_frame(self) -> bool:
+        return self.frame_bytes > 0 or self.has_unread()
+
+    def read_exactly(self, size: int) -> bytes:
+        """Return the next `size` bytes.
+
+        Raises:
+            BlockingIOError: they have not all arrived.
+            FrameTooLargeError: the frame would exceed MAX_FRAME_SIZE.
+            WebSocketConnectionClosedException: the node closed the connection.
+        """
+        if self.frame_bytes + size > MAX_FRAME_SIZE:
+            raise FrameTooLargeError(f"a frame of {self.frame_bytes + size} bytes is too large")
         end = self._position + size
         if end > len(self._data):
             self._receive(size)
             end = size
-        taken = self._data[self._position : end]
+        piece = self._data[self._position : end]
         self._position = end
-        return taken
+        self.frame_bytes += size
+        return piece
 
     def _receive(self, size: int) -> None:
-        if not self._ended and self._allowed <= 0:
+        if not self._ended and self._quota <= 0:
             raise BlockingIOError
         try:
-            received = b"" if self._ended else self.raw.recv(READ_SIZE)  # with TLS a whole record, so none is left in its buffer
+            received = b"" if self._ended else self.raw.recv(READ_SIZE)  # with TLS a whole record: none stays in its buffer
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
-            raise BlockingIOError from error  # as itself, websocket-client takes it for a loss
+            raise BlockingIOError from error  # websocket-client takes the original for a lost connection
         if not received:
-            raise websocket.WebSocketConnectionClosedException("Connection to remote host was lost.")
-        # A plain socket has given all it had. TLS gives a record, often one frame: a wake-up each would cost more than the frame.
-        self._allowed = self._allowed - len(received) if isinstance(self.raw, ssl.SSLSocket) else 0
+            raise websocket.WebSocketConnectionClosedException("closed without a close frame")
+        # A plain socket has given all it had. TLS gives one record, often one frame, and a wake-up each would cost more than it.
+        self._quota = self._quota - len(received) if isinstance(self.raw, ssl.SSLSocket) else 0
         self._pieces += [self._data[self._position :], received]
         self._data, self._position = b"", 0
         if sum(map(len, self._pieces)) < size:

@@ -1,4 +1,4 @@
-"""bot/transport/event_loop.py: rel's one loop, each time in a process of its own, on real streams."""
+"""bot/transport/event_loop.py: rel's one loop, each time in its own process, on real streams."""
 
 import signal
 import sys
@@ -63,26 +63,27 @@ say("ended")
         assert process.lines == ["ended"]
 
 
+@pytest.mark.parametrize("caller", ["thread", "handler"])
 @EACH_REGISTRAR
-@pytest.mark.parametrize("setter", ["thread", "handler"])
-def test_a_new_timer_wakes_the_poll_whoever_sets_it(sandbox: Sandbox, registrar: str, setter: str) -> None:
+def test_a_call_from_elsewhere_wakes_the_poll_and_runs_on_the_main_thread(sandbox: Sandbox, registrar: str, caller: str) -> None:
     code = """
 import os
-import bot.transport.connection, bot.vega_ws_client  # no other timer may be due
-bot.transport.event_loop.LONGEST_WAIT = bot.transport.connection.LONGEST_DIAL = bot.vega_ws_client.LOOK_EACH = 3600.0
+import bot.transport.connection
+bot.transport.event_loop.MAX_POLL_WAIT = bot.transport.connection.HANDSHAKE_TIMEOUT = bot.transport.connection.CHECK_INTERVAL = 3600.0
 client = VegaWebSocketClient(url)
-client.subscribe_endpoint(url + "/stream/markets/data?foo=bar", callback=print)  # a stream of no market: silent
+client.subscribe_endpoint(url + "/stream/markets/data?foo=bar", callback=print)  # a stream of no market is silent
+event_loop = bot.transport.event_loop.EventLoop.get()
 
-def set_timer(*_):
-    rel.timeout(0.01, say, "due")
+def call(*_):
+    event_loop.call_soon_threadsafe(lambda: say("called on", threading.current_thread() is threading.main_thread()))
 
-signal.signal(signal.SIGUSR1, set_timer)
-act = set_timer if sys.argv[4] == "thread" else lambda: os.kill(os.getpid(), signal.SIGUSR1)
+signal.signal(signal.SIGUSR1, call)
+act = call if sys.argv[4] == "thread" else lambda: os.kill(os.getpid(), signal.SIGUSR1)
 rel.timeout(0, lambda: threading.Timer(0.2, act).start())
 rel.dispatch()
 """
-    with child(sandbox, code, registrar, setter) as process:
-        process.wait_for("^due$")
+    with child(sandbox, code, registrar, caller) as process:
+        process.wait_for("^called on True$")
 
 
 @EACH_REGISTRAR
@@ -143,7 +144,7 @@ say("first ended")
 third = subscribe(lambda result: threading.Thread(target=third.stop).start())
 rel.dispatch()
 say("second ended")
-assert "loop" not in vars(rel.rel.registrar)  # plain rel again
+assert rel.rel.registrar.event_loop is None  # plain rel again
 """
     with child(sandbox, code, registrar) as process:
         process.wait_for("^second ended$", after=process.wait_for("^first ended$"))
@@ -160,7 +161,7 @@ try:
     rel.dispatch()
 except ZeroDivisionError:
     rel.abort()
-say("ended", bot.transport.event_loop.MainThread._now)
+say("ended", bot.transport.event_loop.EventLoop._current)
 input()
 """
     with child(sandbox, code, "epoll") as process:

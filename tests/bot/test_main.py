@@ -36,7 +36,7 @@ def test_the_bot_is_filled_and_leaves_no_order_behind(sandbox: Sandbox, product:
         assert bot.stop(signal.SIGTERM if product == "spot" else signal.SIGINT) == 0
     assert fills(sandbox, market_id) > before
     assert live_on(sandbox, market_id) == []
-    assert bot.lines[-1].endswith("Stopped: no order of ours is left on the market")
+    assert "Stopped: no open orders left on the market" in bot.lines[-1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -146,19 +146,19 @@ def test_an_empty_side_gets_no_quotes(bot: BotProcess, sandbox: Sandbox, future:
     bot.wait_for(r"\| quoted$", after=line)
 
 
-def test_a_refused_order_is_logged_with_its_reason(bot: BotProcess, sandbox: Sandbox) -> None:
+def test_a_rejected_order_is_logged_with_its_reason(bot: BotProcess, sandbox: Sandbox) -> None:
     sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")
     bot.wait_for("order [0-9a-f]{64}: STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED$")
 
 
-def test_a_wallet_that_fails_is_named_in_the_turns_line_and_used_again_when_it_answers(bot: BotProcess, sandbox: Sandbox) -> None:
+def test_a_wallet_error_is_in_the_turn_line_and_the_wallet_is_used_again_when_it_answers(bot: BotProcess, sandbox: Sandbox) -> None:
     sandbox.fail_wallet(500)
     line = bot.wait_for("no quote: wallet: HTTP 500, ")
     sandbox.fail_wallet()
     bot.wait_for(r"\| quoted$", after=line)
 
 
-def test_a_wrong_token_gets_the_wallets_words_and_a_hint(sandbox: Sandbox, future: str) -> None:
+def test_a_wrong_token_gets_the_wallets_message_and_a_hint(sandbox: Sandbox, future: str) -> None:
     with BotProcess(sandbox, future, WALLET_TOKEN="c0ffee") as bot:
         bot.wait_for("no quote: wallet: HTTP 401, .*token.*WALLET_TOKEN")
         bot.stop()
@@ -178,7 +178,7 @@ def test_no_quote_goes_out_on_a_position_that_no_stream_keeps(bot: BotProcess, s
 
 
 @pytest.mark.parametrize("change", ["price=-5.0", "price=0.0", "size=1e-9"])
-def test_quotes_that_the_network_would_drop_without_a_word_are_an_error(sandbox: Sandbox, future: str, change: str) -> None:
+def test_orders_that_the_network_would_drop_without_a_message_are_an_error(sandbox: Sandbox, future: str, change: str) -> None:
     sabotage = f"rule = main.quotes\nmain.quotes = lambda *given: [main.dataclasses.replace(order, {change}) for order in rule(*given)]"
     with BotProcess(
         sandbox, future, command=("-c", CRASH.format(sabotage="import dataclasses; main.dataclasses = dataclasses\n" + sabotage))

@@ -74,13 +74,13 @@ def test_orders_that_cannot_be_cancelled_are_named_with_status_1(sandbox: Sandbo
         sandbox.fail_wallet(500)
         assert bot.stop() == 1
     left = [order["id"] for order in live_on(sandbox, future)]
-    assert f"{len(left)} orders of ours are left on the market" in bot.lines[-1]
+    assert f"{len(left)} orders left on the market" in bot.lines[-1]
     assert all(order_id in bot.lines[-1] for order_id in left)
-    assert sum("The market-wide cancel failed: wallet: HTTP 500" in line for line in bot.lines) == 3
+    assert sum("Cancelling all orders failed: wallet: HTTP 500" in line for line in bot.lines) == 3
     sandbox.fail_wallet()
 
 
-def test_a_cancel_that_was_never_taken_in_leaves_doubt_even_where_nothing_is_seen(sandbox: Sandbox, future: str) -> None:
+def test_a_cancellation_that_was_never_accepted_leaves_doubt_even_if_no_order_is_seen(sandbox: Sandbox, future: str) -> None:
     with BotProcess(sandbox, future) as bot:
         bot.wait_for(r"\| quoted$")
         sandbox.fail_wallet(500)
@@ -91,7 +91,7 @@ def test_a_cancel_that_was_never_taken_in_leaves_doubt_even_where_nothing_is_see
         sandbox.block(2)
         assert live_on(sandbox, future) == []
         assert bot.stop() == 1
-    assert "orders of ours may be left on the market" in bot.lines[-1]
+    assert "orders may be left on the market" in bot.lines[-1]
 
 
 def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox, future: str) -> None:
@@ -102,19 +102,19 @@ def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox
         bot.signal(signal.SIGINT)
         bot.signal(signal.SIGTERM)
         assert bot.finish(seconds=5) == 1
-    assert bot.lines[-1] == "Second signal: ended at once; orders of ours may be left on the market"
+    assert bot.lines[-1] == "Second signal: ended at once; orders may be left on the market"
 
 
-def test_an_exception_in_the_loop_ends_the_process_orderly_with_status_1(sandbox: Sandbox, future: str) -> None:
-    sabotage = "main._plain = lambda number: 1 / 0"
+def test_an_exception_in_the_loop_ends_the_process_in_an_orderly_way_with_status_1(sandbox: Sandbox, future: str) -> None:
+    sabotage = "import bot.execution.order_manager as om; om._plain = lambda number: 1 / 0"
     with BotProcess(sandbox, future, command=("-c", CRASH.format(sabotage=sabotage))) as bot:
         assert bot.finish() == 1
     assert "ZeroDivisionError" in bot.output
-    assert bot.lines[-1].endswith("Stopped: no order of ours is left on the market")
+    assert "Stopped: no open orders left on the market" in bot.lines[-1]
     assert live_on(sandbox, future) == []
 
 
-def test_an_exception_in_a_callback_ends_the_process_orderly_with_status_1(sandbox: Sandbox, future: str) -> None:
+def test_an_exception_in_a_callback_ends_the_process_in_an_orderly_way_with_status_1(sandbox: Sandbox, future: str) -> None:
     sabotage = "main.store.VegaStore._update_accounts = lambda self, account_dict: 1 / 0"
     with BotProcess(sandbox, future, command=("-c", CRASH.format(sabotage=sabotage))) as bot:
         assert bot.finish() == 1

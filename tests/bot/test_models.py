@@ -281,5 +281,5 @@ def test_an_unknown_product_is_a_parse_error_that_names_the_market() -> None:
 def test_a_parse_error_names_the_parser_and_the_missing_key() -> None:
     node = streamed_order()
     del node["price"]
-    with pytest.raises(ParseError, match="parse_order: no 'price' in "):
+    with pytest.raises(ParseError, match="parse_order: 'price' is missing in "):
         an_order(node)

@@ -214,7 +214,7 @@ def test_an_id_that_is_no_text_is_a_parse_error(field: str, value: Any) -> None:
 
 @pytest.mark.parametrize("field", ["price", "id", "marketId", "partyId"])
 def test_what_streams_never_leave_out_must_be_there(field: str) -> None:
-    with pytest.raises(ParseError, match=f"no '{field}'"):
+    with pytest.raises(ParseError, match=f"'{field}' is missing"):
         PARSERS["order"]({key: value for key, value in NODES["order"][0].items() if key != field})
 
 

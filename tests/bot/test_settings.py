@@ -116,19 +116,19 @@ def test_ws_where_http_belongs_is_named(key: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     "value", ["localhost:3008/api/v2", "127.0.0.1", "http://", "http://host:99999", "http://host:x", "http://[1", "http://127..0.1"]
 )
-def test_an_address_that_is_none_is_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_address_is_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: value})
-    assert re.fullmatch(f"{key} is '.*', which is no address: write it like (http|ws)://127.0.0.1:\\d+(/api/v2)?", problem)
+    assert re.fullmatch(f"{key} is '.*', which is not an address: write it like (http|ws)://127.0.0.1:\\d+(/api/v2)?", problem)
 
 
 @pytest.mark.parametrize("value", ["two words", "tokén"])
-def test_a_token_that_no_header_takes_is_named_and_not_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_that_cannot_be_in_a_header_is_named_and_not_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, WALLET_TOKEN=value)
     assert problem == "WALLET_TOKEN has characters that no token has: copy it again, without quotes or blanks"
 
 
 def test_an_unknown_log_level_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems_with(monkeypatch, LOG_LEVEL="LOUD") == ["LOG_LEVEL is none of DEBUG, INFO, WARNING, ERROR, CRITICAL"]
+    assert problems_with(monkeypatch, LOG_LEVEL="LOUD") == ["LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"]
 
 
 ###########################################################

@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import time
 from typing import Any, Optional
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,10 +27,10 @@ def a_page(*ids: str, cursor: str = "", more: bool = False, key: str = "markets"
     return Answer({key: {"edges": edges, "pageInfo": page_info}})
 
 
-def problem_with(*answers: Answer, path: str = "markets", within: Optional[float] = None) -> str:
+def problem_with(*answers: Answer, path: str = "markets", seconds: Optional[float] = None) -> str:
     """Ask a node that answers so, and return what the error says."""
     with Replay(*answers) as node, pytest.raises(client.VegaApiError) as caught:
-        client.execute_get_request(path, "markets", node.url, within)
+        client.execute_get_request(path, "markets", node.url, None if seconds is None else time.monotonic() + seconds)
     return str(caught.value).replace(node.url, "http://node")
 
 
@@ -201,8 +202,8 @@ def test_an_error_of_another_shape_is_shown_as_it_came(details: Any) -> None:
 @pytest.mark.parametrize(
     "body", ["<html>hello</html>", "", "[]", "null", '"markets"', '{"other": 1}', "[" * 100_000, b"\xff\xfe{"], ids=lambda b: repr(b)[:20]
 )
-def test_a_good_answer_that_is_not_the_json_we_know_is_an_error(body: Any) -> None:
-    assert problem_with(Answer(body)).startswith("GET markets: not the JSON we know, but ")
+def test_a_good_answer_that_is_not_the_expected_json_is_an_error(body: Any) -> None:
+    assert problem_with(Answer(body)).startswith("GET markets: not the expected JSON, but ")
 
 
 def test_a_body_that_is_cut_is_an_error() -> None:
@@ -224,7 +225,7 @@ def test_a_connection_refused_is_an_error_that_names_the_address() -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(client.VegaApiError, match=f"^GET markets: no answer from {url}: .*refused"):
-            client.execute_get_request("markets", "markets", url, within=0.9)
+            client.execute_get_request("markets", "markets", url, deadline=time.monotonic() + 0.9)
 
 
 def test_an_address_that_is_none_is_an_error() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import bot.models as models
 from bot.parsing import ParseError
-from bot.vega_store import LIVE, VegaStore
+from bot.vega_store import LIVE_STATUSES, VegaStore
 from tests.support.scripted_node import BOT, KINDS, MARKETS, ScriptedNode, recorded, recorded_frames, recorded_node
 
 DAI = "001eeef746496f66af378f13c1f9bedbca4e6d57804e701810dbaf682a87706c"
@@ -51,7 +51,9 @@ def test_replayed_order_frames_end_in_the_orders_that_rest_calls_live(store: Veg
     for result in results("all-bot-orders"):
         store._update_order(result)
     expected = [models.parse_order(order, position_decimal_places=3, price_decimal_places=5) for order in end("orders")]
-    assert {order.order_id: order for order in store.get_orders()} == {order.order_id: order for order in expected if order.status in LIVE}
+    assert {order.order_id: order for order in store.get_orders()} == {
+        order.order_id: order for order in expected if order.status in LIVE_STATUSES
+    }
     assert len(store.get_orders()) == 5
 
 
@@ -191,7 +193,7 @@ def test_an_empty_snapshot_empties(store: VegaStore) -> None:
 
 def test_nothing_of_a_torn_snapshot_stays(store: VegaStore) -> None:
     store._update_order({"snapshot": {"orders": [order_node(id="2" * 64)]}})
-    store._order_snapshot.expect()  # what the stream calls at each new connection
+    store._order_snapshot.on_connect()  # called for each new connection
     store._update_order({"snapshot": {"orders": [order_node(id="3" * 64)], "lastPage": True}})
     assert [order.order_id for order in store.get_orders()] == ["3" * 64]
 
@@ -244,7 +246,7 @@ def test_a_position_ages_until_its_stream_has_given_a_snapshot_and_after_it_is_l
     store._update_position({"snapshot": {"lastPage": True}})
     assert store.seconds_since_position(MARKETS["perp"]) == 0
     assert store.seconds_since_position(MARKETS["spot"]) > 0  # there the balance is the position
-    store._position_snapshot.lose(300.0)
+    store._position_snapshot.on_disconnect(300.0)
     assert 300 < store.seconds_since_position(MARKETS["perp"]) < 360
 
 
@@ -267,7 +269,7 @@ def test_a_refused_order_is_logged_with_the_name_of_its_reason(
 
 def test_a_bad_entry_is_left_out_and_the_rest_kept(store: VegaStore) -> None:
     bad = order_node(id="b" * 64, price=float("nan"))
-    with pytest.raises(ParseError, match="left out 1 of 3: parse_order: NaN is no integer"):
+    with pytest.raises(ParseError, match="left out 1 of 3: parse_order: NaN is not an integer"):
         store._update_order({"updates": {"orders": [order_node(id="1" * 64), bad, order_node(id="2" * 64)]}})
     assert {order.order_id for order in store.get_orders()} == {"1" * 64, "2" * 64}
 
@@ -275,6 +277,6 @@ def test_a_bad_entry_is_left_out_and_the_rest_kept(store: VegaStore) -> None:
 @pytest.mark.parametrize("message", [{}, {"updates": None}, {"updates": {"orders": {}}}, {"snapshot": [1]}])
 def test_a_message_of_another_shape_changes_nothing(store: VegaStore, message: dict[str, Any]) -> None:
     store._update_order({"updates": {"orders": [order_node()]}})
-    with pytest.raises(ParseError, match=r"neither a snapshot nor updates|orders is no list"):
+    with pytest.raises(ParseError, match=r"neither a snapshot nor updates|orders is not a list"):
         store._update_order(message)
     assert len(store.get_orders()) == 1

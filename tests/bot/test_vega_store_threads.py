@@ -80,7 +80,7 @@ def test_a_list_of_unknown_markets_costs_one_look_up_in_two_seconds(store: VegaS
 
 def test_what_is_no_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) -> None:
     before = node.asked.total()
-    with pytest.raises(ParseError, match="is no id"):
+    with pytest.raises(ParseError, match="is not an id"):
         store._update_order({"updates": {"orders": [order_node(marketId="../assets")]}})
     assert node.asked.total() == before
 
@@ -112,7 +112,7 @@ def test_records_cannot_be_edited() -> None:
         ("_positions_lock", "get_position_by_market_id", ("x",)),
         ("_orders_lock", "get_orders", ()),
         ("_orders_lock", "get_order_by_id", ("x",)),
-        ("_orders_lock", "get_refusals", ("x",)),
+        ("_orders_lock", "get_consecutive_rejections", ("x",)),
     ],
 )
 def test_every_getter_takes_its_lock(store: VegaStore, lock: str, getter: str, args: tuple[str, ...]) -> None:

@@ -132,7 +132,7 @@ def test_a_connection_refused_says_that_the_wallet_may_not_run() -> None:
 def test_a_wallet_that_hangs_is_given_up_and_may_still_carry_it_out() -> None:
     problem = problem_with(Answer(hang=True), timeouts=(0.2, 0.1))
     assert problem.startswith(
-        "wallet: no answer within 0.1 s; the transaction may still be carried out (does the wallet wait for your consent?"
+        "wallet: no answer within 0.1 s; the transaction may still be executed (does the wallet wait for your consent?"
     )
 
 

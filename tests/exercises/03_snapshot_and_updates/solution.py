@@ -3,7 +3,8 @@
 from typing import Any
 
 from bot.enums import OrderStatus
-from bot.parsing import Snapshot, body_of, nodes_of
+from bot.parsing import body_of, nodes_of
+from bot.sync import SnapshotAssembler
 
 LIVE = (OrderStatus.STATUS_ACTIVE, OrderStatus.STATUS_PARKED)
 
@@ -13,7 +14,7 @@ class LiveOrders:
 
     def __init__(self) -> None:
         self._orders: dict[str, dict[str, Any]] = {}  # order id -> the stream's node
-        self._snapshot: Snapshot[dict[str, Any]] = Snapshot()  # its pages, until the last one is in
+        self._snapshot: SnapshotAssembler[dict[str, Any]] = SnapshotAssembler()  # its pages, until the last one is in
 
     def take(self, result: dict[str, Any]) -> None:
         nodes = {node["id"]: node for node in nodes_of(body_of(result), "orders")}

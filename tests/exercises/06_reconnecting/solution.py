@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bot.parsing import Snapshot, body_of, nodes_of
+from bot.parsing import body_of, nodes_of
+from bot.sync import SnapshotAssembler
 
 Node = dict[str, Any]
 LIVE = (1, 8)  # order statuses ACTIVE and PARKED, as streams send them
@@ -23,10 +24,10 @@ class Mirror:
     def __init__(self, kind: str) -> None:
         self._kind = kind  # orders, positions or accounts
         self._records: dict[str, Node] = {}
-        self._snapshot: Snapshot[Node] = Snapshot()
+        self._snapshot: SnapshotAssembler[Node] = SnapshotAssembler()
 
     def opened(self) -> None:
-        self._snapshot.expect()  # forgets the pages of a connection that broke before its last one
+        self._snapshot.on_connect()  # forgets the pages of a connection that broke before its last one
 
     def take(self, result: dict[str, Any]) -> None:
         nodes = {identity(self._kind, node): node for node in nodes_of(body_of(result), self._kind)}
