@@ -136,7 +136,7 @@ async def run_module(sandbox: Sandbox, options: argparse.Namespace, market_id: s
     """Run a module against the sandbox, print that it was started, and return its exit status."""
     output = sys.stderr if options.json else None  # standard output has only the line of JSON
     try:
-        await child.start(options.module, settings(sandbox, market_id), output)
+        child.start(options.module, settings(sandbox, market_id), output)
     except OSError as error:
         await sandbox.stop()
         exit_with_error(f"{options.module[0]} could not be started: {error.strerror or error}")

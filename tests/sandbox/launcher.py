@@ -1,9 +1,11 @@
 """Runs a module inside a sandbox, as a child process: the `-m` of `python -m tests.sandbox -m main`."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
+import subprocess
 import sys
 from decimal import Decimal
 from typing import Any, Optional
@@ -12,6 +14,7 @@ from urllib.parse import urlsplit
 from tests.sandbox import HOST, Sandbox
 
 GC_INTERVAL = 30.0  # seconds
+WATCHER_TIMEOUT = 2.0  # seconds; for a shell that ends at once
 
 
 async def freeze_garbage() -> None:
@@ -50,22 +53,29 @@ class Child:
     """
 
     def __init__(self) -> None:
-        self._process: Optional[asyncio.subprocess.Process] = None
+        self._process: Optional[subprocess.Popen[bytes]] = None
         self._pending_signal: Optional[int] = None  # received before the process was started
 
-    async def start(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> None:
+    def start(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> None:
         """Start `python -m *arguments`. Raises OSError if the process cannot be started."""
         environment = bypass_proxy({**os.environ, **environment}, urlsplit(environment["NODE_URL"]).hostname or HOST)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *arguments, env=environment, stdout=output, start_new_session=True
-        )
+        self._watcher = Watcher()
+        command = [sys.executable, "-m", *arguments]
+        try:
+            # Not asyncio's: it returns to the event loop before the watcher can be told about the process.
+            self._process = subprocess.Popen(command, env=environment, stdout=output, start_new_session=True)
+        except OSError:
+            self._watcher.stop()
+            raise
+        self._watcher.watch(self._process.pid)
         if self._pending_signal is not None:
             self.forward_signal(self._pending_signal)
 
     async def wait(self) -> int:
         """Wait until the module ends, and return its exit status as a shell reports it (128 + signal)."""
         assert self._process is not None
-        status = await self._process.wait()
+        status = await asyncio.to_thread(self._process.wait)
+        self._watcher.stop()
         return status if status >= 0 else 128 - status
 
     def forward_signal(self, number: int) -> None:
@@ -73,7 +83,35 @@ class Child:
         if self._process is None:
             self._pending_signal = number
         elif self._process.returncode is None:
-            os.killpg(self._process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.killpg(self._process.pid, number)
+
+
+class Watcher:
+    """Sends SIGTERM to a process group if this process dies, even by SIGKILL.
+
+    It is a shell that reads from a pipe. Only this process has the other end of the pipe, so its death ends the shell's read without a
+    line. Linux has PR_SET_PDEATHSIG for this purpose, but macOS has not.
+    """
+
+    def __init__(self) -> None:
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", 'read -r group && { read -r line || kill -s TERM -- "-$group"; }'],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a signal to this process's group must not end the watcher
+        )
+
+    def watch(self, group: int) -> None:
+        assert self._shell.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._shell.stdin.write(b"%d\n" % group)
+            self._shell.stdin.flush()
+
+    def stop(self) -> None:
+        with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
+            self._shell.communicate(b"done\n", timeout=WATCHER_TIMEOUT)
 
 
 def bypass_proxy(environment: dict[str, str], host: str) -> dict[str, str]:
@@ -90,4 +128,5 @@ def run_summary(sandbox: Sandbox, market_id: str) -> str:
     bought = sandbox.bought[bot, market_id]
     position = Decimal(bought).scaleb(-market.size_decimals).normalize() if bought else Decimal(0)
     left = sum(1 for _ in chain.newest_orders([bot], live_only=True))
-    return f"{sandbox.fills[bot, market_id]} fills | position {position:f} on {market.name} | {left} live orders left"
+    orders = "live order" if left == 1 else "live orders"
+    return f"{sandbox.fills[bot, market_id]} fills | position {position:f} on {market.name} | {left} {orders} left"

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from tests.sandbox.markets import read_markets
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +34,7 @@ import json, os, signal, sys, time
 
 names = ("MARKET_ID", "PARTY_ID", "NODE_URL", "WS_URL", "WALLET_URL", "WALLET_TOKEN", "NO_PROXY", "no_proxy")
 facts = {name: os.environ.get(name) for name in names}
-facts.update(arguments=sys.argv[1:], own_group=os.getpgrp() == os.getpid())
+facts.update(arguments=sys.argv[1:], own_group=os.getpgrp() == os.getpid(), process_id=os.getpid())
 begin, got = time.monotonic(), []
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, lambda number, frame: got.append(number))
@@ -95,12 +96,9 @@ def module(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def is_alive(process_id: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], check=False, capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")  # a dead process stays a zombie until its new parent has waited for it
 
 
 def test_json_option_prints_one_line_when_all_ports_listen(start: Any) -> None:
@@ -251,6 +249,47 @@ def test_a_module_killed_by_a_signal_makes_the_status_128_plus_its_number(start:
     (tmp_path / "kills_itself.py").write_text("import os\nos.kill(os.getpid(), 9)\n", encoding="utf-8")
 
     assert start("-m", "kills_itself", module_path=str(tmp_path)).end()[0] == 128 + 9
+
+
+STOP_TIMEOUT = 2 * 10.0  # seconds; twice the promise
+
+
+def test_the_module_gets_sigterm_if_the_sandbox_is_killed(start: Any, module: str) -> None:
+    running = start("-m", "standin", module_path=module)
+    process_id = json.loads(running.line())["process_id"]
+    status, output, _ = running.end(signal.SIGKILL)
+
+    assert (status, json.loads(output)) == (-signal.SIGKILL, [signal.SIGTERM])  # the output ends with the module
+    wait_until(lambda: not is_alive(process_id), STOP_TIMEOUT)
+
+
+def test_the_bot_ends_if_the_sandbox_is_killed(start: Any, tmp_path: Path) -> None:
+    wrapper = "import os, runpy\nprint(os.getpid(), flush=True)\nrunpy.run_module('main', run_name='__main__')\n"
+    (tmp_path / "wrapper.py").write_text(wrapper, encoding="utf-8")
+    running = start("-m", "wrapper", module_path=str(tmp_path))
+    process_id = int(running.line())
+    assert running.process.stderr
+    while "quoted" not in running.process.stderr.readline():
+        assert running.process.poll() is None
+    running.process.send_signal(signal.SIGKILL)
+
+    wait_until(lambda: not is_alive(process_id), STOP_TIMEOUT)
+
+
+def test_no_watcher_is_left_after_the_module_has_ended(start: Any, module: str) -> None:
+    running = start("-m", "standin", module_path=module)
+    running.line()
+    (watcher,) = [child for child in children_of(running.process.pid) if "read -r group" in child]
+    assert running.end(signal.SIGTERM)[0] == 7
+
+    wait_until(lambda: not is_alive(int(watcher.split()[0])))
+
+
+def children_of(process_id: int) -> list[str]:
+    """Return process id and command of each child."""
+    table = subprocess.run(["ps", "-A", "-o", "ppid=,pid=,args="], check=True, capture_output=True, text=True).stdout
+    rows = (line.split(maxsplit=1) for line in table.splitlines())
+    return [row[1] for row in rows if row[0] == str(process_id)]
 
 
 def test_with_json_the_modules_output_goes_to_standard_error(start: Any, module: str) -> None:
