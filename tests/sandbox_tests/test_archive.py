@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from multidict import MultiDict
 
-from tests.sandbox.node.responses import page
+from tests.sandbox.node.pagination import page
 from tests.support.chain_network import Network
 
 

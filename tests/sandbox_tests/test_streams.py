@@ -105,7 +105,7 @@ def test_a_page_has_a_thousand_records_by_default(sandbox: Sandbox) -> None:
     assert (len(sizes), page["hasNextPage"]) == (1001, False)
 
 
-@pytest.mark.parametrize("size", ["5001", "-1", "many"])
+@pytest.mark.parametrize("size", ["5001", "-1"])
 def test_other_page_sizes_are_rejected(sandbox: Sandbox, size: str) -> None:
     answer = requests.get(f"{sandbox.node_url}/markets", params={"pagination.first": size}, timeout=10)
     assert (answer.status_code, answer.json()["details"][0]["inner"]) == (400, "pagination limit must be in range 0-5000")

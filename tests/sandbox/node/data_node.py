@@ -2,7 +2,7 @@
 
 This module only reads the chain. `serializers` formats its records, `responses` has pages and errors, `streams` the streams.
 
-These query parameters of a real node are ignored, like unknown ones: `pagination.last` and `.before`; of orders
+These query parameters of a real node are ignored, like unknown ones: `pagination.newestFirst`; of orders
 `filter.statuses`, `.types`, `.timeInForces`, `.reference`, `.dateRange` and `.excludeLiquidity`; of accounts `filter.assetId` and
 `.accountTypes`; of accounts and positions `includeDerivedParties`; of markets `includeSettled`, of assets `assetId`.
 """
@@ -20,7 +20,19 @@ from tests.sandbox.chain.positions import LONG_RISK, SHORT_RISK
 from tests.sandbox.chain.records import Block
 from tests.sandbox.faults import Faults
 from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS
-from tests.sandbox.node.responses import ApiError, Query, check_ids, compact, error_without_details, is_id, not_found, page, query_of
+from tests.sandbox.node.pagination import page, read_pagination
+from tests.sandbox.node.responses import (
+    ApiError,
+    ParameterError,
+    Query,
+    bool_parameter,
+    check_ids,
+    compact,
+    error_without_details,
+    is_id,
+    not_found,
+    query_of,
+)
 from tests.sandbox.node.serializers import Node, account_node, asset_node, market_data_node, market_node, order_node, position_node
 from tests.sandbox.node.streams import Streams
 from tests.sandbox.server import MAX_BODY_SIZE
@@ -85,6 +97,8 @@ class DataNode:
                 return self._response(request, 200, answer(query_of(request), **request.match_info))
             except ApiError as error:
                 return self._response(request, error.status, error.rest())
+            except ParameterError as error:  # found by the gateway: the node, whose headers are left out, was not called
+                return _gateway_response(request, 400, error.rest())
 
         return handle
 
@@ -97,11 +111,13 @@ class DataNode:
         return _compressed(request, web.Response(status=status, body=compact(body).encode(), headers=headers))
 
     async def _unknown_path(self, request: web.Request) -> web.Response:
-        body, headers = compact(not_found()).encode(), {"Content-Type": "application/json"}
-        return _compressed(request, web.Response(status=404, body=body, headers=headers))
+        return _gateway_response(request, 404, not_found())
 
     def _assets(self, query: Query) -> Body:
-        return {"assets": page(enumerate(self._chain.assets.values()), asset_node, query)}
+        try:
+            return {"assets": page(enumerate(self._chain.assets.values()), asset_node, query)}
+        except ApiError as error:  # `getAllAssets` in datanode/api/trading_data_v2.go hides it in another error
+            raise ApiError(500, 200001, "failed to get assets", f"{error.inner}: {error}") from error
 
     def _markets(self, query: Query) -> Body:
         markets = enumerate(self._chain.markets.values())
@@ -114,7 +130,10 @@ class DataNode:
 
     def _orders(self, query: Query) -> Body:
         wanted = _filter(query)
-        live_only = query.get("filter.liveOnly", "").lower() in ("true", "t", "1")
+        live_only = bool_parameter(query, "filter.liveOnly")
+        if read_pagination(query).backward:
+            reason = "'last' pagination is not supported"
+            raise ApiError(400, 10000, reason, reason)
         orders = self._chain.newest_orders(query.getall("filter.partyIds", []), live_only)
         rows = ((order.number, order) for order in orders if wanted(order.market_id, order.party_id))
         return {"orders": page(rows, order_node, query, newest_first=True)}
@@ -172,6 +191,11 @@ def _filter(query: Query) -> Callable[[str, str], bool]:
     markets, parties = query.getall("filter.marketIds", []), query.getall("filter.partyIds", [])
     check_ids(markets, parties)
     return lambda market_id, party_id: (not markets or market_id in markets) and (not parties or party_id in parties)
+
+
+def _gateway_response(request: web.Request, status: int, body: Body) -> web.Response:
+    response = web.Response(status=status, body=compact(body).encode(), headers={"Content-Type": "application/json"})
+    return _compressed(request, response)
 
 
 def _compressed(request: web.Request, response: web.Response) -> web.Response:

@@ -1,26 +1,22 @@
-"""Parts of REST responses and stream frames: errors in the API's format, filters, and pages."""
+"""Parts of REST responses and stream frames: errors in the API's format, parameters and filters."""
 
-import base64
-import binascii
-import itertools
 import json
 import re
-import string
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http.client import responses
 from typing import Any, Optional
 
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
-from tests.sandbox.node.serializers import Node
-
 Query = MultiMapping[str]
 
 _CODES = {400: (3, "InvalidArgument error"), 404: (5, "NotFound error"), 500: (13, "Internal error")}
 _ID = re.compile("[0-9a-fA-F]{64}")
-_BASE64 = frozenset(string.ascii_letters + string.digits + "+/=")
-DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 1000, 5000
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
 
 
 class ApiError(Exception):
@@ -28,7 +24,7 @@ class ApiError(Exception):
 
     def __init__(self, status: int, detail_code: int, message: str, inner: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.inner = status, inner
         self._detail = {"@type": "type.googleapis.com/vega.ErrorDetail", "code": detail_code, "message": message, "inner": inner}
 
     def rest(self) -> dict[str, Any]:
@@ -39,6 +35,17 @@ class ApiError(Exception):
         """Return the same error for a stream, without empty fields."""
         code, message = _CODES[self.status]
         return {"error": {"code": code, "message": message, "details": [{k: v for k, v in self._detail.items() if v}]}}
+
+
+class ParameterError(Exception):
+    """A query parameter that the gateway in front of the node cannot parse (`populateField` of grpc-gateway v2.9)."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        field = re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name.rpartition(".")[2])
+        super().__init__(f'parsing field "{field}": {reason}')
+
+    def rest(self) -> dict[str, Any]:
+        return {"code": 3, "message": str(self), "details": []}
 
 
 def query_of(request: web.Request) -> Query:
@@ -58,54 +65,24 @@ def check_ids(markets: Iterable[str], parties: Iterable[str]) -> None:
             raise ApiError(400, 10000, "invalid party id", f"one or more {kind} id is invalid")
 
 
-def page(rows: Iterable[tuple[int, Any]], node: Callable[[Any], Node], query: Query, newest_first: bool = False) -> dict[str, Any]:
-    """Return one page of records, as selected by the query's `pagination.*`. Only the records of that page are read.
-
-    Each row is a record with its place among all records of its kind. Records are only added at the end, so a place is a valid cursor.
-    """
-    first, after = _page_size(query), _place(query)
-    left = rows if after is None else (row for row in rows if (row[0] < after if newest_first else row[0] > after))
-    some = list(itertools.islice(left, first + 1))  # one more tells whether there is a next page
-    edges = [{"node": node(record), "cursor": _cursor(place)} for place, record in some[:first]]
-    page_info = {
-        "hasNextPage": len(some) > first,
-        "hasPreviousPage": after is not None,
-        "startCursor": edges[0]["cursor"] if edges else "",
-        "endCursor": edges[-1]["cursor"] if edges else "",
-    }
-    return {"edges": edges, "pageInfo": page_info}
-
-
-def _page_size(query: Query) -> int:
-    text = query.get("pagination.first", str(DEFAULT_PAGE_SIZE))
-    if not text.isdecimal() or int(text) > MAX_PAGE_SIZE:
-        raise _invalid_pagination(f"pagination limit must be in range 0-{MAX_PAGE_SIZE}")
+def int32_parameter(query: Query, name: str) -> Optional[int]:
+    """Return a whole number of the query, None if it is missing. Raises ParameterError."""
+    text = query.get(name)
+    if text is None:
+        return None
+    if not re.fullmatch("[+-]?[0-9]+", text):
+        raise ParameterError(name, f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    if len(text) > len(str(2**31)) + 1 or not -(2**31) <= int(text) < 2**31:
+        raise ParameterError(name, f'strconv.ParseInt: parsing "{text}": value out of range')
     return int(text)
 
 
-def _cursor(place: int) -> str:
-    return base64.b64encode(json.dumps({"place": place}).encode()).decode()
-
-
-def _place(query: Query) -> Optional[int]:
-    cursor = query.get("pagination.after")
-    if cursor is None:
-        return None
-    if not cursor:
-        raise _invalid_pagination("failed to decode after cursor: cursor is empty")
-    try:
-        return int(json.loads(base64.b64decode(cursor, validate=True))["place"])
-    except binascii.Error:
-        # Go reports the first byte outside the alphabet, or the start of the last, incomplete group of four.
-        byte = next((i for i, letter in enumerate(cursor) if letter not in _BASE64), len(cursor) // 4 * 4)
-        reason = f"failed to decode cursor: illegal base64 data at input byte {byte}"
-    except (ValueError, KeyError, TypeError):
-        reason = "not a cursor of this node"
-    raise _invalid_pagination(f"failed to decode after cursor: {reason}")
-
-
-def _invalid_pagination(inner: str) -> ApiError:
-    return ApiError(400, 10028, "invalid pagination", inner)
+def bool_parameter(query: Query, name: str) -> bool:
+    """Return a truth value of the query, False if it is missing. Raises ParameterError."""
+    text = query.get(name, "false")
+    if text not in _BOOLEANS:
+        raise ParameterError(name, f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    return _BOOLEANS[text]
 
 
 def error_without_details(status: int) -> dict[str, Any]:
