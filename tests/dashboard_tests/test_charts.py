@@ -76,6 +76,29 @@ def test_a_fill_is_marked_at_its_time_in_the_colour_of_its_side(page: Any, sandb
     wait_until(lambda: (find_rectangle(page, "price-chart", colour, *FILL) or newest)[0] < newest[0] - 100)
 
 
+def test_the_chart_begins_where_the_data_begin(page: Any, sandbox: Sandbox) -> None:
+    send_limit_order(sandbox)
+    sandbox.block(96)
+    wait_for_text(page, "height", "100")
+    wait_until(lambda: "over 100 blocks" in page.find_element("id", "price-chart").get_attribute("aria-label"))
+    numbers = [label for label in labels(page, "price-chart") if ":" not in label[0]]
+    times = [label for label in labels(page, "price-chart") if ":" in label[0]]
+    left = max(label[3] for label in numbers)  # of the plot
+    assert len(times) >= 2
+    first = page.execute_script(PIXELS + FIRST_COLOURED_COLUMN, "offer")
+    assert first - left < 30  # with five minutes on the axis, the first price would be in the middle
+
+
+FIRST_COLOURED_COLUMN = """
+    const { data, width } = pixels("price-chart");
+    const hex = getComputedStyle(document.documentElement).getPropertyValue(`--${arguments[0]}`).trim();
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+    let first = width;
+    for (let at = 0; at < data.length; at += 4)
+        if (data[at] === red && data[at + 1] === green && data[at + 2] === blue) first = Math.min(first, (at / 4) % width);
+    return first"""
+
+
 def test_quotes_of_the_party_are_thick_lines(page: Any, sandbox: Sandbox) -> None:
     sandbox.block(10)
     wait_until(lambda: text(page, "height") == "13")

@@ -8,8 +8,19 @@ import pytest
 import requests
 
 from tests.sandbox import Sandbox
-from tests.support.browser import missing_browser
-from tests.support.page_driver import chart_image, choose, click, load, send_limit_order, send_market_order, text, texts
+from tests.support.browser import missing_browser, resize
+from tests.support.page_driver import (
+    chart_image,
+    choose,
+    click,
+    load,
+    open_page,
+    send_limit_order,
+    send_market_order,
+    text,
+    texts,
+    wait_for_text,
+)
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(bool(missing_browser()), reason=missing_browser())
@@ -62,6 +73,96 @@ def test_the_selected_party_and_market_are_kept_in_the_address(page: Any, sandbo
     assert text(page, "own-position") == f"{MINUS}0.00001"
     page.refresh()
     wait_until(lambda: text(page, "own-title") == "p02" and text(page, "own-fills") == "1")
+
+
+def test_the_page_opens_on_the_first_bot_that_quotes(browser: Any, sandbox: Sandbox) -> None:
+    with open_page(browser, sandbox) as page:
+        assert text(page, "own-title") == "p01"
+        send_limit_order(sandbox, "p02")
+        wait_for_text(page, "own-title", "p02")
+        send_limit_order(sandbox, "p01")
+        wait_for_text(page, "height", "5")
+        assert text(page, "own-title") == "p02"
+        load(page, sandbox)
+        assert text(page, "own-title") == "p01"
+        load(page, sandbox, "?party=bot")
+        assert text(page, "own-title") == "bot"
+
+
+GROUPS = """
+    return [...document.querySelectorAll("#party optgroup")]
+        .map((group) => [group.label, [...group.querySelectorAll("option")].map((option) => option.text)])"""
+
+
+def test_the_spare_parties_are_explained_and_absent_from_a_room(browser: Any, sandbox: Sandbox) -> None:
+    traders = ["Built-in traders", ["maker", "taker"]]
+    sandbox.room.participants["p02"].display_name = "Ada"
+    with open_page(browser, sandbox) as page:
+        wait_until(
+            lambda: page.execute_script(GROUPS) == [["Participants", ["p01", "p02 · Ada"]], ["Bot of the teacher", ["bot"]], traders]
+        )
+    with Sandbox(block_time=0, seed=31) as alone, open_page(browser, alone) as page:
+        spare = ["a · spare party", "b · spare party", "c · spare party"]
+        assert page.execute_script(GROUPS) == [["Bot", ["bot"]], ["Spare parties for your own tests", spare], traders]
+
+
+def test_tables_say_which_clock_their_times_are_from(page: Any, sandbox: Sandbox) -> None:
+    sandbox.block(3600)
+    send_market_order(sandbox)
+    requests.get(f"{sandbox.node_url}/assets", timeout=5)
+    wait_until(lambda: texts(page, "#requests-body td") and len(texts(page, "#requests-body td")) > 1)
+    assert texts(page, "#trades th")[0] == "Chain time"
+    assert texts(page, "#requests th")[0] == "Wall time"
+    chain_time, wall_time = texts(page, "#trade-rows td")[0], texts(page, "#requests-body td")[0]
+    assert chain_time == text(page, "time")
+    hours = [int(clock[:2]) for clock in (wall_time, chain_time)]
+    assert (hours[1] - hours[0]) % 24 in (1, 2)  # an hour of blocks, and the time of this test
+
+
+def test_on_a_phone_labels_stay_and_no_word_is_broken(page: Any, sandbox: Sandbox) -> None:
+    resize(page, 390, 844)
+    send_market_order(sandbox, "p01")
+    load(page, sandbox)
+    for label in page.find_elements("css selector", "header label span"):
+        assert label.is_displayed()
+        assert label.rect["width"] > 20
+    broken = page.execute_script("""
+        const range = document.createRange();
+        const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        const found = [];
+        for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+            if (!node.parentElement.checkVisibility() || node.parentElement.closest("script, .visually-hidden, .request, option")) continue;
+            for (const { index, 0: word } of node.data.matchAll(/[A-Za-z]+/g)) {
+                range.setStart(node, index);
+                range.setEnd(node, index + word.length);
+                if (new Set([...range.getClientRects()].map((one) => Math.round(one.top))).size > 1) found.push(word);
+            }
+        }
+        return found""")
+    assert broken == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080)])
+def test_no_column_of_a_table_is_cut(page: Any, sandbox: Sandbox, width: int, height: int) -> None:
+    websocket = pytest.importorskip("websocket")
+    query = f"orders?partyIds={sandbox.parties['p01']}"
+    client = websocket.create_connection(f"{sandbox.ws_url}/stream/{query}")
+    sandbox.room.participants["p01"].display_name = "Sixteen letters!"
+    for _ in range(5):
+        send_market_order(sandbox, "p01")
+        send_market_order(sandbox, "p02", "SIDE_SELL")
+    send_limit_order(sandbox, "p01")
+    requests.get(f"{sandbox.node_url}/orders", params={"filter.partyIds": sandbox.parties["p01"]}, timeout=5)
+    resize(page, width, height)
+    load(page, sandbox, "?party=p01")
+    wait_until(lambda: "● open" in text(page, "streams-body"))
+    cut = page.execute_script("""
+        return [...document.querySelectorAll("#market-view table :is(th, td)")].filter((cell) => {
+            const box = (cell.closest(".scroll") ?? cell.closest("section")).getBoundingClientRect();
+            return cell.scrollWidth > cell.clientWidth + 1 || cell.getBoundingClientRect().right > box.right + 1;
+        }).map((cell) => cell.innerText)""")
+    assert cut == []
+    client.close()
 
 
 def test_streams_are_shown_open_and_closed(page: Any, sandbox: Sandbox) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 import websocket
 
 from tests.sandbox import Sandbox
@@ -225,6 +226,28 @@ def test_an_invalid_value_shows_an_error_message(page: Any) -> None:
     click(page, "#control-fail_rest button")
     wait_until(lambda: text(page, "result") == "fail_rest: status must be 400 to 599, not 200")
     page.get_log("browser")  # the browser logs every 400
+
+
+def test_an_empty_field_ends_no_fault(page: Any, sandbox: Sandbox) -> None:
+    sandbox.fail_rest(500)
+    sandbox.delay_wallet(0.5)
+    sandbox.reject_orders("ORDER_ERROR_MARKET_CLOSED")
+    wait_for_text(page, "active-count", "3 faults are on")
+    for name in ("fail_rest", "delay_wallet"):
+        page.execute_script("document.querySelector(`#control-${arguments[0]} input`).value = ''", name)
+        click(page, f"#control-{name} button")
+        assert page.execute_script("return document.querySelector(`#control-${arguments[0]} input`).validity.valueMissing", name)
+    assert page.execute_script(
+        "return [...document.querySelectorAll('#controls option')].filter((one) => !one.value).map((one) => one.text)"
+    ) == [
+        "all streams",
+        "all streams",
+    ]
+    assert sandbox.call(lambda inside: (inside.faults.rest_status, inside.faults.wallet_delay)) == (500, 0.5)
+    for name in ("fail_rest?status=", "delay_wallet?seconds=", "reject_orders?reason="):
+        assert requests.post(f"{sandbox.control_url}/{name}", timeout=5).status_code == 400
+    assert sandbox.call(lambda inside: (inside.faults.rest_status, inside.faults.wallet_delay)) == (500, 0.5)
+    assert sandbox.call(lambda inside: inside.chain.reject_orders) == "ORDER_ERROR_MARKET_CLOSED"
 
 
 def test_on_other_machines_the_controls_need_the_teachers_key(page: Any, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,5 +128,6 @@ def test_on_a_phone_the_ranking_scrolls_and_keeps_rank_name_and_score(page: Any,
     load(page, sandbox, "?view=ranking")
     wait_until(functools.partial(has_rows, page, 3))
     assert page.execute_script("return document.documentElement.scrollWidth") == 390
+    assert page.execute_script("const one = document.getElementById('ranking'); return one.scrollWidth - one.clientWidth") == 0
     assert texts(page, "#ranking thead th")[:4] == ["#", "Name", "Score", "PnL in tDAI"]
     assert page.execute_script("return parseFloat(getComputedStyle(document.querySelector('#ranking td')).fontSize)") >= 12

@@ -3,7 +3,8 @@
 import { byId, cell, clock, decimalsOf, gainOrLoss, grouped, make, moneyDecimals, signed, timeLeft } from "./format.js";
 import { emptyRow } from "./tables.js";
 
-const MAX_ROWS_PER_TABLE = 15; // with more rows there are two tables side by side
+const MAX_ROWS_PER_TABLE = 15; // with more rows there are two tables side by side, except on narrow screens
+const NARROW = matchMedia("(max-width: 1000px)");
 const MEASURING_SIZE = 10; // px, the font size at which the width of a table is measured
 const GAP = 2; // em between two tables
 
@@ -63,7 +64,7 @@ export class Ranking {
 
   showTables(market, results, live, names) {
     const rows = rankingRows(market, results, live, names);
-    const height = rows.length > MAX_ROWS_PER_TABLE ? Math.ceil(rows.length / 2) : Math.max(rows.length, 1);
+    const height = rows.length > MAX_ROWS_PER_TABLE && !NARROW.matches ? Math.ceil(rows.length / 2) : Math.max(rows.length, 1);
     const tables = [];
     for (let start = 0; start < rows.length || !start; start += height) {
       const table = rankingTable(market, rows.slice(start, start + height), start, live);
