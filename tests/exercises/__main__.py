@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 from tests.exercises.catalogue import FOLDER, Exercise, exercises, remember, states
-from tests.exercises.judge import Verdict, judge
+from tests.exercises.runner import Verdict, judge
 
 LONGEST_CHECK = 60  # seconds; the longest of the nine takes ten on a quiet machine
 LONGEST_WAIT = 86400  # seconds: a day

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tests.exercises.checking import NotYet, last_frame
-from tests.exercises.judge import Verdict, line_of
+from tests.exercises.runner import Verdict, line_of
 
 MOST_MEMORY = 4 * 2**30  # bytes: an endless list must not take the whole machine with it
 PACKAGES = ("aiohttp", "dotenv", "rel", "requests", "websocket")

@@ -13,7 +13,7 @@ from bot.vega_store import VegaStore
 from tests.exercises.catalogue import exercises
 from tests.exercises.checking import NotYet
 from tests.exercises.child import load
-from tests.exercises.live import market_now, order, send
+from tests.exercises.sandbox_helpers import market_now, order, send
 from tests.sandbox import Sandbox
 
 Change = tuple[str, str]  # text of the solution, and what stands in its place

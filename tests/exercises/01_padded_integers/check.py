@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.exercises.checking import call, expect, say
-from tests.exercises.live import orders_over_rest, send, wallet_of
+from tests.exercises.sandbox_helpers import orders_over_rest, send, wallet_of
 from tests.sandbox import Sandbox
 
 PRICES = {1850.53: "1850.55", 1849.97: "1849.95", 1851.1: "1851.1"}  # a price that we want -> the nearest that the market has

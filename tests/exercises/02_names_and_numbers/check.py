@@ -4,7 +4,7 @@ from typing import Any
 
 from bot.models import Order
 from tests.exercises.checking import call, expect, say
-from tests.exercises.live import order, orders_over_rest, send, stream_of
+from tests.exercises.sandbox_helpers import order, orders_over_rest, send, stream_of
 from tests.sandbox import Sandbox
 from tests.support.http_replay import recorded_nodes, streamed_nodes
 

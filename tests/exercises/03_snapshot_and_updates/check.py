@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.exercises.checking import call, expect, say, shown
-from tests.exercises.live import Stream, order, orders_over_rest, send, stream_of
+from tests.exercises.sandbox_helpers import Stream, order, orders_over_rest, send, stream_of
 from tests.sandbox import Sandbox
 from tests.support.http_replay import recorded_nodes, streamed
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from bot.submission import convert_to_decimals
 from tests.exercises.checking import call, expect, say, wanted
-from tests.exercises.live import stream_of
-from tests.exercises.switching import Race, switched
+from tests.exercises.interleaving import Race, switched
+from tests.exercises.sandbox_helpers import stream_of
 from tests.sandbox import Sandbox
 
 BLOCKS = 20

@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.vega_store import VegaStore
 from tests.exercises.checking import call, expect, say, wanted
-from tests.exercises.live import PATIENCE, market_now, order, send, with_store
+from tests.exercises.sandbox_helpers import PATIENCE, market_now, order, send, with_store
 from tests.sandbox import Sandbox
 
 DELAY = 0.1  # seconds that each REST call takes

@@ -4,7 +4,7 @@ from typing import Any
 
 import bot.vega_api_client as api
 from tests.exercises.checking import call, expect, say
-from tests.exercises.live import order, orders_over_rest, send, stream_of
+from tests.exercises.sandbox_helpers import order, orders_over_rest, send, stream_of
 from tests.sandbox import Sandbox
 
 REPLACE = "what is not in a snapshot is gone: the last page replaces the records, it does not add to them"

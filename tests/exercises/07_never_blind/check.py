@@ -12,8 +12,8 @@ import bot.submission as sub
 from bot.models import Market
 from bot.vega_store import VegaStore
 from tests.exercises.checking import call, expect, say
-from tests.exercises.live import PATIENCE, market_now, order, orders_over_rest, send, wallet_of, with_store
 from tests.exercises.orders import look_over
+from tests.exercises.sandbox_helpers import PATIENCE, market_now, order, orders_over_rest, send, wallet_of, with_store
 from tests.sandbox import Sandbox
 
 LONGEST_AGE = 1.0  # seconds

@@ -10,9 +10,9 @@ from bot.models import Account, Market, ReferencePrice
 from bot.vega_store import VegaStore
 from bot.wallet import WalletError
 from tests.exercises.checking import NotYet, call, expect, say
-from tests.exercises.live import Stream, market_now, order, orders_over_rest, send, wallet_of
+from tests.exercises.interleaving import Race, switched
 from tests.exercises.orders import call_for_orders
-from tests.exercises.switching import Race, switched
+from tests.exercises.sandbox_helpers import Stream, market_now, order, orders_over_rest, send, wallet_of
 from tests.sandbox import Sandbox
 from tests.sandbox.node.reference_feed import add_reference_feed
 
