@@ -1,5 +1,6 @@
-"""Nine exercises that check themselves: `python -m tests.exercises` lists them, `python -m tests.exercises 3` checks one.
+"""Exercises that check themselves: `python -m tests.exercises` lists them, `python -m tests.exercises 3` checks one.
 
-Each is a folder: README.md (the task), exercise.py (where the learner writes), check.py, solution.py. What checks are made of is in
-`checking` and `live`; `child` runs one in a process of its own, so that no mistake of a learner can break or stall the checker.
+Each exercise is a folder: README.md (the task), exercise.py (the learner edits this file), check.py and solution.py. The checks use
+`checking`, `orders`, `sandbox_helpers` and `interleaving`. `runner` starts a process for each check (`child`), so that an error in the
+learner's code cannot break or stop the command.
 """

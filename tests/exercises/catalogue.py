@@ -1,7 +1,7 @@
-"""Which exercises there are, and which of them are solved.
+"""The list of exercises, and the record of those that are solved.
 
-What was solved is remembered in `.solved.json` beside them, which git ignores: for each exercise the digest of the exercise.py that
-passed. The list says so only as long as that file is still the same; who wants to be sure checks again.
+`.solved.json` beside the exercises holds, for each solved exercise, the digest of the exercise.py that passed. Git ignores the file.
+The list shows an exercise as solved only while its exercise.py is unchanged.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Optional
 
 FOLDER = Path(__file__).parent
-MEMORY = ".solved.json"
+SOLVED_FILE = ".solved.json"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Exercise:
 
 
 def exercises(folder: Path = FOLDER) -> list[Exercise]:
-    """Return all exercises in their order; a title is the first line of a README."""
+    """Return all exercises in their order. The title is the first line of the README."""
     found = []
     for readme in sorted(folder.glob("[0-9][0-9]_*/README.md")):
         path = readme.parent
@@ -34,19 +34,23 @@ def exercises(folder: Path = FOLDER) -> list[Exercise]:
 
 
 def states(folder: Path = FOLDER) -> dict[str, str]:
-    """Return for each exercise, by name: solved, changed since it was solved, or to do."""
-    solved = _recall(folder / MEMORY)
+    """Return the state of each exercise by name: solved, changed since it was solved, or to do."""
+    solved = _load(folder / SOLVED_FILE)
     return {exercise.name: _state(exercise, solved.get(exercise.name)) for exercise in exercises(folder)}
 
 
-def remember(exercise: Exercise, passed: Optional[bytes]) -> None:
-    """Note the content of exercise.py that has passed; None where it has not."""
-    memory = exercise.path.parent / MEMORY
-    solved = _recall(memory)
+def record(exercise: Exercise, solution: Optional[bytes]) -> None:
+    """Record the content of an exercise.py that passed, or None if it did not pass.
+
+    Raises:
+        OSError: the file cannot be written, for example in a read-only checkout.
+    """
+    file = exercise.path.parent / SOLVED_FILE
+    solved = _load(file)
     solved.pop(exercise.name, None)
-    if passed is not None:
-        solved[exercise.name] = _digest(passed)
-    memory.write_text(json.dumps(solved, indent=1), encoding="utf-8")
+    if solution is not None:
+        solved[exercise.name] = _digest(solution)
+    file.write_text(json.dumps(solved, indent=1), encoding="utf-8")
 
 
 def _state(exercise: Exercise, digest: Optional[str]) -> str:
@@ -56,10 +60,10 @@ def _state(exercise: Exercise, digest: Optional[str]) -> str:
     return "solved" if file.is_file() and _digest(file.read_bytes()) == digest else "changed since it was solved"
 
 
-def _recall(memory: Path) -> dict[str, str]:
+def _load(file: Path) -> dict[str, str]:
     try:
-        solved = json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or spoilt: then nothing is solved until it is checked again
+        solved = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # missing or damaged: nothing counts as solved until it is checked again
         return {}
     return solved if isinstance(solved, dict) else {}
 

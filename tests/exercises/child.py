@@ -1,7 +1,8 @@
-"""One check, in the process that `judge` starts for it: loads the learner's file, runs the check, leaves a verdict in a file.
+"""One check, in the process that `runner` starts for it: loads the learner's file, runs the check, writes a verdict to a file.
 
-Started as `python -m tests.exercises.child FOLDER FILE WHERE SECONDS`; `WHERE` is a folder for the verdict, and for the stacks of
-all threads where time is up. faulthandler writes those from a C thread, so also where one long call holds the interpreter.
+Started as `python -m tests.exercises.child EXERCISE_FOLDER FILE OUTPUT_FOLDER TIMEOUT`. After TIMEOUT seconds, faulthandler writes the
+stacks of all threads to OUTPUT_FOLDER and ends the process. It does so from a C thread, so it works even while one long call holds the
+interpreter. A deadlock ends the check earlier: no thread does anything any more (see `wait_for_deadlock`).
 """
 
 import contextlib
@@ -13,110 +14,149 @@ import os
 import resource
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from tests.exercises.checking import NotYet, last_frame
-from tests.exercises.runner import Verdict, line_of
+from tests.exercises.checking import NotSolved, last_frame
+from tests.exercises.runner import Verdict, show_all_characters, source_line
 
-MOST_MEMORY = 4 * 2**30  # bytes: an endless list must not take the whole machine with it
+MAX_MEMORY = 4 * 2**30  # bytes; an endless list must not use up the machine's memory
+IDLE_INTERVAL = 0.25  # s
+MAX_IDLE_INTERVALS = 20  # in a row: 5 s
+MAX_IDLE_CPU_TIME = 0.001  # s per interval; no part of a check uses less for as long as 5 s
 PACKAGES = ("aiohttp", "dotenv", "rel", "requests", "websocket")
 
 
 def load(name: str, file: Path) -> ModuleType:
-    """Run a file as a module, without a cache: a file edited twice within a second would otherwise come out of it as it was."""
+    """Run a file as a module. Without a bytecode cache: Python would not notice two edits within a second."""
     module = ModuleType(name)
     module.__file__ = str(file)
-    sys.modules[name] = module  # dataclasses look their module up there
+    sys.modules[name] = module  # dataclasses look up their module there
     try:
-        code = compile(file.read_bytes(), str(file), "exec")  # of bytes: Python itself knows how a file says its encoding
-    except ValueError as error:  # what Python 3.10 has for a zero byte, and 3.12 a SyntaxError
+        code = compile(file.read_bytes(), str(file), "exec")  # bytes, because a file may declare its encoding
+    except ValueError as error:  # Python 3.10 raises it for a zero byte, 3.12 raises SyntaxError
         raise SyntaxError(str(error)) from error
     exec(code, module.__dict__)
     return module
 
 
-def verdict_on(folder: Path, file: Path) -> Verdict:
-    """Check a learner's file; whatever it does, but for endless loops, comes back as a verdict."""
+def check_file(folder: Path, file: Path) -> Verdict:
+    """Check a learner's file. Every exception becomes a verdict."""
     try:
         exercise = load("exercise", file)
         load("check", folder / "check.py").check(exercise)
-    except NotYet as problem:
+    except NotSolved as problem:
         return Verdict(solved=False, saw=problem.saw, expected=problem.expected, hint=problem.hint)
     except SyntaxError as error:
-        return syntax_error(error, file)
-    except BaseException as error:  # SystemExit and KeyboardInterrupt too: learners' code may raise anything
-        return crash(error, file)
+        return verdict_for_syntax_error(error, file)
+    except BaseException as error:  # SystemExit and KeyboardInterrupt too: the learner's code may raise anything
+        return verdict_for_exception(error, file)
     return Verdict(solved=True)
 
 
-def syntax_error(error: SyntaxError, file: Path) -> Verdict:
+def verdict_for_syntax_error(error: SyntaxError, file: Path) -> Verdict:
     place = f"line {error.lineno} of {Path(error.filename or file).name}" if error.lineno else file.name
-    encoding = any(word in str(error.msg) for word in ("codec", "encoding", "null bytes"))
+    is_encoding_error = any(word in str(error.msg) for word in ("codec", "encoding", "null bytes"))
     return Verdict(
         solved=False,
-        saw=f"{place} is not Python: {error.msg}\n    {(error.text or '').strip()}".rstrip(),
+        saw=f"{place} is not valid Python: {error.msg}\n    {(error.text or '').strip()}".rstrip(),
         expected="a file that Python can read",
-        hint="save it as UTF-8" if encoding else "look at that line and the one above it: a bracket, a colon, the indentation",
+        hint="save it as UTF-8" if is_encoding_error else "look at that line and the one above it: a bracket, a colon, the indentation",
     )
 
 
-def crash(error: BaseException, file: Path) -> Verdict:
-    """Say which line of the learner's file an exception came out of, or else what stopped the check, and where."""
-    words = f"{type(error).__name__}: {error}".rstrip(": ")
+def verdict_for_exception(error: BaseException, file: Path) -> Verdict:
+    """Name the line of the learner's file that an exception came from, or the line of the check if there is none."""
+    message = f"{type(error).__name__}: {error}".rstrip(": ")
     if isinstance(error, ImportError) and error.name in PACKAGES:
         return Verdict(
             solved=False,
-            saw=words,
-            expected="that the packages of tests/sandbox/requirements.txt are there",
+            saw=message,
+            expected="the packages of tests/sandbox/requirements.txt",
             hint="use the Python of the virtual environment: .venv/bin/python -m tests.exercises …",
         )
     if isinstance(error, OSError) and error.filename == str(file):
-        return Verdict(solved=False, saw=words, expected=f"to find {file}", hint="is the name right?")
+        return Verdict(solved=False, saw=message, expected=f"the file {file}", hint="is the name correct?")
     frame = last_frame(error.__traceback__, str(file))
     if frame is not None:
         return Verdict(
             solved=False,
-            saw=f"line {frame.lineno} of {file.name}, in {frame.name}: {words}\n{line_of(file, frame.lineno or 0)}",
-            expected="that it runs without an error",
-            hint="print what that line works with; what the check prints above says how far it came",
+            saw=f"line {frame.lineno} of {file.name}, in {frame.name}: {message}\n{source_line(file, frame.lineno or 0)}",
+            expected="code that runs without an exception",
+            hint="print the values that this line uses; the lines above show how far the check came",
         )
     return Verdict(
         solved=False,
-        saw=f"the check could not go on: {words}\n{_where(error)}".rstrip(),
-        expected=f"that functions in {file.name} take and return what the starting point's do",
-        hint="print what you hand over and what you return: something is of another kind than it should be",
+        saw=f"the check could not continue: {message}\n{_check_line(error)}".rstrip(),
+        expected=f"functions in {file.name} that take and return the same types as in the starting point",
+        hint="print what your functions get and what they return: one of these values has the wrong type",
     )
 
 
-def _where(error: BaseException) -> str:
-    """Return the line of the check that an exception went through; of a thread that has none, the last line."""
+def _check_line(error: BaseException) -> str:
+    """Return the line of the check that raised an exception, or the last line of a thread that runs no check."""
     trace = error.__traceback__
-    frame = last_frame(trace, str(getattr(sys.modules.get("check"), "__file__", ""))) or next(reversed(traceback.extract_tb(trace)), None)
+    check_file = str(getattr(sys.modules.get("check"), "__file__", ""))
+    frame = last_frame(trace, check_file) or next(reversed(traceback.extract_tb(trace)), None)
     return f"in line {frame.lineno} of {Path(frame.filename).name}: {frame.line}" if frame else ""
 
 
-def main(folder: Path, file: Path, where: Path, seconds: float) -> None:
-    with contextlib.suppress(ValueError, OSError):  # not every system has such a limit
-        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    logging.disable()  # the bot's modules report what the check does to them
-    first = threading.Lock()
+def wait_for_deadlock(file: Path, finish: Callable[[Verdict], None]) -> None:
+    """Call `finish` with a verdict if the process uses no CPU time for 5 s while the learner's file is waiting. Runs on its own thread.
+
+    Counts intervals, not the time: a process that was suspended, or got no processor, has not waited.
+    """
+    idle, used = 0, time.process_time()
+    while idle < MAX_IDLE_INTERVALS:
+        time.sleep(IDLE_INTERVAL)
+        before, used = used, time.process_time()
+        idle = idle + 1 if used - before <= MAX_IDLE_CPU_TIME and waiting_frames(file) else 0
+    frame = waiting_frames(file)[0]
+    place = f"line {frame.lineno} of {file.name}, in {frame.name}"
+    finish(
+        Verdict(
+            solved=False,
+            saw=f"nothing happens any more: {place}, waits\n{source_line(file, frame.lineno or 0)}",
+            expected="code that ends",
+            hint="does a thread take a lock that it has already, or never release one? Use `with`, and call nothing in it that takes the"
+            " same lock",
+        )
+    )
+
+
+def waiting_frames(file: Path) -> list[traceback.FrameSummary]:
+    """Return the innermost frame of a file on each thread that executes it now."""
+    stacks = [traceback.extract_stack(frame) for frame in sys._current_frames().values()]
+    frames = [[frame for frame in stack if frame.filename == str(file)] for stack in stacks]
+    return [in_file[-1] for in_file in frames if in_file]
+
+
+def main(folder: Path, file: Path, output_folder: Path, timeout: float) -> None:
+    show_all_characters()
+    with contextlib.suppress(ValueError, OSError):  # not every system has this limit
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    logging.disable()  # the bot's modules log the faults that checks cause
+    first_verdict = threading.Lock()
 
     def finish(verdict: Verdict) -> None:
-        """Leave a verdict and end the process: a thread of the learner's may still be running."""
-        first.acquire()  # and never given back: the first verdict is the one that counts
+        """Write a verdict and end the process at once: a thread of the learner may still be running."""
+        first_verdict.acquire()  # never released: only the first verdict counts
         faulthandler.cancel_dump_traceback_later()
-        (where / "verdict.json").write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
-        sys.stdout.flush()
-        sys.stderr.flush()
+        (output_folder / "verdict.json").write_text(json.dumps(dataclasses.asdict(verdict)), encoding="utf-8")
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or None: the verdict is written already
+                stream.flush()
         os._exit(0)
 
-    # At once: a thread that has died leaves others that wait for it, and then the cause matters, not its consequence.
-    threading.excepthook = lambda args: finish(crash(args.exc_value, file)) if args.exc_value else None
-    with (where / "stacks.txt").open("w", encoding="utf-8") as stacks:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=stacks)
-        finish(verdict_on(folder, file))
+    # Report an exception on any thread at once. Other threads may wait for that thread, and the exception is the cause.
+    threading.excepthook = lambda args: finish(verdict_for_exception(args.exc_value, file)) if args.exc_value else None
+    with (output_folder / "stacks.txt").open("w", encoding="utf-8") as stacks:
+        faulthandler.dump_traceback_later(timeout, exit=True, file=stacks)
+        threading.Thread(target=wait_for_deadlock, args=(file, finish), daemon=True).start()
+        finish(check_file(folder, file))
 
 
 if __name__ == "__main__":

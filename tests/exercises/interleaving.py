@@ -1,95 +1,147 @@
-"""Switches threads at a chosen instruction, so that a race is a matter of counting, not of luck. Exercises 4 and 9 rest on it."""
+"""Runs two functions on two threads and pauses one of them at a chosen instruction, so that a race shows every time, without luck.
+
+Exercises 4 and 9 use it. `interleavings` tries every instruction of one function, one after the other.
+"""
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Generic, Optional, TypeVar
 
-MOST_PLACES = 2000  # a store of a few lines has a hundred
-SHORT_WAIT = 0.01  # seconds that a second thread gets to finish before we take it to wait for a lock
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
+MAX_INSTRUCTIONS = 2000  # of one function; a store of a few lines has a hundred
+BLOCKED_CHECK_INTERVAL = 0.005  # s
+BLOCKED_TIMEOUT = 0.05  # s, where the system does not tell whether a thread sleeps: then it is taken to wait for a lock
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
-class Race:
-    """One store's two methods, to be called on two threads."""
+class Race(Generic[Read]):
+    """Two methods of one store, to be called on two threads."""
 
-    write: Callable[[], Any]
-    read: Callable[[], Any]
+    write: Callable[[], object]
+    read: Callable[[], Read]
 
 
-def switched(prepare: Callable[[], Race], stop_writing: bool) -> Iterator[tuple[Any, Any]]:
-    """Stop one method of a new race at each of its instructions, and run the other one there.
+def interleavings(prepare: Callable[[], Race[Read]], pause_write: bool, files: Collection[str]) -> Iterator[tuple[Read, Read]]:
+    """Pause one method of a new race at each of its instructions, and run the other method meanwhile.
+
+    Args:
+        prepare: makes a race with a new store.
+        pause_write: whether to pause `write` (and run `read` meanwhile), or the other way round.
+        files: source files whose instructions count, as in `__file__`.
 
     Yields:
-        For each place what was read there, and what is read at the end.
+        For each instruction, the value that was read meanwhile and the value that is read at the end.
     """
-    for place in range(MOST_PLACES):
-        race, values = prepare(), []
+    for instruction in range(MAX_INSTRUCTIONS):
+        race = prepare()
+        values: list[Read] = []
 
-        def read(race: Race = race, values: list[Any] = values) -> None:
+        def read(race: Race[Read] = race, values: list[Read] = values) -> None:
             values.append(race.read())
 
-        if not (switch_at(race.write, read, place) if stop_writing else switch_at(read, race.write, place)):
+        first, second = (race.write, read) if pause_write else (read, race.write)
+        if not run_interleaved(first, second, instruction, files):
             return
         yield values[0], race.read()
 
 
-def switch_at(first: Callable[[], Any], second: Callable[[], Any], place: int) -> bool:
-    """Run `first`, stop it before the instruction number `place` of the learner's code, run `second` there, let both end.
+def run_interleaved(first: Callable[[], object], second: Callable[[], object], instruction: int, files: Collection[str]) -> bool:
+    """Run `first`, pause it before one instruction, run `second` meanwhile, then let both end.
 
-    Should `second` have to wait for `first`, for a lock that it holds, both go on together: that is what a lock is for.
+    If `second` has to wait for a lock that `first` holds, `first` continues: a correct lock makes `second` wait.
+
+    Args:
+        instruction: how many instructions of `files` the thread of `first` executes before the pause.
 
     Returns:
-        Whether `first` has that many instructions. Only then was `second` run in its middle.
+        Whether `first` has that many instructions. If not, `second` ran after `first`.
 
     Raises:
-        Exception: whatever either of them raises.
+        Exception: whatever either function raises.
     """
-    stopper = _Stopper(first, place)
-    stopper.start()
-    stopper.stopped.wait()
-    other = _Runner(second)
+    paused = _PausingThread(first, instruction, files)
+    paused.start()
+    paused.stopped.wait()
+    other = _Thread(second)
     other.start()
-    other.join(SHORT_WAIT)
-    stopper.go_on.set()
-    stopper.join()
+    _wait_until_done_or_blocked(other)
+    paused.resume.set()
+    paused.join()
     other.join()
-    for runner in (stopper, other):
-        if runner.error:
-            raise runner.error
-    return stopper.reached
+    for thread in (paused, other):
+        if thread.error:
+            raise thread.error
+    return paused.reached
 
 
-class _Runner(threading.Thread):
-    """A thread that keeps what its function raised."""
+def _wait_until_done_or_blocked(thread: threading.Thread) -> None:
+    """Return when a thread has ended or waits for a lock.
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    A fixed time does not tell these cases apart from a third one: on a busy machine, a thread may not get a processor for a while.
+    """
+    status: Optional[tuple[str, ...]] = None
+    while thread.is_alive():
+        thread.join(BLOCKED_CHECK_INTERVAL)
+        before, status = status, _sleep_status(thread)
+        if status is None:
+            thread.join(BLOCKED_TIMEOUT)
+            return
+        if status and status == before:
+            return
+
+
+def _sleep_status(thread: threading.Thread) -> Optional[tuple[str, ...]]:
+    """Return the number of a sleeping thread's context switches. It is the same in two calls if the thread slept all the time between.
+
+    Returns:
+        An empty tuple if the thread is not asleep; None if the system does not tell (only Linux has /proc).
+    """
+    try:
+        lines = Path(f"/proc/self/task/{thread.native_id}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    if not fields.get("State", "").startswith("S"):
+        return ()
+    return fields.get("voluntary_ctxt_switches", ""), fields.get("nonvoluntary_ctxt_switches", "")
+
+
+class _Thread(threading.Thread):
+    """A thread that keeps the exception of its function."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
         super().__init__(daemon=True)
         self._function = function
-        self.error: BaseException | None = None
+        self.error: Optional[BaseException] = None
 
     def run(self) -> None:
         try:
             self._function()
-        except BaseException as error:  # raised again by switch_at
+        except BaseException as error:  # run_interleaved raises it again
             self.error = error
 
 
-class _Stopper(_Runner):
-    """Stops before one instruction of the code in the learner's file, until it is told to go on."""
+class _PausingThread(_Thread):
+    """A thread that pauses before one instruction of the given files until `resume` is set."""
 
-    def __init__(self, function: Callable[[], Any], place: int) -> None:
+    def __init__(self, function: Callable[[], object], instruction: int, files: Collection[str]) -> None:
         super().__init__(function)
-        self._left = place
-        self._file = sys.modules["exercise"].__file__
-        self.stopped = threading.Event()  # at that instruction, or at the end where there are fewer
-        self.go_on = threading.Event()
+        self._remaining = instruction
+        self._files = files
+        self.stopped = threading.Event()  # at the instruction, or at the end if the function has fewer
+        self.resume = threading.Event()
         self.reached = False
 
     def run(self) -> None:
-        sys._getframe().f_trace_opcodes = True  # Python 3.12 has to know of it before settrace
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 needs this before settrace
         sys.settrace(self._trace)
         try:
             super().run()
@@ -97,14 +149,14 @@ class _Stopper(_Runner):
             sys.settrace(None)
             self.stopped.set()
 
-    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code.co_filename != self._file:
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Optional["TraceFunction"]:
+        if frame.f_code.co_filename not in self._files:
             return None
         frame.f_trace_opcodes = True
         if event in ("opcode", "line") and not self.reached:
-            if self._left == 0:
+            if self._remaining == 0:
                 self.reached = True
                 self.stopped.set()
-                self.go_on.wait()
-            self._left -= 1
+                self.resume.wait()
+            self._remaining -= 1
         return self._trace

@@ -1,63 +1,72 @@
-"""Looks over the orders that a learner's code has made, before they go anywhere."""
+"""Validates the orders that a learner's code returns, before they are sent."""
 
 import math
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 from bot.enums import OrderType, Side, TimeInForce
 from bot.submission import OrderSubmission
-from tests.exercises.checking import call, expect, shown
+from tests.exercises.checking import Hint, call, expect, format_values
 
 NUMBERS = (int, float, Decimal, Fraction)
-NAMES = {"side": Side, "type": OrderType, "time_in_force": TimeInForce}
+ENUMS = {"side": Side, "type": OrderType, "time_in_force": TimeInForce}
 
 
-def call_for_orders(owner: Any, name: str, *args: Any, **hints: Any) -> list[OrderSubmission]:
-    """Call a function of the learner's that chooses orders; `hints` are those of `call`."""
-    orders: list[OrderSubmission] = look_over(call(owner, name, *args, gives=list, **hints), f"{name} returned")
-    return orders
-
-
-def look_over(orders: Any, whence: str) -> Any:
-    """Return the orders, if they are such as a wallet can make something of.
+def call_for_orders(
+    owner: object, name: str, *args: object, errors: tuple[type[Exception], ...] = (), hint: Hint = ""
+) -> list[OrderSubmission]:
+    """Call a function of the learner that returns orders. See `call` for the arguments.
 
     Raises:
-        NotYet: they are none, or one has a field that is no number, no name or no id.
+        NotSolved: as `call` and `validate_orders`.
+    """
+    return validate_orders(call(owner, name, *args, returns=list, errors=errors, hint=hint), f"{name} returned")
+
+
+def validate_orders(orders: object, source: str) -> list[OrderSubmission]:
+    """Return the orders if the wallet can use them.
+
+    Args:
+        source: begins the message, for example "quotes returned".
+
+    Raises:
+        NotSolved: the value is not a list of orders, or an order has a field that is not a number, a name of an enum or an id.
     """
     expect(
-        isinstance(orders, list) and all(isinstance(each, OrderSubmission) for each in orders),
-        saw=f"{whence} {shown(orders)}",
-        expected="a list of OrderSubmission, which may be empty",
-        hint="main.quotes makes such a list, of one order for each side",
+        isinstance(orders, list) and all(isinstance(order, OrderSubmission) for order in orders),
+        saw=f"{source} {format_values(orders)}",
+        expected="a list of OrderSubmission; it may be empty",
+        hint="the tutorial's rule makes such a list: tests/support/example_rule.py",
     )
-    for each in orders:
-        for field, kind in NAMES.items():
-            _look_at_name(each, field, [name for name in kind.__members__ if not name.endswith("UNSPECIFIED")], whence)
-        _look_at_numbers(each, whence)
+    assert isinstance(orders, list)
+    for order in orders:
+        _validate_enums(order, source)
+        _validate_numbers(order, source)
     return orders
 
 
-def _look_at_name(order: OrderSubmission, field: str, names: list[str], whence: str) -> None:
-    expect(
-        getattr(order, field) in names,
-        saw=f"{whence} an order with {field} {getattr(order, field)!r}",
-        expected=f"one of {', '.join(names)}",
-        hint="the API knows names, and only these: see bot/enums.py",
-    )
+def _validate_enums(order: OrderSubmission, source: str) -> None:
+    for field, enum in ENUMS.items():
+        names = [name for name in enum.__members__ if not name.endswith("UNSPECIFIED")]
+        expect(
+            getattr(order, field) in names,
+            saw=f"{source} an order with {field} {getattr(order, field)!r}",
+            expected=f"one of {', '.join(names)}",
+            hint="the API knows only these names: see bot/enums.py",
+        )
 
 
-def _look_at_numbers(order: OrderSubmission, whence: str) -> None:
+def _validate_numbers(order: OrderSubmission, source: str) -> None:
     for field, number in (("price", order.price), ("size", order.size)):
         expect(
             isinstance(number, NUMBERS) and math.isfinite(number),
-            saw=f"{whence} an order with {field} {number!r}",
-            expected="a number, as the market's prices are",
-            hint=f"print what you calculate the {field} from: nan comes of nan, text of text",
+            saw=f"{source} an order with {field} {number!r}",
+            expected="a finite number",
+            hint=f"print the values that you calculate the {field} from",
         )
     expect(
         order.size > 0 and isinstance(order.market_id, str),
-        saw=f"{whence} an order for {order.size} contracts on the market {order.market_id!r}",
-        expected="a size above zero, and the id of a market",
-        hint="no order at all says that there is no room",
+        saw=f"{source} an order for {order.size} contracts on the market {order.market_id!r}",
+        expected="a size above zero and the id of a market",
+        hint="if there is nothing to buy or sell, return no order",
     )

@@ -1,9 +1,11 @@
-"""Runs one check in a process of its own and makes a verdict of whatever comes of it: a crash, an endless loop and silence too.
+"""Runs one check in a process of its own and returns its verdict, also if the learner's code crashes, never ends or kills the process.
 
-The child (see `child`) leaves its verdict in a file, not in its exit status: a learner's code may end the process with any.
+The child process (see `child`) writes its verdict to a file. Its exit status does not count: the learner's code may end the process with
+any status.
 """
 
 import contextlib
+import io
 import json
 import linecache
 import os
@@ -18,12 +20,12 @@ from pathlib import Path
 from tests.exercises.catalogue import Exercise
 
 ROOT = Path(__file__).parent.parent.parent
-GRACE = 5.0  # seconds after which a child is killed that should have ended itself
+KILL_DELAY = 5.0  # s after its timeout until a child that has not ended itself is killed
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a check, in words for the learner."""
+    """The result of a check, with messages for the learner."""
 
     solved: bool
     saw: str = ""
@@ -31,24 +33,40 @@ class Verdict:
     hint: str = ""
 
 
-def judge(exercise: Exercise, file: Path, seconds: float) -> Verdict:
-    """Check a file as the solution of an exercise. What the check and the file print goes to our own output."""
+def run_check(exercise: Exercise, file: Path, timeout: float) -> Verdict:
+    """Check a file as the solution of an exercise. The output of the check and of the file goes to our own output.
+
+    Args:
+        timeout: s
+    """
     with tempfile.TemporaryDirectory() as folder:
         verdict_file, stacks_file = Path(folder, "verdict.json"), Path(folder, "stacks.txt")
-        command = [sys.executable, "-B", "-m", "tests.exercises.child", str(exercise.path), str(file.resolve()), folder, str(seconds)]
-        _run(command, seconds)
+        command = [sys.executable, "-B", "-m", "tests.exercises.child", str(exercise.path), str(file.resolve()), folder, str(timeout)]
+        _run(command, timeout)
         if verdict_file.exists():
             return Verdict(**json.loads(verdict_file.read_text(encoding="utf-8")))
         stacks = stacks_file.read_text(encoding="utf-8") if stacks_file.exists() else ""
-        return _overtime(stacks, file, seconds) if stacks else _vanished()
+        return _timed_out(stacks, file, timeout) if stacks else _process_ended()
 
 
-def _run(command: list[str], seconds: float) -> None:
-    """Run the child to its end, in a session of its own: so that what it has started ends with it."""
+def show_all_characters() -> None:
+    """Escape characters that the terminal cannot show. Otherwise print raises UnicodeEncodeError, and the verdict is lost."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def source_line(file: Path, number: int) -> str:
+    """Return a line of a file, indented for a message."""
+    return f"    {linecache.getline(str(file), number).strip()}"
+
+
+def _run(command: list[str], timeout: float) -> None:
+    """Run the child to its end. It has a session of its own, so that the processes it has started end with it."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     child = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
-        child.wait(seconds + GRACE)
+        child.wait(timeout + KILL_DELAY)
     except subprocess.TimeoutExpired:
         pass
     finally:
@@ -57,29 +75,25 @@ def _run(command: list[str], seconds: float) -> None:
         child.wait()
 
 
-def _overtime(stacks: str, file: Path, seconds: float) -> Verdict:
-    """Say where the learner's code was when time was up: the newest line of its file in any thread's stack."""
+def _timed_out(stacks: str, file: Path, timeout: float) -> Verdict:
+    """Find the line of the learner's file that was running: the innermost one in the first thread that has one."""
     place = re.search(rf'File "[^"\n]*{re.escape(file.name)}", line (\d+) in (\S+)', stacks)
     if place is None:
-        saw = f"the check was not done after {seconds:g} s, and was waiting, not in {file.name}"
+        saw = f"the check did not end within {timeout:g} s; it was waiting, outside {file.name}"
     else:
-        saw = f"still running after {seconds:g} s, in line {place[1]} of {file.name}, in {place[2]}:\n{line_of(file, int(place[1]))}"
+        saw = f"still running after {timeout:g} s, in line {place[1]} of {file.name}, in {place[2]}:\n{source_line(file, int(place[1]))}"
     return Verdict(
         solved=False,
         saw=saw,
-        expected="that it comes to an end",
-        hint="look for a loop whose condition never changes, or a lock taken twice by the same thread; on a slow machine, --seconds 180",
+        expected="code that ends",
+        hint="look for a loop whose condition never changes, or a lock that the same thread takes twice; on a slow machine: --seconds 180",
     )
 
 
-def _vanished() -> Verdict:
+def _process_ended() -> Verdict:
     return Verdict(
         solved=False,
         saw="the process ended before the check did",
-        expected="that the check reaches its end",
-        hint="does your code call os._exit, or kill processes, or need very much memory?",
+        expected="a check that runs to its end",
+        hint="does your code call os._exit, kill processes, or use very much memory?",
     )
-
-
-def line_of(file: Path, number: int) -> str:
-    return f"    {linecache.getline(str(file), number).strip()}"

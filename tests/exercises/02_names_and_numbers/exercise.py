@@ -1,4 +1,4 @@
-"""Exercise 2. Edit this file, then: .venv/bin/python -m tests.exercises 2"""
+"""Exercise 2. Edit this file, then run: .venv/bin/python -m tests.exercises 2"""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from bot.models import Order
 
 
 def read_order(node: dict[str, Any], price_decimals: int, size_decimals: int) -> Order:
-    """Return the order that a node describes, be it from REST or from a stream."""
+    """Return the order that a node describes. The node is from REST or from a stream."""
     return Order(
         order_id=node["id"],
         market_id=node["marketId"],
@@ -18,5 +18,5 @@ def read_order(node: dict[str, Any], price_decimals: int, size_decimals: int) ->
         time_in_force=node["timeInForce"],
         status=node["status"],
         side=node["side"],
-        reason=node.get("reason", ""),  # why the network refused it
+        reason=node.get("reason", ""),  # why the network rejected the order
     )

@@ -1,4 +1,4 @@
-"""Exercise 2, solved with what the bot has."""
+"""Exercise 2, solved with helpers of the bot. The bot does the same in `parse_order` (bot/models.py)."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from bot.submission import convert_to_decimals
 
 
 def read_order(node: dict[str, Any], price_decimals: int, size_decimals: int) -> Order:
-    """What may be missing is read with `get`; a price is a decimal amount, which streams never leave out."""
+    """Read with `get` what a stream may leave out. It never leaves out ids and prices."""
     return Order(
         order_id=node["id"],
         market_id=node["marketId"],

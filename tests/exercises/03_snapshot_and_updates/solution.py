@@ -1,26 +1,28 @@
-"""Exercise 3, solved with what the bot has."""
+"""Exercise 3, solved. The bot does the same with `SnapshotAssembler` (bot/sync.py) and `_update_order` (bot/vega_store.py)."""
 
 from typing import Any
 
-from bot.enums import OrderStatus
-from bot.parsing import body_of, nodes_of
-from bot.sync import SnapshotAssembler
-
-LIVE = (OrderStatus.STATUS_ACTIVE, OrderStatus.STATUS_PARKED)
+OPEN = (1, 8)  # statuses ACTIVE and PARKED; bot/enums.py has them as OrderStatus
 
 
-class LiveOrders:
-    """The orders that are live, as far as the frames of one stream say."""
+class OpenOrders:
+    """The open orders, kept up to date by the frames of one stream."""
 
     def __init__(self) -> None:
         self._orders: dict[str, dict[str, Any]] = {}  # order id -> the stream's node
-        self._snapshot: SnapshotAssembler[dict[str, Any]] = SnapshotAssembler()  # its pages, until the last one is in
+        self._pages: dict[str, dict[str, Any]] = {}  # orders of a snapshot whose last page has not arrived
 
-    def take(self, result: dict[str, Any]) -> None:
-        nodes = {node["id"]: node for node in nodes_of(body_of(result), "orders")}
-        whole = self._snapshot.add(result, nodes)
-        known = whole if whole is not None else {**self._orders, **(nodes if "updates" in result else {})}
-        self._orders = {order_id: node for order_id, node in known.items() if node.get("status") in LIVE}
+    def on_frame(self, result: dict[str, Any]) -> None:
+        """Apply one frame: a page of the snapshot, or updates."""
+        body = result["snapshot"] if "snapshot" in result else result["updates"]
+        orders = self._pages if "snapshot" in result else self._orders
+        for order in body.get("orders", []):
+            if order.get("status") not in OPEN:
+                orders.pop(order["id"], None)
+            else:
+                orders[order["id"]] = order
+        if body.get("lastPage"):  # the snapshot is complete: it replaces everything
+            self._orders, self._pages = self._pages, {}
 
     def orders(self) -> dict[str, dict[str, Any]]:
-        return self._orders
+        return dict(self._orders)

@@ -1,37 +1,38 @@
-"""Checks exercise 4: a torn read that really happened, then a store in which none can, tried at each bytecode instruction."""
+"""Checks exercise 4: a torn read that really happened, then a store in which none can happen, tried at every bytecode instruction."""
 
 import threading
+from types import ModuleType
 from typing import Any
 
 from bot.submission import convert_to_decimals
-from tests.exercises.checking import call, expect, say, wanted
-from tests.exercises.interleaving import Race, switched
-from tests.exercises.sandbox_helpers import stream_of
+from tests.exercises.checking import call, expect, get_required, report
+from tests.exercises.interleaving import Race, interleavings
+from tests.exercises.sandbox_helpers import open_stream
 from tests.sandbox import Sandbox
 
 BLOCKS = 20
-BEFORE_ANY = (0.0, 0.0)  # what a new store says
-ENDLESS = "one thread updates in an endless loop, the other reads until the pair is none of those that belong together"
-NEW = "that is what a new store says before its first frame, and whole: it belongs to the pairs that you do not look for"
-TORN = "the writing has two steps, or the reading has: either both happen under one lock, in both methods, or one assignment does it all"
+NEW_STORE = (0.0, 0.0)  # prices() of a new store
+LOOP = "one thread updates in an endless loop, the other reads until it gets a pair that is not in the set of valid pairs"
+NEW = "a new store returns this pair before its first frame: add it to the valid pairs"
+TORN = "update or prices has two steps: do both under one lock, in both methods, or use a single assignment"
 
 Pair = tuple[float, float]
 
 
-def check(exercise: Any) -> None:
+def check(exercise: ModuleType) -> None:
     frames = market_data()
     check_torn_read(exercise, frames)
-    check_plain_use(exercise, frames)
-    places = check_switches(exercise, frames, "update")
-    places += check_switches(exercise, frames, "prices")
-    say(f"SafeStore: {places} places to switch threads, tried one by one, and no torn read")
+    check_one_thread(exercise, frames)
+    instructions = check_interleavings(exercise, frames, "update")
+    instructions += check_interleavings(exercise, frames, "prices")
+    report(f"SafeStore: paused at {instructions} instructions, one by one, and no torn read")
 
 
 def market_data() -> list[dict[str, Any]]:
-    """Return a sandbox's market data of some blocks, no two pairs of prices alike."""
-    with Sandbox(block_time=0, seed=4) as sandbox, stream_of(sandbox, "markets/data") as stream:
+    """Return a sandbox's market data of some blocks. No two have the same pair of prices."""
+    with Sandbox(block_time=0, seed=4) as sandbox, open_stream(sandbox, "markets/data") as stream:
         sandbox.block(BLOCKS)
-        frames = [stream.next()["marketData"][0] for _ in range(BLOCKS)]
+        frames = [stream.receive()["marketData"][0] for _ in range(BLOCKS)]
     by_pair = {pair_of(frame): frame for frame in frames if int(frame["bestBidPrice"]) and int(frame["bestOfferPrice"])}
     return list(by_pair.values())
 
@@ -40,73 +41,73 @@ def pair_of(frame: dict[str, Any]) -> Pair:
     return convert_to_decimals(5, int(frame["bestBidPrice"])), convert_to_decimals(5, int(frame["bestOfferPrice"]))
 
 
-def check_torn_read(exercise: Any, frames: list[dict[str, Any]]) -> None:
-    whole = {BEFORE_ANY, *map(pair_of, frames)}
-    caught = watch(wanted(exercise, "PageStore"), whole)
-    pair = call(exercise, "find_torn_read", frames, gives=tuple)
+def check_torn_read(exercise: ModuleType, frames: list[dict[str, Any]]) -> None:
+    valid = {NEW_STORE, *map(pair_of, frames)}
+    torn_reads = record_torn_reads(get_required(exercise, "PageStore"), valid)
+    pair = call(exercise, "find_torn_read", frames, returns=tuple)
     expect(
-        pair not in whole,
-        saw=f"find_torn_read returned {pair}, which belongs together",
-        expected="a bid of one block beside an offer of another",
-        hint=NEW if pair == BEFORE_ANY else ENDLESS,
+        pair not in valid,
+        saw=f"find_torn_read returned {pair}, which is not torn",
+        expected="the bid of one block with the offer of another",
+        hint=NEW if pair == NEW_STORE else LOOP,
     )
     expect(
-        pair in caught,
-        saw=f"find_torn_read returned {pair}, which is torn, but did not come out of prices() while another thread wrote",
-        expected="a pair that PageStore.prices() has handed out while another thread was writing",
-        hint="leave PageStore as it is; call update() of one store in one thread, and prices() of the same store in another",
+        pair in torn_reads,
+        saw=f"find_torn_read returned {pair}. This pair is torn, but prices() did not return it while another thread wrote",
+        expected="a pair that PageStore.prices() has returned while another thread was writing",
+        hint="do not change PageStore; call update() of one store on one thread, and prices() of the same store on another",
     )
-    say(f"a torn read, caught: bid {pair[0]} and offer {pair[1]} stand in no frame together")
+    report(f"a torn read: bid {pair[0]} and offer {pair[1]} are in no frame together")
 
 
-def watch(store_class: Any, whole: set[Pair]) -> set[Pair]:
-    """Note the torn pairs that stores of a class hand out to another thread than the one that writes them."""
-    caught: set[Pair] = set()
+def record_torn_reads(store_class: Any, valid: set[Pair]) -> set[Pair]:
+    """Change a class so that it records the torn pairs that it returns to other threads than the writing one."""
+    torn_reads: set[Pair] = set()
     update, prices = store_class.update, store_class.prices
 
-    def noting_update(store: Any, frame: dict[str, Any]) -> None:
+    def recording_update(store: Any, frame: dict[str, Any]) -> None:
         store.writer = threading.get_ident()
         update(store, frame)
 
-    def noting_prices(store: Any) -> Pair:
+    def recording_prices(store: Any) -> Pair:
         pair: Pair = prices(store)
-        if pair not in whole and getattr(store, "writer", None) not in (None, threading.get_ident()):
-            caught.add(pair)
+        if pair not in valid and getattr(store, "writer", None) not in (None, threading.get_ident()):
+            torn_reads.add(pair)
         return pair
 
-    store_class.update, store_class.prices = noting_update, noting_prices
-    return caught
+    store_class.update, store_class.prices = recording_update, recording_prices
+    return torn_reads
 
 
-def check_plain_use(exercise: Any, frames: list[dict[str, Any]]) -> None:
+def check_one_thread(exercise: ModuleType, frames: list[dict[str, Any]]) -> None:
     store = call(exercise, "SafeStore")
     for frame in frames:
         call(store, "update", frame)
-        pair = call(store, "prices", gives=tuple)
+        pair = call(store, "prices", returns=tuple)
         expect(
             pair == pair_of(frame),
             saw=f"SafeStore.prices() returned {pair} after a frame with {pair_of(frame)}",
             expected="the bid and the offer of the newest frame, in human numbers",
-            hint="SafeStore must do all that PageStore does",
+            hint="SafeStore must do everything that PageStore does",
         )
 
 
-def check_switches(exercise: Any, frames: list[dict[str, Any]], stopped: str) -> int:
-    """Stop one method at each instruction and run the other one there; return how many places there were."""
+def check_interleavings(exercise: ModuleType, frames: list[dict[str, Any]], paused: str) -> int:
+    """Pause one method at each instruction and run the other one meanwhile. Return the number of instructions."""
     old, new = pair_of(frames[0]), pair_of(frames[1])
 
-    def prepare() -> Race:
+    def prepare() -> Race[Pair]:
         store = call(exercise, "SafeStore")
         call(store, "update", frames[0])
         return Race(write=lambda: call(store, "update", frames[1]), read=lambda: call(store, "prices"))
 
-    places = 0
-    for pair, at_end in switched(prepare, stopped == "update"):
+    instructions = 0
+    for pair, final in interleavings(prepare, pause_write=paused == "update", files=[str(exercise.__file__)]):
         expect(
-            pair in (old, new) and at_end == new,
-            saw=f"prices() gave {pair} where {stopped}() was stopped after {places} instructions, and {at_end} at the end",
-            expected=f"{old}, the pair before, or {new}, the one after; at the end the latter",
+            pair in (old, new) and final == new,
+            saw=f"prices() returned {pair} while {paused}() was paused after {instructions} instructions, and {final} at the end",
+            expected=f"{old}, the pair before, or {new}, the pair after; at the end the latter",
             hint=TORN,
         )
-        places += 1
-    return places
+        instructions += 1
+    return instructions

@@ -1,4 +1,4 @@
-"""Exercise 4. Edit this file, then: .venv/bin/python -m tests.exercises 4"""
+"""Exercise 4. Edit this file, then run: .venv/bin/python -m tests.exercises 4"""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from bot.submission import convert_to_decimals
 
 DECIMALS = 5  # of this market's prices
 
-Frame = dict[str, Any]  # one block's market data: {"bestBidPrice": "9998311", "bestOfferPrice": "10002045", …}
+Frame = dict[str, Any]  # market data of one block: {"bestBidPrice": "9998311", "bestOfferPrice": "10002045", …}
 Pair = tuple[float, float]  # bid, offer
 
 
 class PageStore:
-    """The best prices, kept as the tutorial keeps them. Leave this class as it is."""
+    """The best prices, kept as in the tutorial. Do not change this class."""
 
     def __init__(self) -> None:
         self.bid = 0.0
@@ -26,7 +26,7 @@ class PageStore:
 
 
 def find_torn_read(frames: list[Frame]) -> Pair:
-    """Part one: return a pair that PageStore.prices() has returned although no frame has it."""
+    """Part one: return a pair that PageStore.prices() has returned although it is in no frame."""
     store = PageStore()
     for frame in frames:
         store.update(frame)
@@ -34,7 +34,7 @@ def find_torn_read(frames: list[Frame]) -> Pair:
 
 
 class SafeStore:
-    """Part two: the best prices, always both of the same frame."""
+    """Part two: the best prices, always a bid and an offer of the same frame."""
 
     def __init__(self) -> None:
         self._bid = 0.0

@@ -1,4 +1,4 @@
-"""Exercise 4, solved as the bot does it: a frozen record, replaced whole, under a lock that readers take too."""
+"""Exercise 4, solved as in the bot: a frozen record that is replaced as a whole, under a lock that readers take too."""
 
 import threading
 from typing import Any
@@ -8,12 +8,12 @@ from bot.submission import convert_to_decimals
 
 DECIMALS = 5  # of this market's prices
 
-Frame = dict[str, Any]  # one block's market data: {"bestBidPrice": "9998311", "bestOfferPrice": "10002045", …}
+Frame = dict[str, Any]  # market data of one block: {"bestBidPrice": "9998311", "bestOfferPrice": "10002045", …}
 Pair = tuple[float, float]  # bid, offer
 
 
 class PageStore:
-    """The best prices, kept as the tutorial keeps them."""
+    """The best prices, kept as in the tutorial."""
 
     def __init__(self) -> None:
         self.bid = 0.0
@@ -32,9 +32,9 @@ def pair_of(frame: Frame) -> Pair:
 
 
 def find_torn_read(frames: list[Frame]) -> Pair:
-    """One thread writes until it is told to stop; this one reads until what it gets is no frame's pair."""
+    """One thread writes until it is stopped. This one reads until it gets a pair that is in no frame."""
     store = PageStore()
-    whole = {(0.0, 0.0), *map(pair_of, frames)}
+    valid = {(0.0, 0.0), *map(pair_of, frames)}
     found = threading.Event()
 
     def write() -> None:
@@ -44,7 +44,7 @@ def find_torn_read(frames: list[Frame]) -> Pair:
 
     writer = threading.Thread(target=write)
     writer.start()
-    while (pair := store.prices()) in whole:
+    while (pair := store.prices()) in valid:
         pass
     found.set()
     writer.join()
@@ -52,14 +52,14 @@ def find_torn_read(frames: list[Frame]) -> Pair:
 
 
 class SafeStore:
-    """The best prices, always both of the same frame: the record is made first, then swapped in."""
+    """The best prices, always a bid and an offer of the same frame."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards _price
-        self._price = ReferencePrice(symbol="", bid_price=0.0, ask_price=0.0)  # any frozen record does
+        self._price = ReferencePrice(symbol="", bid_price=0.0, ask_price=0.0)  # any frozen record will do
 
     def update(self, frame: Frame) -> None:
-        bid, offer = pair_of(frame)
+        bid, offer = pair_of(frame)  # parse first: readers do not have to wait for it
         price = ReferencePrice(symbol="", bid_price=bid, ask_price=offer)
         with self._lock:
             self._price = price

@@ -1,4 +1,4 @@
-"""Exercise 5, solved with what the bot has."""
+"""Exercise 5, solved with the getters of the bot's store."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from bot.vega_store import VegaStore
 
 @dataclass(frozen=True)
 class Facts:
-    """What the bot's rule wants to know each turn."""
+    """What the bot needs to know in each turn."""
 
     best_bid_price: float
     best_offer_price: float
-    open_volume: float  # our position in contracts, 0 where we have none
-    live_orders: int  # of ours, on this market
+    open_volume: float  # position in contracts; 0 if there is none
+    open_orders: int  # of our own, on this market
 
 
 def poll(node_url: str, market_id: str, party_id: str, market: parsers.Market) -> Facts:
@@ -31,26 +31,26 @@ def poll(node_url: str, market_id: str, party_id: str, market: parsers.Market) -
         best_bid_price=prices["best_bid_price"],
         best_offer_price=prices["best_offer_price"],
         open_volume=convert_to_decimals(market.position_decimal_places, int(positions[0]["openVolume"])) if positions else 0,
-        live_orders=sum(order["marketId"] == market_id for order in orders),
+        open_orders=sum(order["marketId"] == market_id for order in orders),
     )
 
 
-def seconds_a_turn(read: Callable[[], Any], turns: int) -> float:
-    """Call `read` so many times; return how many seconds one call took on average."""
-    began = time.perf_counter()
+def seconds_per_turn(read: Callable[[], Any], turns: int) -> float:
+    """Call `read` that many times. Return the average time of a call in seconds."""
+    start = time.perf_counter()
     for _ in range(turns):
         read()
-    return (time.perf_counter() - began) / turns
+    return (time.perf_counter() - start) / turns
 
 
-def look(store: VegaStore, market_id: str) -> Facts:
-    """Return the same facts as `poll`, out of the store."""
+def read_facts(store: VegaStore, market_id: str) -> Facts:
+    """Return the same facts as `poll`, from the store."""
     market = store.get_market_by_id(market_id=market_id)
-    assert market is not None  # the store was started for this one
+    assert market is not None  # the store was started with this market
     position = store.get_position_by_market_id(market_id=market_id)
     return Facts(
         best_bid_price=market.best_bid_price,
         best_offer_price=market.best_offer_price,
         open_volume=position.open_volume if position is not None else 0,
-        live_orders=sum(order.market_id == market_id for order in store.get_orders()),
+        open_orders=sum(order.market_id == market_id for order in store.get_orders()),
     )

@@ -1,13 +1,13 @@
-"""Exercise 6. Edit this file, then: .venv/bin/python -m tests.exercises 6"""
+"""Exercise 6. Edit this file, then run: .venv/bin/python -m tests.exercises 6"""
 
 from typing import Any
 
 Node = dict[str, Any]
-LIVE = (1, 8)  # order statuses ACTIVE and PARKED, as streams send them
+OPEN = (1, 8)  # order statuses ACTIVE and PARKED, as streams send them
 
 
 def identity(kind: str, node: Node) -> str:
-    """Return what tells this record from all others of its kind."""
+    """Return the key that tells a record from all others of its kind."""
     if kind == "orders":
         return str(node["id"])
     if kind == "positions":
@@ -15,20 +15,20 @@ def identity(kind: str, node: Node) -> str:
     return f"{node['owner']}-{node.get('marketId', '')}-{node['type']}-{node['asset']}"
 
 
-class Mirror:
-    """One stream's records, as far as its frames say. It works until the first connection breaks."""
+class StreamCopy:
+    """The records of one stream. It is correct until the first connection breaks."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind  # orders, positions or accounts
         self._records: dict[str, Node] = {}
-        self._pages: dict[str, Node] = {}  # of the snapshot that is coming in
+        self._pages: dict[str, Node] = {}  # of a snapshot whose last page has not arrived
 
-    def opened(self) -> None:
-        """A new connection has been made; its frames follow."""
+    def on_connect(self) -> None:
+        """A new connection is open. Its frames follow."""
 
-    def take(self, result: dict[str, Any]) -> None:
+    def on_frame(self, result: dict[str, Any]) -> None:
         """Apply one frame: a page of a snapshot, or updates."""
-        body = result.get("snapshot", result.get("updates"))
+        body = result["snapshot"] if "snapshot" in result else result["updates"]
         nodes = {identity(self._kind, node): node for node in body.get(self._kind, [])}
         if "snapshot" in result:
             self._pages.update(nodes)
@@ -37,7 +37,7 @@ class Mirror:
         else:
             self._records.update(nodes)
         if self._kind == "orders":
-            self._records = {key: node for key, node in self._records.items() if node.get("status") in LIVE}
+            self._records = {key: node for key, node in self._records.items() if node.get("status") in OPEN}
 
     def records(self) -> dict[str, Node]:
         return dict(self._records)

@@ -1,16 +1,13 @@
-"""Exercise 6, solved with what the bot has."""
+"""Exercise 6, solved. The bot does the same with `SnapshotAssembler` (bot/sync.py)."""
 
 from typing import Any
 
-from bot.parsing import body_of, nodes_of
-from bot.sync import SnapshotAssembler
-
 Node = dict[str, Any]
-LIVE = (1, 8)  # order statuses ACTIVE and PARKED, as streams send them
+OPEN = (1, 8)  # order statuses ACTIVE and PARKED, as streams send them
 
 
 def identity(kind: str, node: Node) -> str:
-    """Return what tells this record from all others of its kind."""
+    """Return the key that tells a record from all others of its kind."""
     if kind == "orders":
         return str(node["id"])
     if kind == "positions":
@@ -18,26 +15,30 @@ def identity(kind: str, node: Node) -> str:
     return f"{node['owner']}-{node.get('marketId', '')}-{node['type']}-{node['asset']}"
 
 
-class Mirror:
-    """One stream's records, as far as its frames say. A snapshot replaces all of them once its last page is in."""
+class StreamCopy:
+    """The records of one stream, also after its connection broke."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind  # orders, positions or accounts
         self._records: dict[str, Node] = {}
-        self._snapshot: SnapshotAssembler[Node] = SnapshotAssembler()
+        self._pages: dict[str, Node] = {}  # of a snapshot whose last page has not arrived
 
-    def opened(self) -> None:
-        self._snapshot.on_connect()  # forgets the pages of a connection that broke before its last one
+    def on_connect(self) -> None:
+        """A new connection is open. Its frames follow."""
+        self._pages = {}  # the last connection may have broken in the middle of its snapshot
 
-    def take(self, result: dict[str, Any]) -> None:
-        nodes = {identity(self._kind, node): node for node in nodes_of(body_of(result), self._kind)}
-        whole = self._snapshot.add(result, nodes)
-        if whole is not None:
-            self._records = whole
-        elif "updates" in result:
+    def on_frame(self, result: dict[str, Any]) -> None:
+        """Apply one frame: a page of a snapshot, or updates."""
+        body = result["snapshot"] if "snapshot" in result else result["updates"]
+        nodes = {identity(self._kind, node): node for node in body.get(self._kind, [])}
+        if "snapshot" in result:
+            self._pages.update(nodes)
+            if body.get("lastPage"):
+                self._records, self._pages = self._pages, {}  # replace, not update: what is not in a snapshot is gone
+        else:
             self._records.update(nodes)
         if self._kind == "orders":
-            self._records = {key: node for key, node in self._records.items() if node.get("status") in LIVE}
+            self._records = {key: node for key, node in self._records.items() if node.get("status") in OPEN}
 
     def records(self) -> dict[str, Node]:
         return dict(self._records)

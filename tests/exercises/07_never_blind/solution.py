@@ -1,30 +1,33 @@
-"""Exercise 7, solved as the bot does it."""
+"""Exercise 7, solved. The bot does the same in `OrderManager` (bot/execution/order_manager.py)."""
 
 from collections.abc import Callable
 
 from bot.submission import OrderSubmission
 from bot.vega_store import VegaStore
-from main import quotes
+from tests.support.example_rule import quotes
 
 MAX_ABS_POSITION = 1  # contracts
 
 
 class Quoter:
-    """Quotes one market, a turn at a time, never on old data."""
+    """Quotes one market, one turn at a time, and never on stale data."""
 
-    def __init__(self, store: VegaStore, send: Callable[[list[OrderSubmission]], None], market_id: str, longest_age: float) -> None:
+    def __init__(self, store: VegaStore, send: Callable[[list[OrderSubmission]], None], market_id: str, max_age: float) -> None:
         self._store = store
-        self._send = send  # puts these orders in the place of all that we have on the market; with none, it cancels all
+        self._send = send  # replaces all our orders on the market by these; an empty list cancels them all
         self._market_id = market_id
-        self._longest_age = longest_age  # seconds
-        self._on_book = False  # whether orders of ours may rest there
+        self._max_age = max_age  # seconds
+        self._has_sent_quotes = False  # since the last cancellation
 
     def turn(self) -> None:
-        age = self._store.seconds_since_update(self._market_id)  # first: what is read after it is no older
+        age = self._store.seconds_since_update(self._market_id)  # first: the market that we read next is at least this fresh
         market = self._store.get_market_by_id(self._market_id)
-        if market is not None and age <= self._longest_age:
-            self._on_book = True
+        if market is not None and age <= self._max_age:
+            self._has_sent_quotes = True
             self._send(quotes(market, 0, MAX_ABS_POSITION))
-        elif self._on_book:
+        elif self._has_sent_quotes or self._has_open_orders():
             self._send([])
-            self._on_book = False
+            self._has_sent_quotes = False
+
+    def _has_open_orders(self) -> bool:
+        return any(order.market_id == self._market_id for order in self._store.get_orders())

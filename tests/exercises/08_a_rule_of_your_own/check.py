@@ -1,15 +1,15 @@
-"""Checks exercise 8: the learner's rule and the tutorial's on the same seeds, scored."""
+"""Checks exercise 8: the learner's rule and the tutorial's rule on the same seeds, with a score."""
 
 import random
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
-import main
+import tests.support.example_rule as example_rule
 from bot.models import Market
 from bot.submission import OrderSubmission
-from tests.exercises.checking import expect, say
+from tests.exercises.checking import expect, report
 from tests.exercises.child import load
 from tests.exercises.orders import call_for_orders
 from tests.exercises.simulation import Result, Rule, Simulation
@@ -17,24 +17,25 @@ from tests.exercises.simulation import Result, Rule, Simulation
 SEEDS = (1, 2, 5)
 BLOCKS = 300
 MAX_ABS_POSITION = 5.0  # contracts
-MOST_HELD = 4.0  # contracts, at any time
+MAX_HELD = 4.0  # contracts, at any time
 PENALTY = 0.5  # DAI for each contract of the largest position
 MARGIN = 0.5  # DAI by which the learner must beat the tutorial's rule
-WIDE = 0.045  # price units from the middle to either quote; the maker's best ones are 0.02 to 0.03 away
+WIDE = 0.045  # price units from the middle to each quote; the maker's best quotes are 0.02 to 0.03 away
 SKEWED = 0.004  # price units for each contract
 
-SKEW = "Long? Then both quotes down; short? Up: a cent for each contract is a start"
-WIDER = "you trade often and earn little with each. Quote wider: 0.05 on either side of the middle is a start"
-OWN_MIDDLE = f"a wider or a smaller tutorial is no rule of your own yet. {SKEW}. Or quote around an average of the last few middles"
-LESS_STILL = (
-    "your position still runs far: skew more; and should you average, over fewer blocks: a long average is late when the price moves"
+SKEW = "if you are long, move both quotes down; if you are short, move both up; the more you hold, the further"
+WIDER = "you trade often and earn little with each trade: quote wider"
+OWN_MIDDLE = f"a wider or smaller copy of the tutorial's rule is not enough. {SKEW}. Or quote around an average of the last few middles"
+MORE_SKEW = (
+    "the position still becomes large: use more skew; if you use an average, use fewer blocks, because a long one follows a move too late"
 )
-LAST = "one change at a time, and watch both numbers: an average of fewer blocks, half a cent more or less of skew, 0.05 to 0.06 of width"
+TUNE = "change one number at a time, and look at PnL and position: the blocks of the average, the skew, the width"
+NOT_SEEN = "an order needs this market's id, a price above zero and a size that does not round to zero; a batch holds up to 29 orders"
 
 
 @dataclass(frozen=True)
-class Quotes:
-    """A bid and an offer that stand together, and the market that they were made for."""
+class QuotePair:
+    """A bid and an offer of the same block, and the market for which they were made."""
 
     market: Market
     bid: float
@@ -46,55 +47,55 @@ class Quotes:
 
     @property
     def offset(self) -> float:
-        """By how much their middle is above the market's."""
+        """How far their middle is above the market's middle, in price units."""
         return (self.bid + self.offer - self.market.best_bid_price - self.market.best_offer_price) / 2
 
 
 @dataclass(frozen=True)
-class Play:
-    """What the learner's rule made of one seed."""
+class SeedResult:
+    """The result of the learner's rule on one seed."""
 
     seed: int
     own: Result
     lead: float  # of its score over that of the tutorial's rule
-    in_the_middle: bool
+    is_centred: bool  # all quotes were around the market's middle
     hint: str
 
 
-def check(exercise: Any) -> None:
-    file, plays = Path(exercise.__file__), []
+def check(exercise: ModuleType) -> None:
+    file, results = Path(str(exercise.__file__)), []
     for seed in SEEDS:
-        own, made = play_own(file, seed)
-        tutorial = play(main.quotes, seed)
-        say(f"seed {seed}: you {describe(own)}\n{'':12}tutorial {describe(tutorial)}")
-        if own.lost or own.refused:
-            say(f"seed {seed}: {fate(own)}")
-        expect(own.fills, saw=f"no fills on seed {seed}: {fate(own)}", expected="fills", hint=advice_without_fills(own))
-        hint = advice(own, made, file)
-        expect(own != tutorial, saw="it plays exactly as the tutorial's rule does", expected="a rule of your own", hint=hint)
-        plays.append(Play(seed, own, lead=score(own) - score(tutorial), in_the_middle=stays_in_the_middle(made), hint=hint))
-    check_position(plays)
-    check_score(plays)
+        own, pairs = play_file(file, seed)
+        tutorial = play(example_rule.quotes, seed)
+        report(f"seed {seed}: you {describe(own)}\n{'':12}tutorial {describe(tutorial)}")
+        if own.ignored or own.rejected:
+            report(f"seed {seed}: {describe_orders(own)}")
+        expect(own.fills, saw=f"no fills on seed {seed}: {describe_orders(own)}", expected="fills", hint=hint_without_fills(own))
+        hint = hint_for(own, pairs, file)
+        expect(own != tutorial, saw="the same trades as the tutorial's rule", expected="a rule of your own", hint=hint)
+        results.append(SeedResult(seed, own, lead=score(own) - score(tutorial), is_centred=is_centred(pairs), hint=hint))
+    check_position(results)
+    check_score(results)
     expect(
-        not all(each.in_the_middle for each in plays),
-        saw="your bid and your offer stand as far from the market's own middle as each other, whatever you hold and whatever was before",
-        expected="quotes around an average, or moved by your position",
+        not all(result.is_centred for result in results),
+        saw="your bid and your offer are always equally far from the market's middle, whatever you hold and whatever the last blocks were",
+        expected="quotes around an average, or with a skew",
         hint=OWN_MIDDLE,
     )
 
 
-def check_position(plays: list[Play]) -> None:
-    worst = max(plays, key=lambda each: each.own.largest_position)
+def check_position(results: list[SeedResult]) -> None:
+    worst = max(results, key=lambda result: result.own.largest_position)
     expect(
-        worst.own.largest_position <= MOST_HELD,
-        saw=f"on seed {worst.seed} you hold {worst.own.largest_position:.2f} contracts at one time",
-        expected=f"{MOST_HELD:g} at most, on each of the seeds {', '.join(map(str, SEEDS))}",
+        worst.own.largest_position <= MAX_HELD,
+        saw=f"a position of {worst.own.largest_position:.2f} contracts on seed {worst.seed}",
+        expected=f"up to {MAX_HELD:g}, on each of the seeds {', '.join(map(str, SEEDS))}",
         hint=worst.hint,
     )
 
 
-def check_score(plays: list[Play]) -> None:
-    worst = min(plays, key=lambda each: each.lead)
+def check_score(results: list[SeedResult]) -> None:
+    worst = min(results, key=lambda result: result.lead)
     expect(
         worst.lead >= MARGIN,
         saw=f"on seed {worst.seed} your score is {abs(worst.lead):.2f} {'better' if worst.lead >= 0 else 'worse'} than the tutorial's",
@@ -103,11 +104,11 @@ def check_score(plays: list[Play]) -> None:
     )
 
 
-def play_own(file: Path, seed: int) -> tuple[Result, list[Quotes]]:
-    """Play the learner's rule, read anew, so that it remembers nothing of the seed before; chance is the same each time, too."""
+def play_file(file: Path, seed: int) -> tuple[Result, list[QuotePair]]:
+    """Play the learner's rule. Load its file again, so that nothing is left of the seed before, and seed `random`."""
     random.seed(seed)
-    made: list[Quotes] = []
-    return play(checked(load("exercise", file), made), seed), made
+    pairs: list[QuotePair] = []
+    return play(validated(load("exercise", file), pairs), seed), pairs
 
 
 def play(rule: Rule, seed: int) -> Result:
@@ -123,66 +124,58 @@ def describe(result: Result) -> str:
     return f"{numbers}: score {score(result):6.2f}"
 
 
-def checked(exercise: Any, made: list[Quotes]) -> Rule:
-    """Look at what a rule returns before it goes anywhere, and note where its quotes stand."""
+def validated(exercise: ModuleType, pairs: list[QuotePair]) -> Rule:
+    """Return the learner's rule. Its orders are validated, and its pairs of quotes are added to `pairs`."""
 
     def quotes(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
         orders = call_for_orders(exercise, "quotes", market, open_volume, max_abs_position)
-        for side, sign in (("SIDE_BUY", 1), ("SIDE_SELL", -1)):
-            reach = sign * open_volume + sum(float(order.size) for order in orders if order.side == side)
-            expect(
-                reach <= max_abs_position + 1e-9 or reach <= sign * open_volume,
-                saw=f"at a position of {open_volume}, quotes returned {side} orders that would take it to {sign * reach:g}",
-                expected=f"never beyond {max_abs_position:g} either way",
-                hint="give `order` the room that is left on its side",
-            )
         prices = {order.side: float(order.price) for order in orders}
         if len(prices) == 2:
-            made.append(Quotes(market, bid=prices["SIDE_BUY"], offer=prices["SIDE_SELL"]))
+            pairs.append(QuotePair(market, bid=prices["SIDE_BUY"], offer=prices["SIDE_SELL"]))
         return orders
 
     return quotes
 
 
-def stays_in_the_middle(made: list[Quotes]) -> bool:
-    return bool(made) and all(abs(each.offset) < 1e-6 for each in made)
+def is_centred(pairs: list[QuotePair]) -> bool:
+    return bool(pairs) and all(abs(pair.offset) < 1e-6 for pair in pairs)
 
 
 def skew_of(file: Path, market: Market) -> float:
-    """Return by how much the quotes of a rule move down for each contract that it holds, all else being equal."""
-    made: list[Quotes] = []
-    for held in (0.0, 1.0):
-        checked(load("exercise", file), made)(market, held, MAX_ABS_POSITION)
-    return made[0].offset - made[1].offset if len(made) == 2 else 0.0
+    """Return how far a rule moves its quotes down for one contract, in price units."""
+    pairs: list[QuotePair] = []
+    for position in (0.0, 1.0):
+        validated(load("exercise", file), pairs)(market, position, MAX_ABS_POSITION)
+    return pairs[0].offset - pairs[1].offset if len(pairs) == 2 else 0.0
 
 
-def advice(own: Result, made: list[Quotes], file: Path) -> str:
-    """Say where to look, by what was weak and what is in already."""
-    if own.largest_position > MOST_HELD:
-        skewed = bool(made) and skew_of(file, made[-1].market) >= SKEWED
-        return LESS_STILL if skewed else f"your position runs to its bounds. {SKEW}"
-    if made and sum(each.half_spread for each in made) / len(made) < WIDE:
+def hint_for(own: Result, pairs: list[QuotePair], file: Path) -> str:
+    """Return a hint for the weakest part of the rule."""
+    if own.largest_position > MAX_HELD:
+        has_skew = bool(pairs) and skew_of(file, pairs[-1].market) >= SKEWED
+        return MORE_SKEW if has_skew else f"your position reaches its limits. {SKEW[0].upper()}{SKEW[1:]}"
+    if pairs and sum(pair.half_spread for pair in pairs) / len(pairs) < WIDE:
         return WIDER
-    return LAST
+    return TUNE
 
 
-def fate(own: Result) -> str:
-    """Say what became of the orders."""
+def describe_orders(own: Result) -> str:
+    """Say what happened to the orders."""
     if not own.sent:
-        return "you never sent an order"
-    parts = [f"the network refused {count}, {reason}" for reason, count in Counter(own.refused).most_common()]
-    if own.lost:
-        parts.append(f"the network took {own.lost} in and made nothing of them")
-    if own.sent > own.lost + len(own.refused):
-        parts.append(f"{own.sent - own.lost - len(own.refused)} came to the book")
+        return "you sent no order"
+    parts = [f"the network rejected {count}, {reason}" for reason, count in Counter(own.rejected).most_common()]
+    if own.ignored:
+        parts.append(f"the network ignored {own.ignored}")
+    if own.sent > own.ignored + len(own.rejected):
+        parts.append(f"{own.sent - own.ignored - len(own.rejected)} reached the book")
     return f"of your {own.sent} orders, {'; '.join(parts)}"
 
 
-def advice_without_fills(own: Result) -> str:
+def hint_without_fills(own: Result) -> str:
     if not own.sent:
-        return "doing nothing costs nothing and earns nothing"
-    if own.lost == own.sent:
-        return "an order needs this market's id, a price above zero, a size that is not rounded to zero; and a batch has room for 30"
-    if own.refused:
-        return "look the reason up in bot/enums.py; `order` in the starting point makes orders that are taken"
-    return "quote nearer to the middle: 0.05 on either side is a start"
+        return "a rule without orders costs nothing and earns nothing"
+    if own.ignored == own.sent:
+        return NOT_SEEN
+    if own.rejected:
+        return "look up the reason in bot/enums.py; `order` in the starting point makes orders that are accepted"
+    return "quote nearer to the middle"

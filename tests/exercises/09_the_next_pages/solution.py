@@ -1,18 +1,18 @@
-"""Exercise 9, solved with what the bot has."""
+"""Exercise 9, solved with records of the bot and the tutorial's rule."""
 
 import json
 from dataclasses import replace
 from threading import Lock
 from typing import Any, Optional
 
-import main
+import tests.support.example_rule as example_rule
 from bot.models import Market, ReferencePrice
 from bot.submission import OrderSubmission, convert_from_decimals, convert_to_decimals
 from bot.vega_store import VegaStore
 
 
 def commitment(store: VegaStore, market_id: str) -> dict[str, Any]:
-    """Of all accounts, the general one of the settlement asset; of all decimal places, those of that asset."""
+    """Use the general account of the settlement asset, and the decimal places of that asset."""
     market = store.get_market_by_id(market_id)
     assert market is not None
     asset = store.get_asset_by_id(market.settlement_asset_id)
@@ -38,7 +38,7 @@ class ReferenceStore:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._prices: dict[str, ReferencePrice] = {}  # symbol -> price; guarded by _lock
+        self._prices: dict[str, ReferencePrice] = {}  # by symbol; guarded by _lock
 
     def update(self, text: str) -> None:
         frame = json.loads(text)
@@ -52,12 +52,12 @@ class ReferenceStore:
 
 
 def quotes(market: Market, reference: Optional[ReferencePrice], open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
-    """Quote as wide as this market does, around the reference; narrower on a side that would meet the book."""
+    """Quote with this market's spread around the reference. Limit each quote to one tick from the other side of the book."""
     if reference is None:
         return []
     middle = (reference.bid_price + reference.ask_price) / 2
-    half = (market.best_offer_price - market.best_bid_price) / 2
+    half_spread = (market.best_offer_price - market.best_bid_price) / 2
     tick = convert_to_decimals(market.decimal_places, market.tick_size)
-    bid = min(middle - half, market.best_offer_price - tick)
-    offer = max(middle + half, market.best_bid_price + tick)
-    return main.quotes(replace(market, best_bid_price=bid, best_offer_price=offer), open_volume, max_abs_position)
+    bid = min(middle - half_spread, market.best_offer_price - tick)
+    offer = max(middle + half_spread, market.best_bid_price + tick)
+    return example_rule.quotes(replace(market, best_bid_price=bid, best_offer_price=offer), open_volume, max_abs_position)
