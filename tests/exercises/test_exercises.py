@@ -1,6 +1,7 @@
 """The exercises: each starting point is rejected with a hint, each solution passes, and no mistake of a learner breaks the command."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -61,6 +62,17 @@ def test_every_folder_has_a_readme_a_starting_point_a_check_and_a_solution() -> 
         page = (exercise.path / "README.md").read_text()
         assert f"python -m tests.exercises {exercise.number}\n" in page
         assert all(f"**{part}" in page for part in ("Why.", "The task", "Check it.", "In the bot."))
+
+
+def test_every_file_and_name_in_the_readmes_exists() -> None:
+    root = FOLDER.parents[1]
+    for readme in sorted(FOLDER.glob("**/README.md")):
+        text = " ".join(readme.read_text(encoding="utf-8").split())
+        paths = set(re.findall(r"`((?:bot|tests|main)[\w/]*\.\w+)`", text)) - {"tests/exercises/.solved.json"}
+        assert {path for path in paths if not (root / path).exists()} == set(), readme
+        for name, path in re.findall(r"`(\w+)`(?:,? and `\w+`)? in `([\w/]+\.py)`", text):
+            file = root / path if "/" in path or path == "main.py" else readme.parent / path
+            assert re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")), (readme, name, path)
 
 
 def test_the_teachers_readme_explains_every_control() -> None:
