@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 QUOTED = r"\| quoted$"
 WITH_OPEN_ORDERS = rf"\| [12] live orders \| .*{QUOTED}"
-NO_OPEN_ORDERS = "Stopped: no order of ours is left on the market"
+NO_OPEN_ORDERS = "Stopped: no open orders left on the market"
 SIGINT_IGNORED = (  # as in a background job of a shell
     "-c",
     "import os, signal, sys; signal.signal(2, signal.SIG_IGN); os.execv(sys.executable, [sys.executable, '-m', 'main'])",
@@ -150,7 +150,7 @@ def test_a_signal_while_the_wallet_hangs_ends_the_bot_after_three_cancels_and_na
         assert end_with(bot, signal.SIGINT) == 1
     assert len(wallet.cancels) - cancels == 3
     assert wallet.max_concurrent == 1
-    assert f"{len(orders_on_chain(sandbox))} orders of ours are left on the market" in bot.lines[-1]
+    assert f"{len(orders_on_chain(sandbox))} orders left on the market" in bot.lines[-1]
     assert [order_id for order_id in orders_on_chain(sandbox) if order_id not in bot.lines[-1]] == []
 
 
@@ -188,7 +188,7 @@ def test_a_signal_while_reconnecting_leaves_no_order(sandbox: Sandbox, wallet: F
         bot.wait_for(WITH_OPEN_ORDERS)
         sandbox.fail_handshakes(503)
         sandbox.drop_streams("reset")
-        bot.wait_for("stream orders: lost, ")
+        bot.wait_for(r"stream orders: connection lost \(")
         assert end_with(bot, signal.SIGTERM) == 0
     assert bot.lines[-1].endswith(NO_OPEN_ORDERS)
     assert orders_on_chain(sandbox) == []
@@ -200,9 +200,9 @@ def test_when_the_node_is_down_at_the_end_orders_are_cancelled_and_the_bot_says_
     with BotProcess(sandbox, future, WALLET_URL=wallet.url) as bot:
         bot.wait_for(WITH_OPEN_ORDERS)
         with node_down(sandbox):
-            bot.wait_for("stream orders: lost, ")
+            bot.wait_for(r"stream orders: connection lost \(")
             assert end_with(bot, signal.SIGINT) == 1
-    assert re.search("orders of ours may be left on the market, .*: GET orders.*Connection refused", bot.lines[-1])
+    assert re.search("orders may be left on the market, .*: GET orders.*Connection refused", bot.lines[-1])
     assert orders_on_chain(sandbox) == []
 
 
@@ -216,7 +216,7 @@ def test_a_second_signal_ends_the_bot_at_once_with_status_1_and_a_warning(sandbo
         wait_until(lambda: wallet.cancels != [])  # the bot is ending, and its first cancel hangs
         assert end_with(bot, signal.SIGINT) == 1
     assert len(wallet.cancels) == 1  # it waited for no further one
-    assert bot.lines[-1] == "Second signal: ended at once; orders of ours may be left on the market"
+    assert bot.lines[-1] == "Second signal: ended at once; orders may be left on the market"
 
 
 ###########################################################

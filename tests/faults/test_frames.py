@@ -82,10 +82,10 @@ def order(number: int, **changes: Any) -> dict[str, Any]:
         ('{"result": ' * 10_000 + "7" + "}" * 10_000, "not JSON|a frame of unknown shape|neither a snapshot nor updates"),
         (list_frame([7] * MANY), "left out 50000 of 50000: "),
         (list_frame([{"marketId": MARKET}]), "left out 1 of 1: parse_order: no 'id'"),
-        (order_frame(size=[1]), r"left out 1 of 1: parse_order: \[1\] is no integer"),
-        (order_frame().replace('"9990001"', "NaN"), "left out 1 of 1: parse_order: NaN is no integer"),
-        (order_frame().replace('"9990001"', "1e400"), "left out 1 of 1: parse_order: Infinity is no integer"),
-        (order_frame(status=True), "left out 1 of 1: parse_order: true is no OrderStatus"),
+        (order_frame(size=[1]), r"left out 1 of 1: parse_order: \[1\] is not an integer"),
+        (order_frame().replace('"9990001"', "NaN"), "left out 1 of 1: parse_order: NaN is not an integer"),
+        (order_frame().replace('"9990001"', "1e400"), "left out 1 of 1: parse_order: Infinity is not an integer"),
+        (order_frame(status=True), "left out 1 of 1: parse_order: true is not an OrderStatus"),
         ('{"result": {"snapshot": 7}}', "neither a snapshot nor updates"),
         ("null", "a frame of unknown shape: null"),
     ],
@@ -148,10 +148,10 @@ def test_repeated_errors_are_logged_once_and_retried_with_backoff_while_the_othe
                 assert expected <= gap < 2 * expected + 2  # the child shares its cores with others
         assert [proxy.connection_counts()[stream] for stream in ("markets/data", "accounts")] == [1, 1]
         assert store.ask("seconds_since_update", MARKET) < 5
-        logged = [line for line in store.lines if "the node says" in line]
+        logged = [line for line in store.lines if "error from the node" in line]
         assert sorted(logged) == [
-            "stream orders: the node says: InvalidArgument error: invalid party id: one or more market id is invalid",
-            "stream positions: the node says: client reached max subscription allowed",
+            "stream orders: error from the node: InvalidArgument error: invalid party id: one or more market id is invalid",
+            "stream positions: error from the node: client reached max subscription allowed",
         ]
         assert sum(line.startswith("stream ") for line in store.lines) == 4  # per stream: the error, and the lost connection
 

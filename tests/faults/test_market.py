@@ -107,7 +107,7 @@ def test_on_a_market_that_does_not_trade_quotes_are_cancelled_once_and_resume_wi
 def test_a_cancel_that_the_wallet_rejects_is_sent_again(sandbox: Sandbox, wallet: FaultyWallet, bot: Fork) -> None:
     wallet.fault = "500"
     sandbox.suspend("future")
-    line = bot.wait_for("no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE, .*, and its quotes stay: wallet: HTTP 500")
+    line = bot.wait_for("no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE, [A-Z_, ]+; cancelling failed: wallet: HTTP 500")
     wallet.fault = ""
     bot.wait_for(r"\| 0 live orders \| .*no quote: market is STATE_SUSPENDED_VIA_GOVERNANCE, \w+$", after=line)
     assert orders_on_chain(sandbox, market_id=sandbox.markets["future"]) == []
@@ -135,7 +135,7 @@ def test_an_empty_side_of_the_book_stops_quoting_until_it_is_filled(
 def test_quotes_that_took_longer_than_five_seconds_are_not_sent(sandbox: Sandbox, tmp_path: Path) -> None:
     with FaultyWallet() as wallet, Fork(tmp_path, sandbox, sandbox.markets["spot"], RUN_FOR_SIX_SECONDS, WALLET_URL=wallet.url) as bot:
         line = bot.wait_for(TURN)
-        assert bot.lines[line - 1].endswith("| no quote: data grew older than 5 s while quotes() worked")
+        assert bot.lines[line - 1].endswith("| no quote: data became older than 5 s while quotes() ran")
         bot.wait_for(QUOTED, after=line)
         assert bot.stop() == 0
         assert len(wallet.quotes) == sum(text.endswith("| quoted") for text in bot.lines)  # and none for that turn
@@ -153,7 +153,7 @@ def test_a_market_that_ends_for_good_ends_the_bot_with_a_clear_message_and_no_or
         assert {state: bot.finish() for state, bot in bots.items()} == dict.fromkeys(ENDED, 0)
         for state, bot in bots.items():
             assert f"Market {markets[state]} is {state}: nothing is left to quote\n" in bot.output
-            assert bot.lines[-1].endswith("Stopped: no order of ours is left on the market")
+            assert bot.lines[-1].endswith("Stopped: no open orders left on the market")
         assert orders_on_chain(sandbox) == []
 
 
@@ -170,7 +170,7 @@ def test_the_bot_waits_for_a_market_that_is_not_open_yet_and_not_for_one_that_ha
         assert bots["STATE_SETTLED"].finish() == 0
         assert "is STATE_SETTLED: nothing is left to quote" in bots["STATE_SETTLED"].output
         for state in states[:2]:
-            line = bots[state].wait_for(rf"no quote: market is not open yet \({state}\), waiting$")
+            line = bots[state].wait_for(rf"no quote: market is not open yet \({state}\)$")
             turns(bots[state], 3, after=line)
         assert wallet.calls == []
         for state in states[:2]:
@@ -204,7 +204,7 @@ def test_after_ten_rejections_in_a_row_the_bot_tries_every_tenth_turn_until_an_o
     with Fork(tmp_path, sandbox, market_id, loop_interval=0.15) as bot:
         bot.wait_for(QUOTED)
         sandbox.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED")
-        waiting = r"no quote: \d+ orders in a row were refused \(ORDER_ERROR_MARGIN_CHECK_FAILED\), trying each 10th turn$"
+        waiting = r"no quote: \d+ orders in a row were rejected \(ORDER_ERROR_MARGIN_CHECK_FAILED\), trying every 10th turn$"
         line = bot.wait_for(waiting)
         rejected = [text for text in bot.lines if text.endswith("STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED")]
         assert len(rejected) >= 10
@@ -221,6 +221,6 @@ def test_stopped_orders_are_logged_with_their_reason_and_count_as_rejected(sandb
     markets = sandbox.markets
     with Fork(tmp_path, sandbox, markets["perpetual"], TAKE_AT_A_PRICE_WITHOUT_OFFERS) as taker:
         taker.wait_for("order [0-9a-f]{64}: STATUS_STOPPED, no reason given$")
-        taker.wait_for(r"no quote: \d+ orders in a row were refused \(no reason given\), trying each 10th turn$")
+        taker.wait_for(r"no quote: \d+ orders in a row were rejected \(no reason given\), trying every 10th turn$")
     with Fork(tmp_path, sandbox, markets["spot"], SELF_TRADING) as itself:
         itself.wait_for("order [0-9a-f]{64}: STATUS_STOPPED, ORDER_ERROR_SELF_TRADING$")

@@ -65,9 +65,9 @@ def test_rest_and_stream_faults_do_not_leak_the_token(sandbox: Sandbox) -> None:
         sandbox.fail_handshakes(429)
         for how, stream in (("reset", "orders"), ("cut", "accounts"), ("1011", "positions")):
             sandbox.drop_streams(how, stream)
-            bot.wait_for(f"stream {stream}: lost, ")
+            bot.wait_for(rf"stream {stream}: connection lost \(")
         sandbox.silence_streams()
-        bot.wait_for("stream markets/data: lost, .*no market data", after=line)
+        bot.wait_for(r"stream markets/data: connection lost \(.*no market data", after=line)
         sandbox.fail_rest(503)
         sandbox.fail_wallet(401)
         bot.signal(signal.SIGTERM)

@@ -40,9 +40,9 @@ FAULTS = {
     "500": Fault(Answer(BROKEN, status=500), "HTTP 500, the database is away$", call="accounts"),
     "hangs": Fault(Answer(hang=True), "no answer from http://127.0.0.1:.*timed out", count=1),
     "cut": Fault(Answer({"assets": "x" * 500}, cut=100), r"no answer from http://127.0.0.1:.*IncompleteRead"),
-    "HTML": Fault(Answer(HTML, headers={"Content-Type": "text/html"}), "not the JSON we know, but <!doctype html>", call="markets"),
+    "HTML": Fault(Answer(HTML, headers={"Content-Type": "text/html"}), "not the expected JSON, but <!doctype html>", call="markets"),
     "redirects": Fault(Answer("", status=302, headers={"Location": "/api/v2/assets"}), "Exceeded 30 redirects", count=40),
-    "pages": Fault(Answer(ROUND), "the page after cursor bm93 names itself as the next", count=4),
+    "pages": Fault(Answer(ROUND), "the page after cursor bm93 names itself as the next one", count=4),
     "trickles": Fault(Answer(ROUND, pause=1.0), "no answer from http://127.0.0.1:.*30 s are over"),
 }
 

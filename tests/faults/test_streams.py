@@ -10,11 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
-import pytest
-
-import bot.transport.connection
+from bot.transport.connection import reconnect_delay
 from tests.sandbox import Sandbox
 from tests.support.fault_proxy import DOWN, PING_FRAME, FaultProxy
 from tests.support.frames import STREAMS
@@ -106,7 +103,7 @@ def test_a_disconnected_stream_gets_one_new_connection() -> None:
         for number, (how, last_bytes) in enumerate(disconnects, 1):
             line = len(link.store.lines)
             link.proxy.disconnect(how, last_bytes=last_bytes)
-            link.wait_for_all("back$", seconds=RECONNECT_TIMEOUT, after=line)
+            link.wait_for_all("reconnected$", seconds=RECONNECT_TIMEOUT, after=line)
             assert link.proxy.connection_counts() == dict.fromkeys(STREAMS, 1 + number), f"after {how} {last_bytes!r}"
         for stream in STREAMS:
             assert len(link.log_of(stream)) == 2 * len(disconnects)  # connection lost, and reconnected
@@ -124,8 +121,8 @@ def test_rejected_handshakes_are_retried_after_five_then_every_ten_seconds_and_a
         max_age = rejected.max_data_age_until(lambda: time.monotonic() > began + 30, seconds=60)
         rejected.proxy.answer_handshakes(None)
         refused.proxy.listen()
-        rejected.wait_for_all("back$", streams=WITHOUT_MARKET_DATA)
-        refused.wait_for_all("back$")
+        rejected.wait_for_all("reconnected$", streams=WITHOUT_MARKET_DATA)
+        refused.wait_for_all("reconnected$")
 
         assert max_age < MAX_DATA_AGE
         assert rejected.proxy.connection_counts()["markets/data"] == 1
@@ -135,16 +132,15 @@ def test_rejected_handshakes_are_retried_after_five_then_every_ten_seconds_and_a
             assert all(10 <= gap < 2 * 10 for gap in gaps[1:])
             assert len(gaps) == 4
             messages = [line.partition(f"stream {stream}: ")[2] for line in rejected.log_of(stream)]
-            assert messages[0].startswith("lost, ")
-            assert messages[1].startswith(f"lost, handshake answered HTTP {status}: busy, your request was number 2; dialling again")
-            assert messages[2:] == ["back"]
+            assert messages[0].startswith("connection lost (")
+            assert messages[1].startswith(
+                f"connection lost (handshake answered HTTP {status}: busy, your request was number 2), reconnecting in 10 s"
+            )
+            assert messages[2:] == ["reconnected"]
         for stream in STREAMS:
             assert refused.proxy.connection_counts()[stream] == 2
             messages = [line.partition(f"stream {stream}: ")[2] for line in refused.log_of(stream)]
-            assert [re.sub(r"; dialling again in \d+ s$", "", each) for each in messages[1:]] == [
-                "lost, [Errno 111] Connection refused",
-                "back",
-            ]
+            assert messages[1:] == ["connection lost ([Errno 111] Connection refused), reconnecting in 10 s", "reconnected"]
 
 
 def test_handshakes_and_frames_that_hang_or_trickle_block_nothing_and_are_disconnected() -> None:
@@ -157,15 +153,15 @@ def test_handshakes_and_frames_that_hang_or_trickle_block_nothing_and_are_discon
         link.proxy.disconnect("reset", "orders", "positions")
         place_order(link.sandbox)  # for a frame on the accounts' stream
         expected = [
-            f"stream orders: lost, {NO_HANDSHAKE}",
-            f"stream positions: lost, {NO_HANDSHAKE}",
-            "accounts: lost, half a frame for 5 s",
+            rf"stream orders: connection lost \({NO_HANDSHAKE}",
+            rf"stream positions: connection lost \({NO_HANDSHAKE}",
+            r"accounts: connection lost \(incomplete frame for 5 s",
         ]
         max_age = link.max_data_age_until(lambda: all(re.search(line, link.store.output) for line in expected), seconds=2 * (1 + 5))
         assert max_age < MAX_DATA_AGE
         assert link.proxy.connection_counts()["markets/data"] == 1
         link.proxy.set_mode("pass")
-        link.wait_for_all("back$", streams=WITHOUT_MARKET_DATA)
+        link.wait_for_all("reconnected$", streams=WITHOUT_MARKET_DATA)
         link.store.wait_until(lambda: len(link.store.ask("get_orders")) == 2)
         wait_for_no_leak(link.store, before)
 
@@ -174,11 +170,11 @@ def test_a_connect_that_is_never_answered_blocks_neither_the_streams_nor_the_shu
     with rig() as link:
         link.proxy.blackhole()
         link.proxy.disconnect("reset", "orders")
-        lost = f"stream orders: lost, {NO_HANDSHAKE}"
+        lost = rf"stream orders: connection lost \({NO_HANDSHAKE}"
         max_age = link.max_data_age_until(lambda: bool(re.search(lost, link.store.output)), seconds=2 * (1 + 5))
         assert max_age < MAX_DATA_AGE
         link.proxy.listen()
-        link.wait_for_all("back$", streams=("orders",))
+        link.wait_for_all("reconnected$", streams=("orders",))
         before = usage_of(link.store)
         link.proxy.blackhole()
         link.proxy.disconnect("reset", "orders")
@@ -217,13 +213,13 @@ def test_no_route_to_host_causes_one_log_line_and_one_reconnect(tmp_path: Path) 
             flag.touch()
             store.wait_until(lambda: len(flag.read_text().splitlines()) >= 3)
             flag.unlink()
-            store.wait_for("^stream markets/data: back$")
-            lost = [stream for stream in STREAMS if f"stream {stream}: lost" in store.output]  # those that had data meanwhile
+            store.wait_for("^stream markets/data: reconnected$")
+            lost = [stream for stream in STREAMS if f"stream {stream}: connection lost" in store.output]  # those that had data meanwhile
             for stream in lost:
-                store.wait_for(f"^stream {stream}: back$")
+                store.wait_for(f"^stream {stream}: reconnected$")
                 logged = [line for line in store.lines if line.startswith(f"stream {stream}: ")]
                 assert len(logged) == 2
-                assert logged[0].endswith("lost, [Errno 113] No route to host; dialling again in 0.2 s")
+                assert logged[0].endswith("connection lost ([Errno 113] No route to host), reconnecting in 0.2 s")
             assert sandbox.call(lambda box: box.node.connections) == {stream: 1 + (stream in lost) for stream in STREAMS}
 
 
@@ -233,28 +229,14 @@ def test_an_unreachable_address_is_logged_once_per_stream() -> None:
         broadcast = sandbox.ws_url.replace("127.0.0.1", "127.255.255.255")  # no TCP there, and the kernel says so
         with StoreProcess(broadcast, sandbox.node_url, market, party, reconnect=0.05) as store:
             for stream in STREAMS:
-                store.wait_for(f"^stream {stream}: lost, .*Network is unreachable")
+                store.wait_for(rf"^stream {stream}: connection lost \(.*Network is unreachable")
             assert store.ask("get_market_by_id", market) is not None
         assert sum(line.startswith("stream ") for line in store.lines) == 4
 
 
-def delays(monkeypatch: pytest.MonkeyPatch, refused: bool) -> list[float]:
-    """Return the seconds that a stream waits before each dial, one loss after the other."""
-    waited: list[float] = []
-    monkeypatch.setattr(bot.transport.connection.rel, "timeout", lambda seconds, *call: waited.append(seconds))
-    at_once = SimpleNamespace(call=lambda function, *args: function(*args))
-    stream = bot.transport.connection.Stream(main_thread=at_once, reconnect=5)  # type: ignore[arg-type]
-    stream.app, stream.on_error = SimpleNamespace(url="/stream/orders"), lambda app, words: None
-    for _ in range(7):
-        if refused:
-            stream.report("the node says: no", refused=True)
-        stream.timeout(5, lambda *args: None)
-    return waited
+def test_the_reconnect_delay_doubles_up_to_ten_seconds_when_the_node_cannot_be_reached() -> None:
+    assert [reconnect_delay(5, attempts, rejected=False) for attempts in range(6)] == [5, 10, 10, 10, 10, 10]
 
 
-def test_delays_double_up_to_ten_seconds_where_there_is_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert delays(monkeypatch, refused=False) == [5, 10, 10, 10, 10, 10, 10]
-
-
-def test_delays_double_up_to_a_minute_where_the_node_refuses_the_subscription(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert delays(monkeypatch, refused=True) == [5, 10, 20, 40, 60, 60, 60]
+def test_the_reconnect_delay_doubles_up_to_a_minute_when_the_node_rejects_the_subscription() -> None:
+    assert [reconnect_delay(5, attempts, rejected=True) for attempts in range(7)] == [5, 10, 20, 40, 60, 60, 60]

@@ -145,7 +145,7 @@ def test_a_stream_with_the_certificate_of_another_host_is_rejected_with_one_log_
 def assert_rejected(impostor: TlsNode, error: str) -> None:
     with recorded_node() as plain, impostor, StoreProcess(impostor.ws_url, plain.rest_url, MARKET, BOT, reconnect=0.05) as store:
         for stream in STREAMS:
-            store.wait_for(f"^stream {stream}: lost, .*{error}.*; dialling again in 0.05 s$")
+            store.wait_for(rf"^stream {stream}: connection lost \(.*{error}.*\), reconnecting in 0.05 s$")
         assert store.ask("get_market_by_id", MARKET) is not None
         assert not impostor.dials
     assert sum(line.startswith("stream ") for line in store.lines) == 4
@@ -186,7 +186,7 @@ def test_after_a_reset_over_tls_each_stream_gets_one_new_connection(node: TlsNod
     with FaultProxy(node.rest_url) as proxy, store_on(node, proxy.ws_url.replace("ws:", "wss:")) as store:
         proxy.disconnect("reset", "tls")
         for stream in STREAMS:
-            store.wait_for(f"^stream {stream}: back$", seconds=RECONNECT_TIMEOUT)
+            store.wait_for(f"^stream {stream}: reconnected$", seconds=RECONNECT_TIMEOUT)
             node.wait_for_dials(stream, 2)  # it counts them after its first frames
         assert dict(node.dials) == dict.fromkeys(STREAMS, 2)
         assert len(proxy.connection_times("tls")) == 8
@@ -197,11 +197,11 @@ def test_a_link_that_freezes_in_the_middle_of_a_record_is_detected_and_all_strea
         before = usage_of(store)
         proxy.set_mode("freeze", "tls", after=100)
         node.send("markets/data", MARKET_DATA)
-        store.wait_for("^stream markets/data: lost, ", seconds=2 * 5)
+        store.wait_for(r"^stream markets/data: connection lost \(", seconds=2 * 5)
         proxy.wait_for_connections("tls", 8)  # their handshakes hang
         proxy.set_mode("pass", "tls")
         for stream in STREAMS:
-            store.wait_for(f"^stream {stream}: back$")
+            store.wait_for(f"^stream {stream}: reconnected$")
         wait_for_no_leak(store, before)
         node.send("orders", order_frame())
         store.wait_until(lambda: len(store.order_ids()) == 1)

@@ -11,7 +11,7 @@ from tests.support.processes import BotProcess
 
 TURN = r"Latest prices are .* \| "
 INCOMPLETE = "no answer within|IncompleteRead|Remote end closed connection"
-NO_ANSWER = r"no answer within [0-9.]+ s; the transaction may still be carried out"
+NO_ANSWER = r"no answer within [0-9.]+ s; the transaction may still be executed"
 REASONS = {
     "refused": "Connection refused .check WALLET_URL",
     "hangs": NO_ANSWER,
