@@ -1,7 +1,6 @@
 """The page in a real browser: the data it shows. test_panel has its controls, test_charts its charts."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from tests.support.browser import missing_browser, resize
 from tests.support.page_driver import (
     chart_image,
     choose,
-    click,
     load,
     open_page,
     send_limit_order,
@@ -234,13 +232,3 @@ def test_a_state_and_a_mode_of_the_same_name_are_shown_once(page: Any, sandbox: 
     sandbox.set_state("future", "STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION")
     sandbox.block()
     wait_until(lambda: text(page, "state") == "suspended · monitoring auction")
-
-
-def test_a_participant_downloads_the_settings_with_the_code(page: Any, sandbox: Sandbox, tmp_path: Path) -> None:
-    page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
-    page.get(sandbox.url(path="/join"))
-    page.find_element("id", "code").send_keys(sandbox.room.participants["p02"].code)
-    click(page, "button")
-    wait_until(lambda: (tmp_path / "sandbox.env").exists())
-    assert f"PARTY_ID={sandbox.parties['p02']}\n" in (tmp_path / "sandbox.env").read_text(encoding="utf-8")
-    assert sandbox.url(path="/join") in text(page, "curl-command")

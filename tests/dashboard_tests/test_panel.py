@@ -54,6 +54,7 @@ EFFECTS: dict[str, Callable[[Any], bool]] = {  # control -> is true on the sandb
     "reset": lambda inside: not inside.faults.rest_status and future(inside).state == "STATE_ACTIVE",
     "start_round": lambda inside: bool(inside.rounds.running),
     "end_round": lambda inside: not inside.rounds.running,
+    "reissue_code": lambda inside: inside.room.participants["p01"].codes_issued == 2,
 }
 BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what a control needs to have an effect
     "resume": lambda sandbox: sandbox.suspend("future"),
@@ -82,7 +83,8 @@ def test_every_button_has_its_effect(page: Any, sandbox: Sandbox) -> None:
         sandbox.block()
         height = sandbox.call(lambda inside: inside.chain.height)
         click(page, f"#control-{name} button")
-        wait_for_text(page, "result", f"{name}: done at block {height + (name == 'block')}")
+        done = f"{name}: done at block {height + (name == 'block')}"
+        wait_for_text(page, "result", done if name != "reissue_code" else f"{name}: {sandbox.room.participants['p01'].code}")
         sandbox.block()
         assert sandbox.call(effect), name
         if connection:

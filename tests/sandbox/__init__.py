@@ -117,8 +117,7 @@ class Sandbox(Controls):
         add_routes(self, app)
         add_reference_feed(self, app)
         Dashboard(DashboardState(self, self.history, requests, streams), streams).add_routes(app)
-        if self.room.participants:
-            Join(self.room, self.settings_of).add_routes(app)
+        Join(self.room, self.settings_of).add_routes(app)
 
     @property
     def host(self) -> str:

@@ -183,6 +183,14 @@ class Controls:
             raise WrongArgumentError(str(error)) from None
 
     @control
+    def reissue_code(self, party: str) -> str:
+        """Return a new code for /join to a participant (p01, …). The old code ends; settings that were sent stay valid."""
+        try:
+            return self.room.reissue_code(party)
+        except ValueError as error:
+            raise WrongArgumentError(str(error)) from None
+
+    @control
     def reset(self) -> None:
         """End all faults, and make every market active again at the next block. Positions, orders, money and rounds stay as they are."""
         self.faults.reset()

@@ -151,7 +151,7 @@ def test_no_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None:
     requests.get(f"{sandbox.node_url}/{sandbox.token}", timeout=5)
     requests.post(f"{sandbox.control_url}/block", params={"key": sandbox.room.teacher_key}, timeout=5)
     assert send(sandbox, token_of(sandbox, "p01"), "p01", f"unknown {token_of(sandbox, 'p01')}").status_code == 400
-    seen = [requests.get(sandbox.url(path=path), timeout=5).text for path in (*FILES, "/control")]
+    seen = [requests.get(sandbox.url(path=path), timeout=5).text for path in (*FILES, "/join", "/control")]
     with requests.get(sandbox.url(path="/page/events"), stream=True, timeout=5) as events:
         seen.append(next(line for line in events.iter_lines(decode_unicode=True) if line.startswith("data:")))
     shown = [entry[5] for entry in json.loads(seen[-1].removeprefix("data:"))["shared"]["requests"]]

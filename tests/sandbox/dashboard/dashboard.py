@@ -18,7 +18,6 @@ from tests.sandbox.room.room import is_local_request, is_loopback
 STATIC_FOLDER = Path(__file__).with_name("static")
 FILES = {  # URL path -> file and content type. Only these files are served, so no request path reaches the file system.
     "/": ("index.html", "text/html"),
-    "/join": ("join.html", "text/html"),
     **{
         f"/page/{name}": (name, content_type)
         for name, content_type in {
@@ -87,8 +86,6 @@ class Dashboard:
         app.on_cleanup.append(self._stop)
 
     async def _file(self, request: web.Request) -> web.Response:
-        if request.path == "/join" and not self._state.has_participants:
-            return web.Response(status=404, text="This sandbox has no participants. Start one for N people with --parties N.\n")
         body, content_type = self._files[request.path]
         return web.Response(body=body, content_type=content_type, charset="utf-8", headers=HEADERS)
 

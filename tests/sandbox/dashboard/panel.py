@@ -4,7 +4,7 @@ This module adds the choices of each parameter, its first value, and a hint: wha
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
@@ -105,16 +105,17 @@ HINTS = {  # in the order of the panel
         "Rounds", "All positions are marked to the market, and every PnL starts at zero. The clock is chain time.", {"minutes": "5"}
     ),
     "end_round": Hint("Rounds", "The results stay in the ranking until the next round starts, and in the file rounds.csv."),
+    "reissue_code": Hint("Participants", "The participant can use the new code at /join. Do it when the projector shows another page."),
 }
 ROOM_CONTROLS = ("reissue_code",)  # shown in rooms only
 NO_HINT = Hint("Other", "")
 
 
-def control_table(has_participants: bool) -> list[dict[str, Any]]:
-    """Return every control: name, title, group, description, hint, and its parameters in order."""
+def control_table(participants: Collection[str]) -> list[dict[str, Any]]:
+    """Return every control: name, title, group, description, hint, and its parameters in order; those of a room in rooms only."""
     rows = []
     for name, method in sorted(CONTROLS.items(), key=lambda entry: _position(entry[0])):
-        if name in ROOM_CONTROLS and not has_participants:
+        if name in ROOM_CONTROLS and not participants:
             continue
         hint = HINTS.get(name, NO_HINT)
         parameters = list(inspect.signature(method).parameters.values())[1:]  # without self
@@ -125,7 +126,7 @@ def control_table(has_participants: bool) -> list[dict[str, Any]]:
                 "group": hint.group,
                 "description": inspect.getdoc(method) or "",
                 "hint": hint.text,
-                "parameters": [_parameter(parameter, hint.initial) for parameter in parameters],
+                "parameters": [_parameter(parameter, hint.initial, participants) for parameter in parameters],
             }
         )
     return rows
@@ -136,9 +137,9 @@ def _position(name: str) -> int:
     return list(HINTS).index(name) if name in HINTS else len(HINTS)
 
 
-def _parameter(parameter: inspect.Parameter, initial: Mapping[str, str]) -> dict[str, Any]:
+def _parameter(parameter: inspect.Parameter, initial: Mapping[str, str], participants: Collection[str]) -> dict[str, Any]:
     types = {parameter.annotation, *get_args(parameter.annotation)}
-    choices = ("true", "false") if bool in types else CHOICES.get(parameter.name, ())
+    choices = ("true", "false") if bool in types else {**CHOICES, "party": tuple(participants)}.get(parameter.name, ())
     number = "integer" if int in types else "number" if float in types else ""
     return {
         "name": parameter.name,

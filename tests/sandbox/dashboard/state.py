@@ -101,7 +101,7 @@ class DashboardState:
                 "partyGroups": self._party_groups(),
                 "expected": list(self._room.participants) or [BOT],  # who should trade
                 "streams": list(PARAMETERS),
-                "controls": control_table(self.has_participants),
+                "controls": control_table(self._room.participants),
                 "historyLength": HISTORY_LENGTH,
                 "mayControl": may_control,
             }

@@ -26,6 +26,8 @@ KEY_HEADER, KEY_PARAMETER = "X-Teacher-Key", "key"
 TOKEN_LETTERS = string.ascii_letters + string.digits
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters and digits that look alike on paper
 SECRET_FILE = "room.secret"
+MAX_NAME_LENGTH = 16  # characters, as in the forms of the page
+RESERVED_NAMES = {"bot", "a", "b", "c", "maker", "taker"}
 GITIGNORE = f"*.env\n{SECRET_FILE}\n.gitignore\n"  # so that a folder inside a repository is not committed by mistake
 
 
@@ -37,6 +39,8 @@ class Participant:
     key: str  # public
     token: str = field(repr=False)
     code: str = field(repr=False)  # returns the settings, once
+    browser_key: Optional[str] = field(default=None, repr=False)  # in the cookie of the browser that used the code
+    codes_issued: int = 1
     claimed_by: Optional[str] = None  # the address that used the code
     display_name: str = ""  # that the person has chosen
 
@@ -63,15 +67,44 @@ class Room:
         participant = self.participants.get(name)
         return (participant and participant.display_name) or name
 
+    def set_display_name(self, participant: Participant, name: str) -> None:
+        """Set the name that the page shows; an empty one is ignored. Raises ValueError with a message for the participant."""
+        name = " ".join(name.split())
+        if not name:
+            return
+        if len(name) > MAX_NAME_LENGTH or not name.isprintable():
+            raise ValueError(f"Choose a name of at most {MAX_NAME_LENGTH} letters.")
+        others = [other for other in self.participants.values() if other is not participant]
+        taken = {taken.casefold() for other in others for taken in (other.name, other.display_name)} | RESERVED_NAMES
+        if name.casefold() in taken:
+            raise ValueError(f"The name {name} is taken. Choose another one.")
+        participant.display_name = name
+
+    def reissue_code(self, name: str) -> str:
+        """Return a new code of a participant. The old code and the browser that used it no longer work; the token stays.
+
+        Raises ValueError where there is no such participant.
+        """
+        if name not in self.participants:
+            raise ValueError(f"there is no participant {name!r}: give {', '.join(self.participants) or 'no name, since nobody takes part'}")
+        participant = self.participants[name]
+        participant.codes_issued += 1
+        participant.code = self._code(f"code {name} {participant.key} {participant.codes_issued}")
+        participant.claimed_by = participant.browser_key = None
+        return participant.code
+
     def secrets(self) -> list[str]:
         """Return all secrets of the room, which no page or log may show."""
         own = [secret for participant in self.participants.values() for secret in (participant.token, participant.code)]
         return [self.teacher_key, *own]
 
     def _participant(self, name: str, key: str) -> Participant:
-        code = self._derive(f"code {name} {key}", CODE_LETTERS, 8)
         token = self._derive(f"token {name} {key}", TOKEN_LETTERS, 64)
-        return Participant(name=name, key=key, token=token, code=f"{code[:4]}-{code[4:]}")
+        return Participant(name=name, key=key, token=token, code=self._code(f"code {name} {key}"))
+
+    def _code(self, label: str) -> str:
+        code = self._derive(label, CODE_LETTERS, 8)
+        return f"{code[:4]}-{code[4:]}"
 
     def _derive(self, label: str, letters: str, length: int) -> str:
         digest = hmac.new(self._secret, label.encode(), hashlib.sha512).digest()

@@ -94,7 +94,7 @@ export class Panel {
     if (parameter.kind === "choice") {
       const all = parameter.name === "stream" ? [new Option("all streams", "")] : [];
       const select = make("select", properties, ...all, ...parameter.choices.map((choice) => new Option(choiceText(choice), choice)));
-      select.value = parameter.initial;
+      if (parameter.initial) select.value = parameter.initial;
       return select;
     }
     const limits = parameter.kind === "text" ? { type: "text" } : { type: "number", step: parameter.kind === "integer" ? "1" : "any", min: "0" };
