@@ -35,7 +35,7 @@ def test_a_wallet_that_echoes_the_request_does_not_leak_the_token(sandbox: Sandb
         bot.wait_for("no quote: wallet: HTTP 401, not for you")
         bot.signal(signal.SIGINT)
         bot.finish()
-    assert "cancel failed: wallet: HTTP 401" in bot.output
+    assert "Cancelling all orders failed: wallet: HTTP 401" in bot.output
     assert leaked_parts(sandbox.token, bot.output) == []
 
 

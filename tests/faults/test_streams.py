@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bot.transport.connection import reconnect_delay
 from tests.sandbox import Sandbox
@@ -175,13 +176,19 @@ def test_a_connect_that_is_never_answered_blocks_neither_the_streams_nor_the_shu
         assert max_age < MAX_DATA_AGE
         link.proxy.listen()
         link.wait_for_all("reconnected$", streams=("orders",))
-        before = usage_of(link.store)
         link.proxy.blackhole()
+        before = pending_connects(link.proxy)
         link.proxy.disconnect("reset", "orders")
-        link.store.wait_until(lambda: usage_of(link.store).threads > before.threads)  # a connect is in progress
+        link.store.wait_until(lambda: pending_connects(link.proxy) > before)
         link.store.stop_from_another_thread()
         link.store.wait_for("^ENDED$", seconds=4)  # before the connect gives up
         assert link.store.finish() == 0
+
+
+def pending_connects(proxy: FaultProxy) -> int:
+    """Return how many sockets of this machine wait for an answer to their connect to the proxy (TCP state SYN_SENT)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(row[2].split(":")[1], 16) == urlsplit(proxy.rest_url).port and row[3] == "02" for row in rows)
 
 
 # No route to any host as long as the file FLAG exists, which gets a line per connect. The loopback always has a route.
