@@ -112,10 +112,10 @@ def short_of_margin(network: Network) -> Order:
     """Return an offer that reduces a's long position, after the price fell so far that a's balance no longer covers the margin."""
     network.place("b", "SELL", 120_000_000, 1_000_000)
     network.place("a", "BUY", 120_000_000, 1_000_000)
-    network.place("b", "SELL", 1, 930_000)
-    network.place("c", "BUY", 1, 930_000)
+    network.place("b", "SELL", 1, 970_000)
+    network.place("c", "BUY", 1, 970_000)
     network.chain.block()
-    assert network.market.current_mark_price == 930_000
+    assert network.market.current_mark_price == 970_000
     order = network.place("a", "SELL", 600, 1_000_000)
     assert order.status == "STATUS_ACTIVE"
     return order

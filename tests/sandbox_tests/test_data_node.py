@@ -243,7 +243,7 @@ def test_risk_factors_equal_those_of_the_recorded_markets(sandbox: Sandbox) -> N
         market_id = sandbox.markets[product]
         answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=10)
         assert answer.json() == {
-            "riskFactor": {"market": market_id, "short": "0.054215188478479999", "long": "0.051531420845347675"},
+            "riskFactor": {"market": market_id, "short": "0.05421518847848006", "long": "0.051531420845347675"},
         }
         assert answer.headers["X-Block-Height"]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.sandbox.chain.futures import FuturesEngine
 from tests.sandbox.chain.records import BUY
 from tests.support.chain_network import SECOND, Network, outcome
 
@@ -127,17 +128,8 @@ def test_new_orders_are_rejected_with_a_chosen_error(network: Network) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"price": "0"},
-        {"price": "-5"},
-        {"price": "99.9"},
-        {"price": ""},
-        {"price": "9" * 5000},
-        {"price": str(2**256)},
-        {"size": str(2**63)},
+        {"size": str(2**62)},
         {"size": str(2**64 - 1), "type": "TYPE_MARKET", "price": "", "timeInForce": "TIME_IN_FORCE_IOC"},
-        {"size": "0"},
-        {"marketId": "xyz"},
-        {"marketId": "0" * 64},
         {"side": "SIDE_UNSPECIFIED"},
         {"type": "TYPE_NETWORK"},
         {"type": "TYPE_MARKET"},
@@ -148,8 +140,9 @@ def test_new_orders_are_rejected_with_a_chosen_error(network: Network) -> None:
         {"postOnly": True, "reduceOnly": True},
         {"postOnly": True, "timeInForce": "TIME_IN_FORCE_FOK"},
         {"reduceOnly": True},
-        {"peggedOrder": {"reference": "PEGGED_REFERENCE_MID", "offset": "5"}},
-        {"icebergOpts": {"peakSize": "2", "minimumVisibleSize": "1"}},
+        {"reference": "x" * 101},
+        {"peggedOrder": {"reference": "PEGGED_REFERENCE_BEST_ASK", "offset": "5"}},
+        {"icebergOpts": {"peakSize": "1", "minimumVisibleSize": "2"}},
     ],
 )
 def test_an_invalid_instruction_has_no_effect_and_the_rest_of_its_batch_is_executed(network: Network, wrong: dict[str, Any]) -> None:
@@ -159,25 +152,33 @@ def test_an_invalid_instruction_has_no_effect_and_the_rest_of_its_batch_is_execu
 
 
 def test_numbers_just_inside_the_networks_ranges_get_an_outcome(network: Network) -> None:
-    dear = 2**256 - 2**256 % 5
-    assert outcome(network.place("a", "SELL", 5, dear)) == ("ACTIVE", None, 5)
-    assert outcome(network.place("a", "BUY", 2**63 - 1, 999_000)) == ("REJECTED", "MARGIN_CHECK_FAILED", 2**63 - 1)
+    expensive = (2**256 - 1) // 10**5  # an asset price has five decimals more than this market's prices
+    assert outcome(network.place("a", "SELL", 5, expensive - expensive % 5)) == ("ACTIVE", None, 5)
+    assert outcome(network.place("a", "BUY", 2**62 - 1, 999_000)) == ("REJECTED", "MARGIN_CHECK_FAILED", 2**62 - 1)
+
+
+def test_a_price_beyond_256_bits_wraps_around_in_the_best_price_but_not_in_the_order(network: Network) -> None:
+    """As recorded in `scenarios-future-2.json`, steps 74 to 76."""
+    price = 10**77
+    assert network.place("a", "SELL", 5, price).price == price
+    assert network.market.best_offer == (price * 10**5 % 2**256 // 10**5, 5)
 
 
 def test_an_order_that_would_take_the_potential_position_beyond_63_bits_has_no_effect(network: Network) -> None:
-    network.place("a", "SELL", 5, 1_000_000)
-    for size, orders in ((2**63 - 5, 1), (2**63 - 6, 2)):
-        network.send("a", orderSubmission=network.order("SELL", size, 1_000_000))
+    for party in "bc":
+        network.place(party, "BUY", 1, 990_000)
+    half = 2**62 - 1
+    engine = network.chain._execution.engines[network.market.id]
+    assert isinstance(engine, FuturesEngine)
+    engine.exposures[network.chain.parties["b"]].sell = 2**63 - 6
+    for size, orders in ((6, 2), (5, 3)):
+        network.send("b", orderSubmission=network.order("SELL", size, 1_000_000))
         assert len(network.chain.orders) == orders
+    assert outcome(network.place("c", "SELL", half, 1_000_000)) == ("REJECTED", "MARGIN_CHECK_FAILED", half)
 
 
-def test_an_invalid_price_is_reported_before_a_size_that_is_too_large(network: Network) -> None:
-    assert outcome(network.place("a", "SELL", 2**63, 1_000_001)) == ("REJECTED", None, 2**63)
-
-
-def test_spot_accepts_sizes_of_64_bits(network: Network) -> None:
-    order = network.trade_on("Spot").place("a", "BUY", 2**64 - 1, tif="IOC")  # has no price, so there is no balance check
-    assert outcome(order) == ("STOPPED", None, 2**64 - 1)
+def test_an_invalid_price_is_reported_before_a_size_beyond_the_balance(network: Network) -> None:
+    assert outcome(network.place("a", "SELL", 2**61, 1_000_001)) == ("REJECTED", None, 2**61)
 
 
 def test_a_batch_of_31_has_no_effect_and_one_of_30_has(network: Network) -> None:

@@ -3,32 +3,36 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import floor
 from typing import Any, Optional
 
 from tests.sandbox.chain.book import Book
+from tests.sandbox.chain.fees import FeeFactors
+from tests.sandbox.chain.price_monitoring import PriceMonitor, Trigger
 from tests.sandbox.chain.records import BUY, SELL, Asset
 
 ACTIVE_STATE, SUSPENDED_STATE = "STATE_ACTIVE", "STATE_SUSPENDED_VIA_GOVERNANCE"
+PENDING_STATE, AUCTION_STATE = "STATE_PENDING", "STATE_SUSPENDED"
 CONTINUOUS, SUSPENDED, NO_TRADING = "TRADING_MODE_CONTINUOUS", "TRADING_MODE_SUSPENDED_VIA_GOVERNANCE", "TRADING_MODE_NO_TRADING"
-TRADABLE_STATES = (ACTIVE_STATE, SUSPENDED_STATE, "STATE_PENDING", "STATE_SUSPENDED")
+OPENING, MONITORING = "TRADING_MODE_OPENING_AUCTION", "TRADING_MODE_MONITORING_AUCTION"
+TRADABLE_STATES = (ACTIVE_STATE, SUSPENDED_STATE, PENDING_STATE, AUCTION_STATE)
 UNOPENED_STATES = ("STATE_CANCELLED", "STATE_REJECTED")  # ended before trading began
 FINAL_STATES = (*UNOPENED_STATES, "STATE_CLOSED", "STATE_SETTLED")
-NO_TRIGGER = "AUCTION_TRIGGER_UNSPECIFIED"
+NO_TRIGGER, PRICE_TRIGGER = "AUCTION_TRIGGER_UNSPECIFIED", "AUCTION_TRIGGER_PRICE"
 TRIGGERS = {  # the trigger that market data show in such an auction
-    "TRADING_MODE_OPENING_AUCTION": "AUCTION_TRIGGER_OPENING",
-    "TRADING_MODE_MONITORING_AUCTION": "AUCTION_TRIGGER_PRICE",
+    OPENING: "AUCTION_TRIGGER_OPENING",
+    MONITORING: PRICE_TRIGGER,
     "TRADING_MODE_BATCH_AUCTION": "AUCTION_TRIGGER_BATCH",
     "TRADING_MODE_LONG_BLOCK_AUCTION": "AUCTION_TRIGGER_LONG_BLOCK",
     SUSPENDED: "AUCTION_TRIGGER_GOVERNANCE_SUSPENSION",
 }
 SPOT = "spot"
-MARK_INTERVAL = 5 * 10**9  # ns; network.markPriceUpdateMaximumFrequency of the network recorded
+SECOND = 10**9  # ns
+MARK_INTERVAL = 5 * SECOND  # network.markPriceUpdateMaximumFrequency of the networks recorded
 
 
 @dataclass
 class Market:
-    """Prices and sizes are padded integers, times chain nanoseconds."""
+    """Prices and sizes are padded integers, times chain nanoseconds. Asset prices are in the decimals of the settlement asset."""
 
     id: str
     name: str
@@ -38,19 +42,31 @@ class Market:
     tick_size: int
     settlement_asset: Asset  # spot: the quote asset
     base_asset: Optional[Asset]  # spot only
-    last_exact_price: Fraction  # of the last trade
+    last_asset_price: int  # of the last trade
+    mark_asset_price: int  # used for margins; the market data of the next block show it
     mark_price: int  # as the market data of this block show it: the network marks to market after sending them
-    current_mark_price: Fraction  # used for margins; the market data of the next block show it
     next_mark_to_market: int  # as the market data of this block show it
     mark_due: int  # ns; the next mark to market happens at the end of the first block at or after this
+    fees: FeeFactors = field(default_factory=FeeFactors)
+    reorders_transactions: bool = False
+    monitor: PriceMonitor = field(default_factory=PriceMonitor)
     state: str = ACTIVE_STATE
     trading_mode: str = CONTINUOUS
     trigger: str = NO_TRIGGER
+    extension_trigger: str = NO_TRIGGER
     auction_start: int = 0  # 0 outside auctions
+    auction_duration: int = 0  # ns; 0 for auctions without a fixed end
     auctions_completed: int = 1  # includes the opening auction; orders get this count as their batch id
     traded: bool = False  # since the last mark to market
     open_interest: int = 0
+    next_closeout: int = 0  # when the network next tries to close a position it took over; 0 if it has none
     book: Book = field(default_factory=Book)
+
+    def __post_init__(self) -> None:
+        shift = self.settlement_asset.decimals - self.price_decimals
+        self._up, self._down = _power(shift), _power(-shift)
+        # The value of one padded size unit, as numerator and denominator.
+        self.unit = (_power(-self.size_decimals), _power(self.size_decimals))
 
     @property
     def is_spot(self) -> bool:
@@ -65,53 +81,93 @@ class Market:
         return self.state in TRADABLE_STATES
 
     @property
-    def best_bid(self) -> tuple[int, int]:
-        """Price and volume; zeros if there are no bids."""
-        return self.book.best(BUY)
+    def auction_end(self) -> int:
+        """0 for auctions without a fixed end, and outside auctions."""
+        return self.auction_start + self.auction_duration if self.auction_start and self.auction_duration else 0
+
+    def to_asset_price(self, price: int) -> int:
+        """Convert a padded price. Where the asset has fewer decimals than the market, the rest is cut off.
+
+        As in Vega, a price beyond the network's 256 bits wraps around.
+        """
+        return price * self._up // self._down % 2**256
+
+    def to_price(self, asset_price: int) -> int:
+        """Convert an asset price to a padded price, rounded down."""
+        return asset_price * self._down // self._up
 
     @property
-    def best_offer(self) -> tuple[int, int]:
-        """Price and volume; zeros if there are no offers."""
-        return self.book.best(SELL)
-
-    @property
-    def last_traded_price(self) -> int:
-        """Padded, as market data show it."""
-        return floor(self.last_exact_price)
-
-    @property
-    def indicative(self) -> tuple[int, int]:
-        """Price (as market data show it) and volume at which the auction would end now; zeros outside auctions."""
-        price, volume = self.book.uncrossing() if self.in_auction else (0, 0)
-        return floor(price), volume
-
-    def uncrossing(self) -> tuple[Fraction, int]:
-        """Price and volume at which the auction ends. A midpoint between two padded prices is exact up to the asset's decimals."""
-        price, volume = self.book.uncrossing()
-        units = 10 ** max(0, self.settlement_asset.decimals - self.price_decimals)
-        return Fraction(floor(price * units), units), volume
-
-    def depth(self, side: str) -> list[tuple[int, int]]:
-        """Price and volume of each level of a side, best first."""
-        return self.book.depth(side)
+    def price_factor(self) -> Fraction:
+        """Asset price per padded price."""
+        return Fraction(self._up, self._down)
 
     @property
     def scale(self) -> Fraction:
         """Padded asset amount per padded price and padded size: amount = price * size * scale."""
-        return Fraction(10) ** (self.settlement_asset.decimals - self.price_decimals - self.size_decimals)
+        return self.price_factor * Fraction(*self.unit)
+
+    @property
+    def best_bid(self) -> tuple[int, int]:
+        """Price and volume; zeros if there are no bids."""
+        return self._padded(self.book.best(BUY))
+
+    @property
+    def best_offer(self) -> tuple[int, int]:
+        """Price and volume; zeros if there are no offers."""
+        return self._padded(self.book.best(SELL))
+
+    @property
+    def best_static(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Best bid and best offer without pegged orders."""
+        return self._padded(self.book.best_static(BUY)), self._padded(self.book.best_static(SELL))
+
+    @property
+    def mid_asset_price(self) -> int:
+        """The middle of the best static prices; 0 if a side is empty."""
+        bid, offer = self.book.best_static(BUY)[0], self.book.best_static(SELL)[0]
+        return (bid + offer) // 2 if bid and offer else 0
+
+    @property
+    def last_traded_price(self) -> int:
+        """Padded, as market data show it."""
+        return self.to_price(self.last_asset_price)
+
+    @property
+    def current_mark_price(self) -> Fraction:
+        """The padded mark price that margins use; the market data of the next block show it."""
+        return self.mark_asset_price / self.price_factor
+
+    @property
+    def indicative(self) -> tuple[int, int]:
+        """Price (as market data show it) and volume at which the auction would end now; zeros outside auctions."""
+        if not self.in_auction:
+            return 0, 0
+        price, volume, _ = self.book.uncrossing()
+        return self.to_price(price), volume
+
+    def depth(self, side: str) -> list[tuple[int, int]]:
+        """Price and volume of each level of a side, best first."""
+        return [self._padded(level) for level in self.book.depth(side)]
+
+    def value(self, asset_price: int, size: int) -> tuple[int, int]:
+        """Return the value of a trade in asset units, as numerator and denominator."""
+        return asset_price * size * self.unit[0], self.unit[1]
 
     def begin_block(self) -> None:
         """Publish the mark price of the last mark to market in the market data of the new block."""
-        self.mark_price, self.next_mark_to_market = floor(self.current_mark_price), self.mark_due
+        self.mark_price, self.next_mark_to_market = self.to_price(self.mark_asset_price), self.mark_due
 
     def set_state(self, state: str, trading_mode: str, now: int) -> None:
         was_in_auction = self.in_auction
         self.state, self.trading_mode = state, trading_mode
-        self.trigger = TRIGGERS.get(trading_mode, NO_TRIGGER)
+        self.trigger, self.extension_trigger = TRIGGERS.get(trading_mode, NO_TRIGGER), NO_TRIGGER
         if not self.in_auction:
-            self.auction_start = 0
+            self.auction_start = self.auction_duration = 0
         elif not was_in_auction:
-            self.auction_start = now
+            self.auction_start, self.auction_duration = now, 0
+
+    def _padded(self, level: tuple[int, int]) -> tuple[int, int]:
+        return self.to_price(level[0]), level[1]
 
 
 def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, Asset], now: int) -> Market:
@@ -122,7 +178,7 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
     """
     name = entry.get("name", "without a name")
     try:
-        price = _padded(entry["first_price"], entry["price_decimals"])
+        price = _padded_price(entry["first_price"], entry["price_decimals"])
         spot = entry["product"] == SPOT
         market = Market(
             id=market_id,
@@ -133,11 +189,14 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
             tick_size=entry["tick_size"],
             settlement_asset=assets[entry["quote_asset" if spot else "settlement_asset"]],
             base_asset=assets[entry["base_asset"]] if spot else None,
-            last_exact_price=Fraction(price),
+            last_asset_price=0,
+            mark_asset_price=0,
             mark_price=price,
-            current_mark_price=Fraction(price),
             next_mark_to_market=now + MARK_INTERVAL,
             mark_due=now + MARK_INTERVAL,
+            fees=FeeFactors(**{kind: Fraction(factor) for kind, factor in entry.get("fees", {}).items()}),
+            reorders_transactions=entry.get("reorders_transactions", False),
+            monitor=PriceMonitor([Trigger.from_entry(trigger) for trigger in entry.get("price_monitoring", [])]),
         )
     except KeyError as error:
         raise ValueError(f"market {name}: {error} is missing or unknown") from None
@@ -148,9 +207,16 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
     if price < 1:  # The tick size does not apply: it is a rule for order prices.
         decimals = market.price_decimals
         raise ValueError(f"market {name}: first_price {entry['first_price']} is not a price above zero of at most {decimals} decimals")
+    market.last_asset_price = market.mark_asset_price = market.to_asset_price(price)
+    market.monitor.reset(market.mark_asset_price)
     return market
 
 
-def _padded(number: str, decimals: int) -> int:
+def _power(exponent: int) -> int:
+    """Return 10^exponent; 1 for negative exponents."""
+    return int(10 ** max(0, exponent))
+
+
+def _padded_price(number: str, decimals: int) -> int:
     padded = Fraction(number) * 10**decimals
     return padded.numerator if padded.denominator == 1 else 0  # 0 is not a valid price

@@ -2,9 +2,6 @@
 
 from typing import Optional
 
-from tests.sandbox.chain.market import Market
-from tests.sandbox.chain.records import Order
-
 UINT_BITS = 256  # of a price or an amount
 POSITION_BITS = 63  # of a potential position: the position after all orders of one side are filled
 _DIGITS = len(str(2**UINT_BITS))
@@ -19,6 +16,6 @@ def read_uint(text: str) -> Optional[int]:
     return number if number < 2**UINT_BITS else None
 
 
-def fits_position_limit(market: Market, order: Order, more: int) -> bool:
-    """Return whether `more` fits into the party's potential position on the order's side. Spot markets have no such limit."""
-    return market.is_spot or more <= 0 or market.book.resting(order.party_id, order.side) + more < 2**POSITION_BITS
+def fits_potential_position(on_side: int, more: int) -> bool:
+    """Return whether orders of size `more` fit into a potential position with `on_side` already on that side."""
+    return more <= 0 or on_side + more < 2**POSITION_BITS

@@ -16,7 +16,7 @@ from typing import Any, Optional
 from aiohttp import web
 
 from tests.sandbox.chain.chain import Chain
-from tests.sandbox.chain.positions import LONG_RISK, SHORT_RISK
+from tests.sandbox.chain.margin import LONG_RISK, SHORT_RISK
 from tests.sandbox.chain.records import Block
 from tests.sandbox.faults import Faults
 from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS

@@ -1,7 +1,7 @@
 """The network parameters that the sandbox follows, by key, with the values of the recorded network."""
 
-from tests.sandbox.chain.chain import MAX_BATCH_SIZE
 from tests.sandbox.chain.market import MARK_INTERVAL
+from tests.sandbox.chain.network_checks import MAX_BATCH_SIZE
 
 NETWORK_PARAMETERS = {
     "market.margin.scalingFactors": '{"search_level":1.1,"initial_margin":1.5,"collateral_release":1.7}',

@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from aiohttp import web
 
-from tests.sandbox.chain import commands
+from tests.sandbox.chain import command_validation, commands
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.faults import Faults
 from tests.sandbox.room.room import is_loopback, secrets_equal
@@ -211,7 +211,7 @@ class Wallet:
         if not decoded:
             raise RpcError(-32602, "submit_transaction_request.command (is required)")
         kind, command = list(decoded.items())[-1]  # of several commands, the real wallet also takes the last in its table
-        problems = commands.problems(kind, command)
+        problems = command_validation.problems(kind, command)
         if problems:
             raise RpcError(-32602, problems)
         return party_id, {kind: command}
