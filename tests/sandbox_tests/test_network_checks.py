@@ -10,7 +10,7 @@ from tests.sandbox.chain import commands
 from tests.sandbox.chain.command_validation import problems
 from tests.support.chain_network import CONFIG, Network, outcome
 
-RECORDED = json.loads((Path(__file__).parents[1] / "recordings" / "wallet-network.json").read_text(encoding="utf-8"))
+RECORDED = json.loads((Path(__file__).parents[1] / "recordings" / "second_network" / "wallet-network.json").read_text(encoding="utf-8"))
 RECORDED_PARTY = "014a2669d49029605f3066e9cfce27901ab8c528c6942d9d5fce1fea1f56e503"
 PREFIX, SUFFIX = "the network could not process the transaction: ", " (ABCI code 70)"
 MARKET = {

@@ -40,7 +40,8 @@ class Replay:
     """
 
     def __init__(self, name: str, phase: int = 0) -> None:
-        self.recording = json.loads((RECORDINGS / f"{name}.json").read_text(encoding="utf-8"))
+        path = next(path for path in (RECORDINGS, RECORDINGS / "second_network") if (path / f"{name}.json").exists()) / f"{name}.json"
+        self.recording = json.loads(path.read_text(encoding="utf-8"))
         self.steps: list[dict[str, Any]] = self.recording["steps"]
         self.is_spot = "spot" in name
         self.network = self._network()
