@@ -12,6 +12,7 @@ import requests
 import websocket
 
 from tests.sandbox import Sandbox
+from tests.support.waiting import wait_until
 
 ENUMS = {"SIDE_BUY": 1, "STATUS_ACTIVE": 1, "STATUS_CANCELLED": 3, "TIME_IN_FORCE_GTC": 1, "TYPE_LIMIT": 1}
 
@@ -252,10 +253,46 @@ def test_a_reset_sends_rst(sandbox: Sandbox, subscribe: Subscribe) -> None:
         raw_socket(data).recv(1)
 
 
-def test_a_client_that_closes_gets_its_close_frame_back(sandbox: Sandbox, subscribe: Subscribe) -> None:
+def test_a_close_frame_is_not_answered_and_frames_are_still_sent(sandbox: Sandbox, subscribe: Subscribe) -> None:
     client = subscribe("markets/data", marketIds=sandbox.markets["future"])
     client.send_close(1000)
-    assert client.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_CLOSE, b"\x03\xe8")
+    for _ in range(3):
+        sandbox.block()
+        assert client.recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_TEXT
+    client.shutdown()  # type: ignore[no-untyped-call]
+    wait_until(lambda: not sandbox.call(lambda inside: inside.node.open_connections))
+
+
+def test_a_plain_get_streams_the_same_frames_as_lines(sandbox: Sandbox, subscribe: Subscribe) -> None:
+    bids(sandbox, 60)
+    sandbox.block()
+    party = sandbox.parties["a"]
+    client = subscribe("orders", partyIds=party)
+    with requests.get(f"{sandbox.node_url}/stream/orders", params={"partyIds": party}, stream=True, timeout=20) as answer:
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+        lines = answer.iter_lines()
+        assert [next(lines).decode(), next(lines).decode()] == [client.recv(), client.recv()]
+        submit(sandbox, {"orderCancellation": {"marketId": sandbox.markets["future"]}})
+        sandbox.block()
+        assert [next(lines).decode(), next(lines).decode()] == [client.recv(), client.recv()]
+        assert sandbox.call(lambda inside: inside.node.open_connections) == {"orders": 2}
+    wait_until(lambda: sandbox.call(lambda inside: inside.node.open_connections) == {"orders": 1})
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [("markets/data?marketIds=xyz", 500, "Internal error"), ("positions?partyId=abc", 400, "InvalidArgument error")],
+)
+def test_a_plain_get_is_rejected_like_a_websocket_but_with_a_status(
+    sandbox: Sandbox, subscribe: Subscribe, path: str, status: int, message: str
+) -> None:
+    answer = requests.get(f"{sandbox.node_url}/stream/{path}", timeout=20)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (status, message)
+    stream, _, query = path.partition("?")
+    name, _, value = query.partition("=")
+    assert answer.text == f"{subscribe(stream, **{name: value}).recv()!s}\n"
+    unknown = requests.get(f"{sandbox.node_url}/stream/nope", timeout=20)
+    assert (unknown.status_code, unknown.json()) == (404, {"code": 5, "message": "Not Found", "details": []})
 
 
 def test_an_address_has_at_most_250_subscriptions(sandbox: Sandbox, subscribe: Subscribe) -> None:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from tests.sandbox.node.streams import Streams, Subscription
+from tests.sandbox.node.streams import Streams
+from tests.sandbox.node.subscription import Subscription
 
 RATE_SAMPLES = 5  # samples over which frames per second are measured
 CLOSED_STREAM_RETENTION = 120.0  # seconds for which a closed stream is still shown

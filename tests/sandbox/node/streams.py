@@ -4,13 +4,8 @@ Everything here runs on the sandbox's event loop. A snapshot is made and its sub
 block is missed between a snapshot and the first update.
 """
 
-import asyncio
-import contextlib
-import socket
-import struct
-import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any, Optional, Union
 
 from aiohttp import web
@@ -18,98 +13,37 @@ from aiohttp import web
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.records import Block
 from tests.sandbox.faults import Faults
-from tests.sandbox.node.responses import ApiError, check_ids, compact, error_without_details, is_id, not_found, query_of
+from tests.sandbox.limited_log import LimitedLog
+from tests.sandbox.node.responses import ApiError, check_ids, compact, error_without_details, is_id, not_found
 from tests.sandbox.node.serializers import Node, account_node, market_data_node, order_node, position_node, stream_node
+from tests.sandbox.node.subscription import (
+    DISCONNECT_MODES,
+    MAX_CLIENT_MESSAGE,
+    PARAMETERS,
+    Channel,
+    LinesChannel,
+    Subscription,
+    WebSocketChannel,
+)
 
 MAX_LIST = 50  # records in a frame
 MAX_SUBSCRIPTIONS = 250  # open connections per IP address
-MAX_BACKLOG = 10_000  # frames; a client with more unread frames is disconnected
+MAX_WAITING = 2 * 2**20  # bytes that one connection may leave unread
+MAX_WAITING_PER_ADDRESS = 20 * 2**20  # bytes that all connections of one address may leave unread
 
-PARAMETERS = {  # stream -> names of its market and party filters
-    "markets/data": ("marketIds", ""),
-    "orders": ("marketIds", "partyIds"),
-    "positions": ("marketId", "partyId"),
-    "accounts": ("marketId", "partyId"),
-}
-DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
+Entry = tuple[str, str, str]  # market id, party id, and the node as JSON
 
-Entry = tuple[str, str, str]  # market id, party id, and the node as JSON; made once per block for all subscriptions
-
-
-class Subscription:
-    """One client of one stream: its filters and its unsent frames."""
-
-    def __init__(self, stream: str, request: web.Request, connection: web.WebSocketResponse) -> None:
-        market_filter, party_filter = PARAMETERS[stream]
-        self.stream = stream
-        query = query_of(request)
-        self.markets = query.getall(market_filter, [])
-        self.parties = query.getall(party_filter, [])
-        self.remote = request.remote
-        self.awaits_snapshot = stream != "markets/data"
-        self.opened_at = time.monotonic()
-        self.frames = 0  # sent
-        self.sent_at: Optional[float] = None  # when the last frame was sent, on the monotonic clock
-        self._connection = connection
-        self._closing = False
-        self._transport = request.transport
-        self._backlog: asyncio.Queue[Union[str, int]] = asyncio.Queue(MAX_BACKLOG)  # frames to send; a number is a close code
-
-    @property
-    def waiting(self) -> int:
-        """Number of unsent frames."""
-        return self._backlog.qsize()
-
-    def matches(self, market_id: str, party_id: str) -> bool:
-        """Return whether a record passes the filters. Market data is sent only for markets named in the filter."""
-        any_market = not self.markets and self.stream != "markets/data"
-        return (any_market or market_id in self.markets) and (not self.parties or party_id in self.parties)
-
-    def send(self, frame: Union[str, int]) -> None:
-        """Queue a frame. A client with too many unread frames is disconnected instead."""
-        try:
-            self._backlog.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.drop("cut")
-
-    def drop(self, how: str) -> None:
-        """Close the connection in one of DISCONNECT_MODES."""
-        if how.isdecimal():
-            self.send(int(how))
-        elif self._transport:
-            if how == "reset":  # a linger time of zero makes close() send RST instead of FIN
-                linger = struct.pack("ii", 1, 0)
-                self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self._transport.abort()
-
-    async def run(self) -> None:
-        """Serve the connection until either side closes it. Reading answers the client's pings and its close frame."""
-        writer = asyncio.create_task(self._write())
-        try:
-            async for _ in self._connection:
-                pass
-            if self._closing:  # the writer ended the reading in order to send a close frame
-                await writer
-        finally:
-            writer.cancel()
-
-    async def _write(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            while isinstance(frame := await self._backlog.get(), str):
-                await self._connection.send_str(frame)
-                self.frames += 1
-                self.sent_at = time.monotonic()
-            self._closing = True
-            await self._connection.close(code=frame)
+log = LimitedLog(__name__)
 
 
 class Streams:
     """All subscriptions; sends each block's changes to them."""
 
-    def __init__(self, chain: Chain, switches: Faults) -> None:
-        self._chain, self._faults = chain, switches
+    def __init__(self, chain: Chain, faults: Faults) -> None:
+        self._chain, self._faults = chain, faults
         self.accepted: Counter[str] = Counter()  # stream -> connections accepted so far
         self._open: set[Subscription] = set()
+        self._snapshots: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[bytes]] = {}  # of this block, by filters
 
     @property
     def open(self) -> frozenset[Subscription]:
@@ -120,39 +54,67 @@ class Streams:
         return Counter(subscription.stream for subscription in self._open)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """Answer a handshake, and serve the stream until it is closed."""
+        """Answer a WebSocket handshake or a plain GET, and serve the stream until it is closed."""
         if self._faults.stream_status:
             return web.json_response(error_without_details(self._faults.stream_status), status=self._faults.stream_status)
-        connection = web.WebSocketResponse(compress=False)  # no heartbeat: a Vega node sends no pings
-        if not connection.can_prepare(request):
-            return web.json_response(not_found(), status=404)
-        await connection.prepare(request)
         stream = request.match_info["stream"]
+        connection = web.WebSocketResponse(compress=False, autoclose=False, max_msg_size=MAX_CLIENT_MESSAGE)
+        if not connection.can_prepare(request):
+            return await self._serve_lines(stream, request)
+        await connection.prepare(request)
+        subscription = self._subscribe(stream, request, WebSocketChannel(connection, request.transport))
+        if isinstance(subscription, Subscription):
+            await self._serve(subscription)
+        else:
+            await _reject(request, connection, subscription[1])
+        return connection
+
+    async def _serve_lines(self, stream: str, request: web.Request) -> web.StreamResponse:
+        channel = LinesChannel(request)
+        subscription = self._subscribe(stream, request, channel)
+        if isinstance(subscription, Subscription):
+            await self._serve(subscription)
+            return channel.response
+        status, body = subscription
         if stream not in PARAMETERS:
-            return await _reject(request, connection, {"code": 5, "message": "Not Found"})
+            body = not_found()
+        return web.Response(status=status, body=f"{compact(body)}\n".encode(), headers={"Content-Type": "application/json"})
+
+    def _subscribe(self, stream: str, request: web.Request, channel: Channel) -> Union[Subscription, tuple[int, dict[str, Any]]]:
+        """Return a new subscription, or the HTTP status and the frame of the error."""
+        if stream not in PARAMETERS:
+            return 404, {"code": 5, "message": "Not Found"}
         self.accepted[stream] += 1
-        subscription = Subscription(stream, request, connection)
-        if rejection := self._rejection(subscription):
-            return await _reject(request, connection, rejection)
+        subscription = Subscription(stream, request, channel)
+        if sum(other.remote == subscription.remote for other in self._open) >= MAX_SUBSCRIPTIONS:
+            return 429, {"error": {"code": 8, "message": "client reached max subscription allowed"}}
+        try:
+            _check(subscription, self._chain)
+        except ApiError as error:
+            return error.status, error.stream()
+        return subscription
+
+    async def _serve(self, subscription: Subscription) -> None:
         self._open.add(subscription)
         try:
             self._send_snapshot(subscription)
             await subscription.run()
         finally:
             self._open.discard(subscription)
-        return connection
 
     def publish(self, block: Block) -> None:
         """Queue a block's changes to all subscriptions whose filters they pass."""
-        changed = self._update_entries(block)
+        self._snapshots.clear()
+        budget = _Budget(self._open)
+        changes = _Changes(self._chain, block)
         for subscription in list(self._open):
             if subscription.awaits_snapshot:
                 self._send_snapshot(subscription)
-            elif subscription.stream not in self._faults.silent_streams:
-                entries = changed[subscription.stream]
-                chosen = [node for market_id, party_id, node in entries if subscription.matches(market_id, party_id)]
-                for frame in _update_frames(subscription.stream, chosen):
-                    subscription.send(frame)
+            elif subscription.stream not in self._faults.silent_streams and not subscription.is_dropped:
+                frames = changes.frames(subscription)
+                subscription.send(frames)
+                budget.spend(subscription, sum(map(len, frames)))
+        self._open -= budget.dropped
 
     def drop(self, how: str, stream: Optional[str] = None) -> int:
         """Close all connections of one stream, or of all, in one of DISCONNECT_MODES. Return their number."""
@@ -164,22 +126,16 @@ class Streams:
             subscription.drop(how)
         return len(dropped)
 
-    def _rejection(self, subscription: Subscription) -> Optional[dict[str, Any]]:
-        if sum(other.remote == subscription.remote for other in self._open) >= MAX_SUBSCRIPTIONS:
-            return {"error": {"code": 8, "message": "client reached max subscription allowed"}}
-        try:
-            _check(subscription, self._chain)
-        except ApiError as error:
-            return error.stream()
-        return None
-
     def _send_snapshot(self, subscription: Subscription) -> None:
         """Send the snapshot. On a silenced stream it is sent with the first block after the silence."""
         if not subscription.awaits_snapshot or subscription.stream in self._faults.silent_streams:
             return
         subscription.awaits_snapshot = False
-        for frame in _snapshot_frames(subscription, [node for _, _, node in self._snapshot_entries(subscription)]):
-            subscription.send(frame)
+        frames = self._snapshots.get(subscription.filters)
+        if frames is None:
+            nodes = [node for _, _, node in self._snapshot_entries(subscription)]
+            frames = self._snapshots[subscription.filters] = list(_snapshot_frames(subscription, nodes))
+        subscription.send(frames, snapshot=True)
 
     def _snapshot_entries(self, subscription: Subscription) -> Iterator[Entry]:
         """Return the current records that pass the filters. Others are not serialised: thirty bots may reconnect at the same time."""
@@ -192,13 +148,63 @@ class Streams:
         accounts = (a for a in self._chain.accounts.values() if subscription.matches(a.market_id, a.owner))
         return (_entry(account_node(account)) for account in accounts)
 
-    def _update_entries(self, block: Block) -> dict[str, list[Entry]]:
-        return {
-            "markets/data": [_entry(market_data_node(self._chain, market)) for market in self._chain.markets.values()],
-            "orders": [_entry(order_node(order)) for order in block.orders],
-            "positions": [_entry(position_node(position)) for position in block.positions],
-            "accounts": [_entry({**account_node(account), "parentPartyId": account.owner}) for account in block.accounts],
+
+class _Changes:
+    """The changes of one block as frames. A frame is made once, however many subscriptions get it."""
+
+    def __init__(self, chain: Chain, block: Block) -> None:
+        self._nodes: dict[str, Callable[[], list[Node]]] = {
+            "markets/data": lambda: [market_data_node(chain, market) for market in chain.markets.values()],
+            "orders": lambda: [order_node(order) for order in block.orders],
+            "positions": lambda: [position_node(position) for position in block.positions],
+            "accounts": lambda: [{**account_node(account), "parentPartyId": account.owner} for account in block.accounts],
         }
+        self._groups: dict[str, dict[tuple[str, str], list[tuple[int, str]]]] = {}  # stream -> (market, party) -> numbered nodes
+        self._frames: dict[tuple[str, tuple[tuple[str, str], ...]], list[bytes]] = {}  # (stream, groups) -> frames
+
+    def frames(self, subscription: Subscription) -> list[bytes]:
+        stream = subscription.stream
+        groups = self._groups.get(stream)
+        if groups is None:
+            groups = self._groups[stream] = self._group(stream)
+        chosen = tuple(group for group in groups if subscription.matches(*group))
+        if (stream, chosen) not in self._frames:
+            numbered = sorted(node for group in chosen for node in groups[group])
+            self._frames[stream, chosen] = list(_update_frames(stream, [node for _, node in numbered]))
+        return self._frames[stream, chosen]
+
+    def _group(self, stream: str) -> dict[tuple[str, str], list[tuple[int, str]]]:
+        groups: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        for number, (market_id, party_id, node) in enumerate(map(_entry, self._nodes[stream]())):
+            groups[market_id, party_id].append((number, node))
+        return groups
+
+
+class _Budget:
+    """Disconnects clients that read too slowly: those of the connection limit, and the slowest of an address over its limit."""
+
+    def __init__(self, subscriptions: set[Subscription]) -> None:
+        self.dropped: set[Subscription] = set()
+        self._by_address: dict[str, list[Subscription]] = defaultdict(list)
+        for subscription in subscriptions:
+            self._by_address[subscription.remote].append(subscription)
+        self._waiting = {address: sum(each.waiting_bytes for each in own) for address, own in self._by_address.items()}
+
+    def spend(self, subscription: Subscription, size: int) -> None:
+        """Note that so many bytes were queued for a subscription."""
+        address = subscription.remote
+        self._waiting[address] += size
+        if subscription.overdue_bytes > MAX_WAITING:
+            self._drop(subscription)
+        while self._waiting[address] > MAX_WAITING_PER_ADDRESS and self._by_address[address]:
+            self._drop(max(self._by_address[address], key=lambda each: each.waiting_bytes))
+
+    def _drop(self, slow: Subscription) -> None:
+        self._waiting[slow.remote] -= slow.waiting_bytes
+        self._by_address[slow.remote].remove(slow)
+        self.dropped.add(slow)
+        log.warning("slow reader", slow.remote, f"{slow.remote} does not read its stream {slow.stream}, so it was disconnected")
+        slow.drop("cut")
 
 
 def _entry(node: Node) -> Entry:
@@ -207,12 +213,13 @@ def _entry(node: Node) -> Entry:
     return market_id, party_id, compact(stream_node(node))
 
 
-def _update_frames(stream: str, nodes: list[str]) -> Iterator[str]:
+def _update_frames(stream: str, nodes: list[str]) -> Iterator[bytes]:
     for some in _json_lists(nodes):
-        yield f'{{"result":{{"marketData":{some}}}}}' if stream == "markets/data" else f'{{"result":{{"updates":{{"{stream}":{some}}}}}}}'
+        content = f'"marketData":{some}' if stream == "markets/data" else f'"updates":{{"{stream}":{some}}}'
+        yield f'{{"result":{{{content}}}}}'.encode()
 
 
-def _snapshot_frames(subscription: Subscription, nodes: list[str]) -> Iterator[str]:
+def _snapshot_frames(subscription: Subscription, nodes: list[str]) -> Iterator[bytes]:
     stream = subscription.stream
     if not nodes and stream == "positions" and subscription.markets and subscription.parties:
         return  # Vega sends nothing, not an empty snapshot, for one party on one market without a position
@@ -220,7 +227,7 @@ def _snapshot_frames(subscription: Subscription, nodes: list[str]) -> Iterator[s
     last = '"lastPage":true'
     pages[-1] = f"{pages[-1]},{last}" if pages[-1] else last
     for page in pages:
-        yield f'{{"result":{{"snapshot":{{{page}}}}}}}'
+        yield f'{{"result":{{"snapshot":{{{page}}}}}}}'.encode()
 
 
 def _json_lists(nodes: list[str]) -> Iterator[str]:
@@ -230,7 +237,7 @@ def _json_lists(nodes: list[str]) -> Iterator[str]:
 
 def _check(subscription: Subscription, chain: Chain) -> None:
     """Raise ApiError if Vega would reject the subscription; the message depends on the stream."""
-    markets, parties = subscription.markets, subscription.parties
+    markets, parties = list(subscription.markets), list(subscription.parties)
     if subscription.stream == "markets/data":
         for unknown in (market_id for market_id in markets if market_id not in chain.markets):
             raise ApiError(500, 10000, f"no market found for id: {unknown}: malformed request")
@@ -247,9 +254,8 @@ def _check(subscription: Subscription, chain: Chain) -> None:
             raise ApiError(400, 80008, "failed to send accounts snapshot", inner)
 
 
-async def _reject(request: web.Request, connection: web.WebSocketResponse, frame: dict[str, Any]) -> web.WebSocketResponse:
+async def _reject(request: web.Request, connection: web.WebSocketResponse, frame: dict[str, Any]) -> None:
     """Send an error frame, then close the connection as Vega does: without a close frame."""
     await connection.send_str(compact(frame))
     if request.transport:
         request.transport.close()
-    return connection
