@@ -160,7 +160,7 @@ def test_no_column_of_a_table_is_cut(page: Any, sandbox: Sandbox, width: int, he
             return cell.scrollWidth > cell.clientWidth + 1 || cell.getBoundingClientRect().right > box.right + 1;
         }).map((cell) => cell.innerText)""")
     assert cut == []
-    client.close()
+    client.shutdown()
 
 
 def test_streams_are_shown_open_and_closed(page: Any, sandbox: Sandbox) -> None:

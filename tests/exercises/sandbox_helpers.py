@@ -42,7 +42,7 @@ class StreamClient:
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self._connection.close()
+        self._connection.shutdown()  # type: ignore[no-untyped-call]
 
 
 def open_stream(sandbox: Sandbox, kind: str, party: str = "bot") -> StreamClient:
