@@ -47,7 +47,7 @@ def order_nodes(count: int) -> Iterator[dict[str, Any]]:
 
 def store_with_orders(count: int) -> Any:
     store = seeded_store()
-    store._order_snapshot.expect()
+    store._order_snapshot.on_connect()
     store._update_order({"snapshot": {"orders": list(order_nodes(count)), "lastPage": True}})
     assert len(store.get_orders()) == count
     return store
