@@ -1,5 +1,6 @@
 """The built-in traders, block by block, with a bot that quotes beside them."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -14,32 +15,41 @@ PRODUCTS = ("future", "perpetual", "spot")
 
 
 class Run:
-    """A chain with traders and, on one market, a bot that joins the best prices with size 1, as `main.py` does."""
+    """A chain with traders and, on one market, bots that join the best prices with size 1, as `main.py` does.
 
-    def __init__(self, product: str, seed: int) -> None:
-        self.chain = Chain(read_markets(), seed=seed)
+    The bots send in the same order in every block, because each turns at its own moment of the second.
+    """
+
+    def __init__(self, product: str, seed: int, bots: int = 1) -> None:
+        names = [f"p{number:02}" for number in range(1, bots + 1)]
+        self.chain = Chain(read_markets(), seed=seed, participants=names)
         self.traders = Traders(self.chain, seed)
-        self.bot = self.chain.parties["bot"]
+        self.bots = [self.chain.parties[name] for name in names]
         self.market = next(market for market in self.chain.markets.values() if market.product == product)
-        self.position = 0  # padded
+        self.positions: Counter[str] = Counter()  # padded size by bot
+        self.fill_counts: Counter[str] = Counter()  # by bot
 
     def blocks(self, count: int, quoting: bool = True) -> Iterator[Block]:
         for _ in range(count):
             if quoting:
-                self.quote()
+                prices = (self.market.best_bid[0], self.market.best_offer[0])
+                for bot in self.bots:
+                    self.quote(bot, *prices)
             for party_id, transaction in self.traders.transactions():
                 self.chain.submit(party_id, transaction)
             block = self.chain.block()
             for trade in self.fills(block):
-                self.position += trade.size if trade.buyer == self.bot else -trade.size
+                for party, sign in ((trade.buyer, 1), (trade.seller, -1)):
+                    self.positions[party] += sign * trade.size
+                    self.fill_counts[party] += 1
             yield block
 
-    def quote(self, limit: int = 1) -> None:
+    def quote(self, bot: str, best_bid: int, best_offer: int, limit: int = 1) -> None:
         """Cancel all orders, then quote size 1 at the best prices. Sizes are cut to the position limit."""
         contract = 10**self.market.size_decimals
         sides = (
-            (BUY, self.market.best_bid[0], limit * contract - self.position),
-            (SELL, self.market.best_offer[0], limit * contract + self.position),
+            (BUY, best_bid, limit * contract - self.positions[bot]),
+            (SELL, best_offer, limit * contract + self.positions[bot]),
         )
         submissions = [
             {
@@ -54,10 +64,10 @@ class Run:
             if price and room > 0
         ]
         batch = {"cancellations": [{"marketId": self.market.id}], "submissions": submissions}
-        self.chain.submit(self.bot, {"batchMarketInstructions": batch})
+        self.chain.submit(bot, {"batchMarketInstructions": batch})
 
     def fills(self, block: Block) -> list[Trade]:
-        return [trade for trade in block.trades if trade.market_id == self.market.id and self.bot in (trade.buyer, trade.seller)]
+        return [trade for trade in block.trades if trade.market_id == self.market.id and {trade.buyer, trade.seller} & set(self.bots)]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -66,6 +76,17 @@ def test_a_bot_at_the_best_prices_is_filled_in_at_least_one_block_of_ten(product
     run = Run(product, seed)
 
     assert sum(bool(run.fills(block)) for block in run.blocks(BLOCKS)) >= BLOCKS / 10
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_of_twelve_equal_bots_none_has_more_than_three_times_the_fills_of_another_after_five_minutes(seed: int) -> None:
+    run = Run("future", seed, bots=12)
+    spreads = [run.market.best_offer[0] - run.market.best_bid[0] for _ in run.blocks(300)]
+    counts = [run.fill_counts[bot] for bot in run.bots]
+
+    assert max(counts) <= 3 * min(counts)
+    assert min(counts) >= 300 / 10
+    assert min(spreads) > 0
 
 
 @pytest.mark.parametrize("quoting", [True, False], ids=["beside a bot", "alone"])
