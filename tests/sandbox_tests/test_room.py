@@ -76,7 +76,15 @@ def test_the_token_from_the_seed_works_on_this_machine_only(sandbox: Sandbox, mo
     assert send(sandbox, sandbox.token, "bot").status_code == 401
     assert send(sandbox, token_of(sandbox, "p02"), "p02").status_code == 200
     rejected = call(sandbox, "", "client.connect_wallet")  # returns the owner's token
-    assert (rejected.status_code, "Authorization" in rejected.headers) == (401, False)
+    assert (rejected.status_code, "Authorization" in rejected.headers) == (400, False)
+
+
+def test_in_a_room_pages_from_elsewhere_cannot_use_the_token_from_the_seed(sandbox: Sandbox) -> None:
+    body = {"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"}
+    for origin, status in (("http://evil.example", 401), ("my-bot", 200), (sandbox.url().rstrip("/"), 200)):
+        headers = {"Origin": origin, "Authorization": f"VWT {sandbox.token}"}
+        answer = requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=body, headers=headers, timeout=5)
+        assert answer.status_code == status
 
 
 def test_transactions_of_one_participant_are_limited_per_block(sandbox: Sandbox) -> None:

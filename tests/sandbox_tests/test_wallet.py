@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -290,3 +291,62 @@ def test_the_token_comes_from_the_seed() -> None:
     assert tokens[1] == Sandbox(seed=1).token != tokens[2]
     assert len(tokens[1]) == 64
     assert tokens[1].isalnum()
+
+
+# HTTP
+
+
+def ask(sandbox: Sandbox, method: str, path: str, **headers: str) -> requests.Response:
+    return requests.request(method, f"{sandbox.wallet_url}{path}", headers={k.replace("_", "-"): v for k, v in headers.items()}, timeout=20)
+
+
+def test_unknown_paths_and_wrong_methods_are_plain_text(sandbox: Sandbox) -> None:
+    """httprouter v1.3, as wallet/service/service.go uses it."""
+    unknown, wrong = ask(sandbox, "GET", "/nope"), ask(sandbox, "GET", "/api/v2/requests")
+    assert (unknown.status_code, unknown.text) == (404, "404 page not found\n")
+    assert (wrong.status_code, wrong.text, wrong.headers["Allow"]) == (405, "Method Not Allowed\n", "OPTIONS, POST")
+    assert ask(sandbox, "HEAD", "/api/v2/health").status_code == 405
+    for answer in (unknown, wrong):
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_options_lists_the_methods_of_a_path(sandbox: Sandbox) -> None:
+    for path, methods in (("/api/v2/requests", "OPTIONS, POST"), ("/api/v2/health", "GET, OPTIONS")):
+        answer = ask(sandbox, "OPTIONS", path)
+        assert (answer.status_code, answer.text, answer.headers["Allow"]) == (200, "", methods)
+    assert ask(sandbox, "OPTIONS", "/nope").status_code == 404
+
+
+def test_a_preflight_allows_what_it_asks_for(sandbox: Sandbox) -> None:
+    """rs/cors v1.8 with `AllowAll`, as wallet/service/service.go uses it."""
+    answer = ask(
+        sandbox,
+        "OPTIONS",
+        "/api/v2/requests",
+        Origin="http://page.example",
+        Access_Control_Request_Method="POST",
+        Access_Control_Request_Headers="authorization, content-type",
+    )
+    allowed = {name.rpartition("-")[2]: text for name, text in answer.headers.items() if name.startswith("Access-Control-Allow")}
+    assert (answer.status_code, allowed) == (204, {"Origin": "*", "Methods": "POST", "Headers": "Authorization, Content-Type"})
+    assert ask(sandbox, "GET", "/api/v2/health", Origin="http://page.example").headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:1789", "127.0.0.1.evil.example", "[nonsense", "192.0.2.1"])
+def test_a_foreign_host_name_that_resolves_to_this_machine_is_rejected(sandbox: Sandbox, host: str) -> None:
+    answer = call(sandbox, "client.connect_wallet", headers={"Host": host})
+    assert (answer.status_code in (400, 403), "Authorization" in answer.headers) == (True, False)
+    assert call(sandbox, "client.list_keys", headers={"Host": host}).status_code in (400, 403)
+
+
+@pytest.mark.parametrize("host", ["localhost:1789", "127.0.0.1", "[::1]:1789", socket.gethostname()])
+def test_the_names_of_this_machine_are_accepted(sandbox: Sandbox, host: str) -> None:
+    assert call(sandbox, "client.list_keys", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "https://evil.example:1789", "null", "http://[nonsense"])
+def test_a_page_from_elsewhere_gets_no_token(sandbox: Sandbox, origin: str) -> None:
+    answer = call(sandbox, "client.connect_wallet", headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["error"]["code"], "Authorization" in answer.headers) == (400, 3001, False)
+    assert call(sandbox, "client.connect_wallet", headers={"Origin": "http://localhost:3000"}).status_code == 200

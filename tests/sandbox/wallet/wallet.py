@@ -22,6 +22,7 @@ from tests.sandbox.chain.chain import Chain
 from tests.sandbox.faults import Faults
 from tests.sandbox.room.room import is_loopback, secrets_equal
 from tests.sandbox.server import MAX_BODY_SIZE
+from tests.sandbox.wallet.http import answer_like_go, check_host, is_foreign_page
 
 SENDING_MODES = ("TYPE_ASYNC", "TYPE_SYNC", "TYPE_COMMIT")
 MESSAGES = {
@@ -34,6 +35,7 @@ MESSAGES = {
     -32002: "Server error",  # origin
     1000: "Network error",
     2000: "Application error",
+    3001: "User error",
 }
 MAX_TRANSACTIONS_PER_BLOCK = 50  # of one participant, so that a bot without a delay in its loop does not slow the others
 
@@ -84,10 +86,10 @@ class Wallet:
             "client.send_transaction": self._send_transaction,
             "client.sign_transaction": self._sign_transaction,
         }
-        self.app = web.Application(middlewares=[self._apply_faults], client_max_size=MAX_BODY_SIZE)
+        self.app = web.Application(middlewares=[answer_like_go, check_host, self._apply_faults], client_max_size=MAX_BODY_SIZE)
         self.app.router.add_post("/api/v2/requests", self._handle_request)
-        self.app.router.add_get("/api/v2/methods", self._handle_methods)
-        self.app.router.add_get("/api/v2/health", self._handle_health)
+        self.app.router.add_get("/api/v2/methods", self._handle_methods, allow_head=False)
+        self.app.router.add_get("/api/v2/health", self._handle_health, allow_head=False)
 
     @web.middleware
     async def _apply_faults(
@@ -137,8 +139,9 @@ class Wallet:
 
     def _connect_wallet(self, request: web.Request, _params: Any) -> None:
         _require_origin(request)
-        if not is_loopback(request.remote):  # a real wallet asks its owner, who uses this machine
-            raise RpcError(-32003, "the Authorization header is required")
+        # A real wallet asks its owner. The sandbox gives its token to programs of this machine only, and not to web pages from elsewhere.
+        if not is_loopback(request.remote) or is_foreign_page(request):
+            raise RpcError(3001, "the user rejected the wallet connection")
 
     def _disconnect_wallet(self, request: web.Request, _params: Any) -> None:
         self._authorise(request)
@@ -186,7 +189,8 @@ class Wallet:
         if len(token) != len(self._keyrings[0].token):
             raise RpcError(-32003, "the token has not a valid format")
         found = [keyring for keyring in self._keyrings if secrets_equal(token, keyring.token)]
-        if not found or (found[0].loopback_only and not is_loopback(request.remote)):
+        is_here = is_loopback(request.remote) and not is_foreign_page(request)
+        if not found or (found[0].loopback_only and not is_here):
             raise RpcError(-32003, "there is no connection associated to this authentication token")
         return found[0]
 
