@@ -73,7 +73,7 @@ def measure_start(delay: float) -> dict[str, Any]:
         sandbox.delay_wallet(delay)
         began = time.monotonic()
         with BotProcess(sandbox, sandbox.market.id, LOG_LEVEL="INFO") as bot:
-            bot.wait_for(r"\| quoted$", seconds=60)
+            bot.wait_for(r"\| quoted$", timeout=60)
             seconds = time.monotonic() - began
             figures = {
                 "seconds": seconds,

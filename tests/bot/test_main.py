@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("healthy")
 
 def test_the_first_quote_comes_within_two_seconds(sandbox: Sandbox, future: str) -> None:
     with BotProcess(sandbox, future) as bot:
-        bot.wait_for(r"\| quoted$", seconds=5)
+        bot.wait_for(r"\| quoted$", timeout=5)
         assert bot.stop() == 0
 
 
@@ -118,14 +118,14 @@ def test_no_quote_goes_out_on_data_older_than_five_seconds_and_what_rests_is_pul
     bot: BotProcess, sandbox: Sandbox, future: str
 ) -> None:
     sandbox.silence_streams("markets/data")
-    line = bot.wait_for(r"data [0-9.]+ s old \| no quote: data is older than 5 s", seconds=15)
+    line = bot.wait_for(r"data [0-9.]+ s old \| no quote: data is older than 5 s", timeout=15)
     assert all(float(turn["age"]) <= 5 for turn in turns(bot) if turn["outcome"] == "quoted")
     deadline = time.monotonic() + 10
     while live_on(sandbox, future) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert live_on(sandbox, future) == []
     sandbox.silence_streams("markets/data", on=False)
-    bot.wait_for(r"\| quoted$", seconds=30, after=line)
+    bot.wait_for(r"\| quoted$", timeout=30, after=line)
 
 
 def test_a_suspended_market_gets_no_quotes_until_it_resumes(bot: BotProcess, sandbox: Sandbox, future: str) -> None:
@@ -170,11 +170,11 @@ def test_no_quote_goes_out_on_a_position_that_no_stream_keeps(bot: BotProcess, s
     bot.wait_for(r"\| quoted$")
     sandbox.fail_handshakes(503)
     sandbox.drop_streams("reset", "positions")
-    line = bot.wait_for(r"data [0-4]\.[0-9] s old \| no quote: position is older than 5 s$", seconds=20)
+    line = bot.wait_for(r"data [0-4]\.[0-9] s old \| no quote: position is older than 5 s$", timeout=20)
     bot.wait_for(r"\| 0 live orders \| .* no quote: position is older than 5 s$", after=line - 1)
     assert live_on(sandbox, future) == []
     sandbox.fail_handshakes()
-    bot.wait_for(r"\| quoted$", seconds=30, after=line)
+    bot.wait_for(r"\| quoted$", timeout=30, after=line)
 
 
 @pytest.mark.parametrize("change", ["price=-5.0", "price=0.0", "size=1e-9"])

@@ -59,7 +59,7 @@ def test_a_market_made_after_the_start_is_looked_up_once(store: VegaStore, node:
     for size in ("413", "414"):
         store._update_order({"updates": {"orders": [order_node(marketId=new, size=size)]}})
     assert (store.get_orders()[0].price, store.get_orders()[0].size) == (999.0001, 41.4)
-    assert node.asked[f"market/{new}"] == 1
+    assert node.rest_calls[f"market/{new}"] == 1
 
 
 def test_a_market_unknown_to_the_node_is_not_asked_for_at_every_frame(store: VegaStore, node: ScriptedNode) -> None:
@@ -67,22 +67,22 @@ def test_a_market_unknown_to_the_node_is_not_asked_for_at_every_frame(store: Veg
     for _ in range(3):
         with pytest.raises(ParseError, match=f"{unknown} is unknown"):
             store._update_order({"updates": {"orders": [order_node(marketId=unknown)]}})
-    assert node.asked[f"market/{unknown}"] == 1
+    assert node.rest_calls[f"market/{unknown}"] == 1
 
 
 def test_a_list_of_unknown_markets_costs_one_look_up_in_two_seconds(store: VegaStore, node: ScriptedNode) -> None:
-    before, began = node.asked.total(), time.monotonic()
+    before, began = node.rest_calls.total(), time.monotonic()
     nodes = [order_node(marketId=f"{number:064x}") for number in range(50_000)]
     with pytest.raises(ParseError, match="left out 50000 of 50000"):
         store._update_order({"updates": {"orders": nodes}})
-    assert node.asked.total() - before <= 1 + (time.monotonic() - began) // 2
+    assert node.rest_calls.total() - before <= 1 + (time.monotonic() - began) // 2
 
 
 def test_what_is_no_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) -> None:
-    before = node.asked.total()
+    before = node.rest_calls.total()
     with pytest.raises(ParseError, match="is not an id"):
         store._update_order({"updates": {"orders": [order_node(marketId="../assets")]}})
-    assert node.asked.total() == before
+    assert node.rest_calls.total() == before
 
 
 ###########################################################

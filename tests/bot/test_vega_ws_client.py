@@ -1,32 +1,20 @@
 """The streams over real sockets: a store in a process of its own, a node that says what each test wants."""
 
-import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.sandbox import Sandbox
+from tests.support.frames import EMPTY_SNAPSHOT, FIRST_FRAMES, MARKET, MARKET_DATA, STREAMS, encode_frame, order_frame
 from tests.support.processes import StoreProcess
-from tests.support.scripted_node import BOT, MARKETS, Raw, ScriptedNode, recorded_frames, recorded_node
-
-MARKET = MARKETS["future"]
-STREAMS = ("markets/data", "accounts", "orders", "positions")
-EMPTY = '{"result":{"snapshot":{"lastPage":true}}}'
-GOOD = recorded_frames("future-market-data")[0]
-
-
-def order_frame(kind: str = "updates", last: bool = False, **changes: Any) -> str:
-    node = {"id": "a" * 64, "marketId": MARKET, "partyId": BOT, "side": 1, "price": "9990001", "size": "413", "remaining": "107"}
-    body = {"orders": [{**node, "timeInForce": 1, "type": 1, "status": 1, **changes}]}
-    return json.dumps({"result": {kind: {**body, "lastPage": True} if last else body}})
+from tests.support.scripted_node import BOT, Raw, ScriptedNode, recorded_frames, recorded_node
 
 
 @pytest.fixture
 def node() -> Iterator[ScriptedNode]:
     with recorded_node() as running:
-        running.first_frames = {"accounts": [EMPTY], "orders": [EMPTY], "positions": [EMPTY], "markets/data": [GOOD]}
+        running.first_frames = dict(FIRST_FRAMES)
         yield running
 
 
@@ -35,12 +23,8 @@ def store(node: ScriptedNode) -> Iterator[StoreProcess]:
     with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=1) as running:
         running.wait_for("READY")
         for stream in STREAMS:
-            node.wait_for_dials(stream, 1)
+            node.wait_for_connections(stream, 1)
         yield running
-
-
-def live_orders(store: StoreProcess) -> set[str]:
-    return {order["order_id"] for order in store.ask("get_orders")}
 
 
 def test_accounts_orders_and_positions_are_subscribed_on_every_market() -> None:
@@ -63,7 +47,7 @@ def test_accounts_orders_and_positions_are_subscribed_on_every_market() -> None:
 def test_an_error_frame_is_reported_with_the_nodes_message_and_affects_no_other_stream(node: ScriptedNode, store: StoreProcess) -> None:
     node.send("orders", *recorded_frames("bad-orders"))
     store.wait_for("^stream orders: error from the node: InvalidArgument error: invalid party id: one or more market id is invalid$")
-    node.send("markets/data", GOOD.replace("9990000", "9876543"))
+    node.send("markets/data", MARKET_DATA.replace("9990000", "9876543"))
     store.wait_until(lambda: store.ask("get_market_by_id", MARKET)["best_bid_price"] == 98.76543)
 
 
@@ -80,26 +64,26 @@ def test_a_fragmented_message_that_never_ends_is_a_reason_to_reconnect(node: Scr
     node.send("orders", Raw(b"\x01\x01{"))
     give_up = time.monotonic() + 2 * (5 + 1)
     while "stream orders: connection lost" not in store.output and time.monotonic() < give_up:
-        node.send("markets/data", GOOD)  # or the silence of the market data would be noticed first
+        node.send("markets/data", MARKET_DATA)  # or the silence of the market data would be noticed first
         time.sleep(0.1)
     store.wait_for(r"^stream orders: connection lost \(incomplete frame for 5 s\)")
-    node.wait_for_dials("orders", 2)
+    node.wait_for_connections("orders", 2)
 
 
 @pytest.mark.parametrize("head", [b"\x81\x7f" + (2**40).to_bytes(8, "big"), b"\x01\x01{\x00\x7f" + (2**26).to_bytes(8, "big")])
 def test_a_frame_that_is_too_large_is_a_reason_to_reconnect_at_once(node: ScriptedNode, store: StoreProcess, head: bytes) -> None:
     node.send("orders", Raw(head))
     store.wait_for(
-        r"^stream orders: connection lost \(a frame of \d+ bytes is too large\)", seconds=4
+        r"^stream orders: connection lost \(a frame of \d+ bytes is too large\)", timeout=4
     )  # before the five seconds for half a frame
-    node.wait_for_dials("orders", 2)
+    node.wait_for_connections("orders", 2)
 
 
 def test_market_data_that_the_node_rejects_is_reconnected_alone(node: ScriptedNode) -> None:
     node.first_frames["markets/data"] = [recorded_frames("bad-market")[0]]
     with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=1):
-        node.wait_for_dials("markets/data", 3, seconds=2 * (5 + 1 + 5 + 2))
-        assert {stream: node.dials[stream] for stream in ("accounts", "orders", "positions")} == dict.fromkeys(
+        node.wait_for_connections("markets/data", 3, timeout=2 * (5 + 1 + 5 + 2))
+        assert {stream: node.connections[stream] for stream in ("accounts", "orders", "positions")} == dict.fromkeys(
             ("accounts", "orders", "positions"), 1
         )
 
@@ -126,9 +110,9 @@ def test_an_unknown_path_is_reported_with_the_nodes_message(node: ScriptedNode, 
 def test_a_bad_frame_is_reported_once_and_the_stream_continues(node: ScriptedNode, store: StoreProcess, frame: str, words: str) -> None:
     node.send("orders", frame, frame, order_frame(id="c" * 64))
     store.wait_for(f"^stream orders: {words}")
-    store.wait_until(lambda: live_orders(store) == {"c" * 64})
+    store.wait_until(lambda: store.order_ids() == {"c" * 64})
     assert sum(line.startswith("stream orders") for line in store.lines) == 1
-    assert node.dials["orders"] == 1
+    assert node.connections["orders"] == 1
 
 
 @pytest.mark.parametrize("behind", ["nothing", "a ping", "itself", "a good frame"])
@@ -138,12 +122,12 @@ def test_a_bad_frame_is_reported_once_and_the_stream_continues(node: ScriptedNod
     ids=["bad UTF-8", "unknown opcode", "reserved bits", "continuation without a start", "close"],
 )
 def test_a_broken_websocket_frame_reconnects_that_stream_once(node: ScriptedNode, store: StoreProcess, raw: bytes, behind: str) -> None:
-    frame = b"\x81%c" % len(EMPTY) + EMPTY.encode()
+    frame = b"\x81%c" % len(EMPTY_SNAPSHOT) + EMPTY_SNAPSHOT.encode()
     node.send("orders", Raw(raw + {"nothing": b"", "a ping": b"\x89\x01x", "itself": raw, "a good frame": frame}[behind]))
     store.wait_for(r"^stream orders: connection lost \(")
-    node.wait_for_dials("orders", 2)
+    node.wait_for_connections("orders", 2)
     store.wait_for("^stream orders: reconnected$")
-    assert dict(node.dials) == {"markets/data": 1, "accounts": 1, "orders": 2, "positions": 1}
+    assert dict(node.connections) == {"markets/data": 1, "accounts": 1, "orders": 2, "positions": 1}
 
 
 @pytest.mark.parametrize("how", ["reset", "cut", "1000", "1001", "1011"])
@@ -164,29 +148,27 @@ def test_a_dropped_stream_is_reconnected_once(how: str) -> None:
 
 def test_a_connection_lost_between_two_pages_leaves_nothing_of_the_snapshot(node: ScriptedNode, store: StoreProcess) -> None:
     node.first_frames["orders"] = [order_frame("snapshot", id="1" * 64)]
-    node.drop_after_first_frames.add("orders")
+    node.disconnect_after_first_frames.add("orders")
     node.send("orders", Raw(b"\x88\x02\x03\xe8"))
-    node.wait_for_dials("orders", 2)
+    node.wait_for_connections("orders", 2)
     store.wait_for(r"^stream orders: connection lost \(closed without a close frame\)")
-    node.drop_after_first_frames.clear()
+    node.disconnect_after_first_frames.clear()
     node.first_frames["orders"] = [order_frame("snapshot", last=True, id="2" * 64)]
     found: set[str] = set()
-    store.wait_until(lambda: bool(found.update(live_orders(store)) or found))
+    store.wait_until(lambda: bool(found.update(store.order_ids()) or found))
     assert found == {"2" * 64}  # what comes first: a later reconnect would repair it
 
 
 def test_an_incomplete_frame_does_not_block_the_other_streams(node: ScriptedNode, store: StoreProcess) -> None:
-    payload = order_frame(id="f" * 64).encode()
-    frame = b"\x81\x7e" + len(payload).to_bytes(2, "big") + payload
+    frame = encode_frame(order_frame(id="f" * 64))
     node.send("orders", Raw(frame[:100]))
-    node.send("markets/data", GOOD.replace("9990000", "9876543"))
+    node.send("markets/data", MARKET_DATA.replace("9990000", "9876543"))
     store.wait_until(lambda: store.ask("get_market_by_id", MARKET)["best_bid_price"] == 98.76543)
     node.send("orders", Raw(frame[100:]))
-    store.wait_until(lambda: live_orders(store) == {"f" * 64})
+    store.wait_until(lambda: store.order_ids() == {"f" * 64})
 
 
 def test_stop_ends_the_dispatch_from_another_thread(store: StoreProcess) -> None:
-    assert store._child.stdin is not None
-    store._child.stdin.close()  # the child's answering thread calls stop()
+    store.stop_from_another_thread()
     store.wait_for("^ENDED$")
     assert store.finish() == 0

@@ -162,7 +162,7 @@ def test_a_cancel_that_succeeds_at_the_third_attempt_leaves_no_order(sandbox: Sa
         bot.signal(signal.SIGINT)
         bot.wait_for(CANCEL_FAILED, after=bot.wait_for(CANCEL_FAILED))
         wallet.fault = ""
-        assert bot.finish(seconds=2 * SHUTDOWN_TIMEOUT) == 0
+        assert bot.finish(timeout=2 * SHUTDOWN_TIMEOUT) == 0
     assert NO_OPEN_ORDERS in bot.lines[-1]
     assert orders_on_chain(sandbox) == []
 
@@ -176,7 +176,7 @@ def test_a_signal_in_the_middle_of_a_frame_ends_the_bot() -> None:
         with Process([sys.executable, "-m", "main"], {**urls, "WALLET_TOKEN": "t0k3n"}) as bot:
             bot.wait_for("Latest prices are")
             for stream in ("markets/data", "orders"):
-                node.wait_for_dials(stream, 1)
+                node.wait_for_connections(stream, 1)
                 node.send(stream, half)
             bot.wait_for("Latest prices are", after=len(bot.lines))
             assert end_with(bot, signal.SIGINT) == 0

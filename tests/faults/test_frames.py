@@ -62,7 +62,7 @@ def store(node: ScriptedNode) -> Iterator[StoreProcess]:
     with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=0.5) as running:
         running.wait_for("READY")
         for stream in STREAMS:
-            node.wait_for_dials(stream, 1)
+            node.wait_for_connections(stream, 1)
         yield running
 
 
@@ -94,7 +94,7 @@ def order(number: int, **changes: Any) -> dict[str, Any]:
 def test_a_bad_frame_is_logged_in_one_short_line_and_changes_nothing(
     node: ScriptedNode, store: StoreProcess, frame: str, message: str
 ) -> None:
-    line, connections = len(store.lines), dict(node.dials)
+    line, connections = len(store.lines), dict(node.connections)
     held, next_id = store.order_ids(), secrets.token_hex(32)
     node.send("orders", frame, frame, order_frame(id=next_id))
     store.wait_for(f"^stream orders: {message}", after=line)
@@ -102,7 +102,7 @@ def test_a_bad_frame_is_logged_in_one_short_line_and_changes_nothing(
     logged = [text for text in store.lines[line:] if text.startswith("stream ")]
     assert len(logged) == 1
     assert len(logged[0]) < 600
-    assert dict(node.dials) == connections
+    assert dict(node.connections) == connections
 
 
 def test_a_bad_entry_does_not_affect_the_other_entries_of_its_list(node: ScriptedNode, store: StoreProcess) -> None:
@@ -116,12 +116,12 @@ def test_a_bad_entry_does_not_affect_the_other_entries_of_its_list(node: Scripte
 
 
 def test_a_list_of_unknown_markets_causes_one_lookup_in_two_seconds(node: ScriptedNode, store: StoreProcess) -> None:
-    line, began, lookups = len(store.lines), time.monotonic(), sum(node.asked.values())
+    line, began, lookups = len(store.lines), time.monotonic(), sum(node.rest_calls.values())
     frame = list_frame([order(number, marketId=f"{number % 500:064x}") for number in range(MANY)])
     node.send("orders", EMPTY_SNAPSHOT, frame, order_frame(id="c" * 64))
     store.wait_for("^stream orders: left out 50000 of 50000: 0{64} is unknown: GET market/0{64}: HTTP 404", after=line)
     store.wait_until(lambda: store.order_ids() == {"c" * 64})
-    assert sum(node.asked.values()) - lookups <= 1 + (time.monotonic() - began) / 2
+    assert sum(node.rest_calls.values()) - lookups <= 1 + (time.monotonic() - began) / 2
     node.send("orders", EMPTY_SNAPSHOT)
     store.wait_until(lambda: store.order_ids() == set())
 
@@ -139,7 +139,7 @@ def test_an_order_with_a_status_that_only_a_newer_node_knows_is_not_live(node: S
 def test_repeated_errors_are_logged_once_and_retried_with_backoff_while_the_other_streams_go_on(own_node: ScriptedNode) -> None:
     own_node.first_frames["orders"] = list(recorded_frames("bad-orders"))
     own_node.first_frames["positions"] = [TOO_MANY]
-    own_node.drop_after_first_frames = {"orders", "positions"}
+    own_node.disconnect_after_first_frames = {"orders", "positions"}
     with FaultProxy(own_node.rest_url) as proxy, StoreProcess(proxy.ws_url, own_node.rest_url, MARKET, BOT, reconnect=0.5) as store:
         for stream in ("orders", "positions"):
             times = proxy.wait_for_connections(stream, 5)

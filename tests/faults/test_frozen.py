@@ -51,8 +51,8 @@ def test_a_frozen_link_is_detected_quotes_are_cancelled_once_and_all_streams_rec
 
         frozen = time.monotonic()
         proxy.set_mode("freeze", *STREAMS, "rest", after=passing)
-        line = bot.wait_for(STALE, seconds=2 * 5)
-        bot.wait_for(r"stream markets/data: connection lost \(no ", seconds=2 * 5)
+        line = bot.wait_for(STALE, timeout=2 * 5)
+        bot.wait_for(r"stream markets/data: connection lost \(no ", timeout=2 * 5)
         for stream in STREAMS:
             bot.wait_for(rf"stream {stream}: connection lost \(")
             proxy.wait_for_connections(stream, 2, timeout=frozen + 2 * (5 + 1 + 5) - time.monotonic())
@@ -82,10 +82,10 @@ def test_a_single_frozen_stream_reconnects(sandbox: Sandbox) -> None:
     ):
         bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$")))
         proxy.set_mode("freeze", "positions")
-        bot.wait_for(r"stream positions: connection lost \(no pong for 5 s", seconds=2 * (5 + 1))
+        bot.wait_for(r"stream positions: connection lost \(no pong for 5 s", timeout=2 * (5 + 1))
         bot.wait_for("no quote: position is older than 5 s$")
         proxy.set_mode("pass", "positions")
-        bot.wait_for("stream positions: reconnected$", seconds=2 * (5 + 5 + 1))
+        bot.wait_for("stream positions: reconnected$", timeout=2 * (5 + 5 + 1))
         bot.wait_for(r"\| quoted$", after=len(bot.lines))
         assert proxy.connection_counts() == {**dict.fromkeys(STREAMS, 1), "positions": 2}
         assert bot.stop() == 0

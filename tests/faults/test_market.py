@@ -147,7 +147,7 @@ def test_a_market_that_ends_for_good_ends_the_bot_with_a_clear_message_and_no_or
         markets = dict(zip(ENDED, sandbox.chain.markets, strict=False))
         bots = {state: stack.enter_context(Fork(tmp_path, sandbox, market_id)) for state, market_id in markets.items()}
         for bot in bots.values():
-            bot.wait_for(rf"[12] live orders .*{QUOTED}", seconds=60)
+            bot.wait_for(rf"[12] live orders .*{QUOTED}", timeout=60)
         for state, market_id in markets.items():
             sandbox.set_state(market_id, state, "TRADING_MODE_NO_TRADING")
         assert {state: bot.finish() for state, bot in bots.items()} == dict.fromkeys(ENDED, 0)

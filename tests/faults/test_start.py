@@ -84,7 +84,7 @@ def bots_on(sandbox: Sandbox, faults: dict[str, Fault], count: Optional[float] =
 def test_the_bot_retries_until_the_server_recovers(sandbox: Sandbox) -> None:
     passing = {name: fault for name, fault in FAULTS.items() if name not in ("429 for an hour", "trickles")}
     with bots_on(sandbox, passing) as bots:
-        started = {name: bot.wait_for("Latest prices are", seconds=2 * 30) for name, bot in bots.items()}
+        started = {name: bot.wait_for("Latest prices are", timeout=2 * 30) for name, bot in bots.items()}
         logged = {name: bot.lines[: started[name] - 1] for name, bot in bots.items()}
     assert {name: lines for name, lines in logged.items() if len(lines) > 1} == {}  # one line for all attempts
 
@@ -92,7 +92,7 @@ def test_the_bot_retries_until_the_server_recovers(sandbox: Sandbox) -> None:
 def test_when_the_server_does_not_recover_the_bot_ends_after_thirty_seconds_with_one_line(sandbox: Sandbox) -> None:
     began = time.monotonic()
     with bots_on(sandbox, FAULTS, count=math.inf) as bots:
-        statuses = {name: bot.finish(seconds=60) for name, bot in bots.items()}
+        statuses = {name: bot.finish(timeout=60) for name, bot in bots.items()}
         took = time.monotonic() - began
     assert 30 <= took < 2 * 30
     assert statuses == dict.fromkeys(FAULTS, 1)

@@ -39,13 +39,13 @@ class Rig:
         """Return the log lines about a stream."""
         return [line for line in self.store.lines if line.startswith(f"stream {stream}: ")]
 
-    def wait_for_all(self, message: str, seconds: float = DEFAULT_TIMEOUT, after: int = 0, streams: tuple[str, ...] = STREAMS) -> None:
+    def wait_for_all(self, message: str, timeout: float = DEFAULT_TIMEOUT, after: int = 0, streams: tuple[str, ...] = STREAMS) -> None:
         """Wait until a message was logged about each stream."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + timeout
         for stream in streams:
             self.store.wait_for(f"^stream {stream}: {message}", max(0.0, deadline - time.monotonic()), after)
 
-    def max_data_age_until(self, condition: Callable[[], bool], seconds: float = DEFAULT_TIMEOUT) -> float:
+    def max_data_age_until(self, condition: Callable[[], bool], timeout: float = DEFAULT_TIMEOUT) -> float:
         """Wait, and return the greatest age of the market data meanwhile. It shows whether anything blocked the main thread."""
         ages: list[float] = []
 
@@ -53,7 +53,7 @@ class Rig:
             ages.append(self.store.ask("seconds_since_update", self.market))
             return condition()
 
-        self.store.wait_until(met, seconds)
+        self.store.wait_until(met, timeout)
         return max(ages)
 
 
@@ -104,7 +104,7 @@ def test_a_disconnected_stream_gets_one_new_connection() -> None:
         for number, (how, last_bytes) in enumerate(disconnects, 1):
             line = len(link.store.lines)
             link.proxy.disconnect(how, last_bytes=last_bytes)
-            link.wait_for_all("reconnected$", seconds=RECONNECT_TIMEOUT, after=line)
+            link.wait_for_all("reconnected$", timeout=RECONNECT_TIMEOUT, after=line)
             assert link.proxy.connection_counts() == dict.fromkeys(STREAMS, 1 + number), f"after {how} {last_bytes!r}"
         for stream in STREAMS:
             assert len(link.log_of(stream)) == 2 * len(disconnects)  # connection lost, and reconnected
@@ -119,7 +119,7 @@ def test_rejected_handshakes_are_retried_after_five_then_every_ten_seconds_and_a
         began = time.monotonic()
         rejected.proxy.disconnect("reset", *WITHOUT_MARKET_DATA)
         refused.proxy.disconnect("reset")
-        max_age = rejected.max_data_age_until(lambda: time.monotonic() > began + 30, seconds=60)
+        max_age = rejected.max_data_age_until(lambda: time.monotonic() > began + 30, timeout=60)
         rejected.proxy.answer_handshakes(None)
         refused.proxy.listen()
         rejected.wait_for_all("reconnected$", streams=WITHOUT_MARKET_DATA)
@@ -158,7 +158,7 @@ def test_handshakes_and_frames_that_hang_or_trickle_block_nothing_and_are_discon
             rf"stream positions: connection lost \({NO_HANDSHAKE}",
             r"accounts: connection lost \(incomplete frame for 5 s",
         ]
-        max_age = link.max_data_age_until(lambda: all(re.search(line, link.store.output) for line in expected), seconds=2 * (1 + 5))
+        max_age = link.max_data_age_until(lambda: all(re.search(line, link.store.output) for line in expected), timeout=2 * (1 + 5))
         assert max_age < MAX_DATA_AGE
         assert link.proxy.connection_counts()["markets/data"] == 1
         link.proxy.set_mode("pass")
@@ -172,7 +172,7 @@ def test_a_connect_that_is_never_answered_blocks_neither_the_streams_nor_the_shu
         link.proxy.blackhole()
         link.proxy.disconnect("reset", "orders")
         lost = rf"stream orders: connection lost \({NO_HANDSHAKE}"
-        max_age = link.max_data_age_until(lambda: bool(re.search(lost, link.store.output)), seconds=2 * (1 + 5))
+        max_age = link.max_data_age_until(lambda: bool(re.search(lost, link.store.output)), timeout=2 * (1 + 5))
         assert max_age < MAX_DATA_AGE
         link.proxy.listen()
         link.wait_for_all("reconnected$", streams=("orders",))
@@ -181,7 +181,7 @@ def test_a_connect_that_is_never_answered_blocks_neither_the_streams_nor_the_shu
         link.proxy.disconnect("reset", "orders")
         link.store.wait_until(lambda: pending_connects(link.proxy) > before)
         link.store.stop_from_another_thread()
-        link.store.wait_for("^ENDED$", seconds=4)  # before the connect gives up
+        link.store.wait_for("^ENDED$", timeout=4)  # before the connect gives up
         assert link.store.finish() == 0
 
 

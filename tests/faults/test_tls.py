@@ -92,7 +92,7 @@ def store_on(node: TlsNode, ws_url: str = "") -> Iterator[StoreProcess]:
     with StoreProcess(ws_url or node.ws_url, node.rest_url, MARKET, BOT, reconnect=0.5) as store:
         store.wait_for("READY")
         for stream in STREAMS:
-            node.wait_for_dials(stream, 1)
+            node.wait_for_connections(stream, 1)
         yield store
 
 
@@ -105,8 +105,8 @@ def test_all_frames_of_a_record_are_processed_at_once(node: TlsNode, count: int)
     with store_on(node) as store:
         assert len(frames(40)) < MAX_RECORD_SIZE < len(frames(400))
         node.send("orders", Raw(frames(count)))  # and nothing after it, which would wake the reader again
-        store.wait_until(lambda: len(store.order_ids()) == count, seconds=4)  # before the check for silence
-        assert dict(node.dials) == dict.fromkeys(STREAMS, 1)
+        store.wait_until(lambda: len(store.order_ids()) == count, timeout=4)  # before the check for silence
+        assert dict(node.connections) == dict.fromkeys(STREAMS, 1)
 
 
 def test_the_systems_variable_for_authorities_works_too(node: TlsNode, authority_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def assert_rejected(impostor: TlsNode, error: str) -> None:
         for stream in STREAMS:
             store.wait_for(rf"^stream {stream}: connection lost \(.*{error}.*\), reconnecting in 0.05 s$")
         assert store.ask("get_market_by_id", MARKET) is not None
-        assert not impostor.dials
+        assert not impostor.connections
     assert sum(line.startswith("stream ") for line in store.lines) == 4
 
 
@@ -158,7 +158,7 @@ def test_rest_with_a_self_signed_certificate_is_rejected(authority: trustme.CA, 
         monkeypatch.setenv(name, value)
     with TlsNode(server_context(authority, None)) as impostor, pytest.raises(client.VegaApiError, match="certificate"):
         client.get_market(impostor.rest_url, MARKET, deadline=time.monotonic() + 0.9)
-    assert not impostor.asked
+    assert not impostor.rest_calls
 
 
 def test_rest_with_the_certificate_of_another_host_is_rejected(
@@ -167,7 +167,7 @@ def test_rest_with_the_certificate_of_another_host_is_rejected(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", authority_file)
     with TlsNode(server_context(authority, "vega.example")) as impostor, pytest.raises(client.VegaApiError, match=WRONG_HOST):
         client.get_market(impostor.rest_url, MARKET, deadline=time.monotonic() + 0.9)
-    assert not impostor.asked
+    assert not impostor.rest_calls
 
 
 def test_a_missing_file_of_authorities_is_an_error_of_the_rest_call(node: TlsNode, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,9 +187,9 @@ def test_after_a_reset_over_tls_each_stream_gets_one_new_connection(node: TlsNod
     with FaultProxy(node.rest_url) as proxy, store_on(node, proxy.ws_url.replace("ws:", "wss:")) as store:
         proxy.disconnect("reset", "tls")
         for stream in STREAMS:
-            store.wait_for(f"^stream {stream}: reconnected$", seconds=RECONNECT_TIMEOUT)
-            node.wait_for_dials(stream, 2)  # it counts them after its first frames
-        assert dict(node.dials) == dict.fromkeys(STREAMS, 2)
+            store.wait_for(f"^stream {stream}: reconnected$", timeout=RECONNECT_TIMEOUT)
+            node.wait_for_connections(stream, 2)  # it counts them after its first frames
+        assert dict(node.connections) == dict.fromkeys(STREAMS, 2)
         assert len(proxy.connection_times("tls")) == 8
 
 
@@ -198,7 +198,7 @@ def test_a_link_that_freezes_in_the_middle_of_a_record_is_detected_and_all_strea
         before = usage_of(store)
         proxy.set_mode("freeze", "tls", after=100)
         node.send("markets/data", MARKET_DATA)
-        store.wait_for(r"^stream markets/data: connection lost \(", seconds=2 * 5)
+        store.wait_for(r"^stream markets/data: connection lost \(", timeout=2 * 5)
         proxy.wait_for_connections("tls", 8)  # their handshakes hang
         proxy.set_mode("pass", "tls")
         for stream in STREAMS:

@@ -1,6 +1,6 @@
-"""A small real HTTP server for tests: gives scripted answers in order, and keeps what it was asked.
+"""A small HTTP server for tests: it gives scripted responses in order and keeps the requests.
 
-Used for the data node's REST calls and for the wallet. Each connection has a thread of its own; lists are only appended to.
+It stands in for the data node's REST and for the wallet. Each connection has a thread of its own, and lists are only appended to.
 """
 
 import gzip
@@ -17,16 +17,16 @@ RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 @dataclass(frozen=True)
 class Answer:
-    """One scripted answer; `body` is sent as JSON unless it is text or bytes."""
+    """One scripted response; `body` is sent as JSON unless it is text or bytes."""
 
     body: Any = ""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     zipped: bool = False
-    cut: int = 0  # bytes held back at the end, though Content-Length promises them
-    drop: bool = False  # the connection is closed instead of an answer
-    hang: bool = False  # no answer until the server closes
-    pause: Optional[float] = None  # seconds between two bytes of the body
+    cut: int = 0  # bytes missing at the end, although Content-Length counts them
+    drop: bool = False  # close the connection instead of a response
+    hang: bool = False  # no response until the server stops
+    pause: Optional[float] = None  # s between two bytes of the body
 
     def content(self) -> bytes:
         content = self.body if isinstance(self.body, (bytes, str)) else json.dumps(self.body)
@@ -36,7 +36,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it arrived."""
+    """One request."""
 
     method: str
     path: str  # with its query
@@ -45,14 +45,16 @@ class Request:
 
 
 class Replay:
-    """A server on a free port for the length of a `with` block.
+    """A server on a free port, for the length of a `with` block.
 
-    What is asked beyond the script gets status 500 and says so; hand in an endless iterator to answer for ever.
+    Args:
+        answers: the responses, in order.
+        then: the responses after those; an iterator without an end is fine. After the last one the server responds with status 500.
     """
 
     def __init__(self, *answers: Answer, then: Iterable[Answer] = ()):
         self.requests: list[Request] = []
-        self.connections: list[Any] = []  # addresses of the clients, one a TCP connection
+        self.connections: list[Any] = []  # client addresses, one per TCP connection
         self.closing = threading.Event()
         self._answers = self._script(answers, then)
         self._lock = threading.Lock()  # guards _answers
@@ -125,7 +127,7 @@ def _handler(replay: Replay) -> type[BaseHTTPRequestHandler]:
                         self.wfile.write(content[place : place + 1])
                         if replay.closing.wait(answer.pause):
                             break
-            except OSError:  # the client has given up
+            except OSError:  # the client has disconnected
                 self.close_connection = True
             self.close_connection = self.close_connection or bool(answer.cut)
 
@@ -138,12 +140,12 @@ def _handler(replay: Replay) -> type[BaseHTTPRequestHandler]:
 
 
 def recorded(name: str) -> Any:
-    """Return a recorded REST answer's parts: `path`, `status`, `headers`, `body`."""
+    """Return the parts of a recorded REST response: `path`, `status`, `headers`, `body`."""
     return json.loads((RECORDINGS / f"rest-{name}.json").read_text())
 
 
 def recorded_answer(name: str) -> Answer:
-    """Return a recorded REST answer to be served again, gzipped as it was."""
+    """Return a recorded REST response to serve again, gzipped if it was."""
     recording = recorded(name)
     headers = {header: value for header, value in recording["headers"].items() if header != "Content-Encoding"}
     zipped = recording["headers"].get("Content-Encoding") == "gzip"

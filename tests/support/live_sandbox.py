@@ -54,7 +54,7 @@ def end_with(bot: Process, *signals: int) -> int:
     """Send signals to a bot, wait for its end, and return the exit status."""
     for number in signals:
         bot.signal(number)
-    status = bot.finish(seconds=2 * SHUTDOWN_TIMEOUT)
+    status = bot.finish(timeout=2 * SHUTDOWN_TIMEOUT)
     assert "Traceback" not in bot.output
     return status
 

@@ -84,12 +84,12 @@ class Process:
     def output(self) -> str:
         return "\n".join(self.lines)
 
-    def wait_for(self, pattern: str, seconds: float = DEFAULT_TIMEOUT, after: int = 0) -> int:
+    def wait_for(self, pattern: str, timeout: float = DEFAULT_TIMEOUT, after: int = 0) -> int:
         """Wait for a line that matches a regular expression.
 
         Args:
             pattern: the regular expression.
-            seconds: how long to wait.
+            timeout: in seconds.
             after: how many lines to skip.
 
         Returns:
@@ -105,9 +105,9 @@ class Process:
             return bool(found) or self._is_output_over
 
         with self._changed:
-            self._changed.wait_for(has_matched, seconds)
+            self._changed.wait_for(has_matched, timeout)
         if not found:
-            when = "before the output ended" if self._is_output_over else f"within {seconds:g} s"
+            when = "before the output ended" if self._is_output_over else f"within {timeout:g} s"
             raise AssertionError(f"no line matches {pattern!r} {when}:\n{self.output}")
         return found[0]
 
@@ -122,9 +122,9 @@ class Process:
     def has_ended(self) -> bool:
         return self._child.poll() is not None
 
-    def finish(self, seconds: float = DEFAULT_TIMEOUT) -> int:
+    def finish(self, timeout: float = DEFAULT_TIMEOUT) -> int:
         """Wait for the end; return the exit status. Raises subprocess.TimeoutExpired when it does not end in time."""
-        status = self._child.wait(seconds)
+        status = self._child.wait(timeout)
         self._reader.join(DEFAULT_TIMEOUT)
         return status
 
@@ -184,9 +184,9 @@ class StoreProcess(Process):
         assert self._child.stdin is not None
         self._child.stdin.close()  # which ends the thread's loop
 
-    def wait_until(self, condition: Callable[[], Any], seconds: float = DEFAULT_TIMEOUT) -> None:
+    def wait_until(self, condition: Callable[[], Any], timeout: float = DEFAULT_TIMEOUT) -> None:
         """Wait until a condition is true; where it stays false, the failure shows the child's output."""
-        wait_until(condition, seconds, lambda: f"{condition}\n{self.output}")
+        wait_until(condition, timeout, lambda: f"{condition}\n{self.output}")
 
 
 def _run_store(ws_url: str, rest_url: str, market_id: str, party_id: str, options: str) -> None:

@@ -1,4 +1,4 @@
-"""A data node that says what a test wants it to say: recorded REST answers, and streams frame by frame, byte by byte.
+"""A data node that a test scripts: REST responses, and streams frame by frame or byte by byte.
 
 with ScriptedNode() as node:
     node.rest["markets"] = (200, {...})
@@ -15,12 +15,14 @@ from typing import Any, Optional, Union
 
 from aiohttp import web
 
+from tests.support.waiting import DEFAULT_TIMEOUT
+
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 Frame = Union[str, bytes, "Raw"]
 
 
 class Raw(bytes):
-    """Bytes for the TCP connection itself, around the WebSocket layer."""
+    """Bytes to send on the TCP connection itself, without the WebSocket layer."""
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 def recorded_frames(name: str) -> list[str]:
-    """Return the frames of a stream recording, as they came."""
+    """Return the frames of a stream recording."""
     lines = (RECORDINGS / f"ws-{name}.jsonl").read_text().splitlines()
     return [line["text"] for line in map(json.loads, lines) if "text" in line]
 
@@ -39,11 +41,11 @@ class ScriptedNode:
     """Listens on loopback, in a thread of its own."""
 
     def __init__(self) -> None:
-        self.rest: dict[str, tuple[int, Any]] = {}  # path with parameters -> status, JSON body
-        self.asked: Counter[str] = Counter()  # the same -> calls
-        self.first_frames: dict[str, list[Frame]] = {}  # stream -> what each new connection gets
-        self.drop_after_first_frames: set[str] = set()  # streams that end then, with no close frame
-        self.dials: Counter[str] = Counter()  # stream -> connections ever
+        self.rest: dict[str, tuple[int, Any]] = {}  # path with query -> status, JSON body
+        self.rest_calls: Counter[str] = Counter()  # path with query -> number of calls
+        self.first_frames: dict[str, list[Frame]] = {}  # stream -> frames that each new connection gets
+        self.disconnect_after_first_frames: set[str] = set()  # streams that then end without a close frame
+        self.connections: Counter[str] = Counter()  # stream -> number of connections so far
         self._open: dict[str, web.WebSocketResponse] = {}
         self._transports: dict[str, asyncio.WriteTransport] = {}
         self._loop = asyncio.new_event_loop()
@@ -51,13 +53,14 @@ class ScriptedNode:
         self.changed = threading.Condition()
 
     def send(self, stream: str, *frames: Frame) -> None:
-        """Send frames on a stream's newest connection; return when they are on their way."""
+        """Send frames on the newest connection of a stream; return when they are sent."""
         self._call(self._send(stream, list(frames)))
 
-    def wait_for_dials(self, stream: str, count: int, seconds: float = 10.0) -> None:
+    def wait_for_connections(self, stream: str, count: int, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Wait until a stream has had so many connections and the newest one has got its first frames."""
         with self.changed:
-            if not self.changed.wait_for(lambda: self.dials[stream] >= count, seconds):
-                raise AssertionError(f"{self.dials[stream]} dials of {stream}, not {count}, within {seconds} s")
+            if not self.changed.wait_for(lambda: self.connections[stream] >= count, timeout):
+                raise AssertionError(f"{self.connections[stream]} connections of {stream}, not {count}, within {timeout:g} s")
 
     async def _send(self, stream: str, frames: list[Frame]) -> None:
         for frame in frames:
@@ -76,9 +79,9 @@ class ScriptedNode:
         self._open[stream], self._transports[stream] = socket, request.transport  # type: ignore[assignment]
         await self._send(stream, self.first_frames.get(stream, []))
         with self.changed:
-            self.dials[stream] += 1
+            self.connections[stream] += 1
             self.changed.notify_all()
-        if stream in self.drop_after_first_frames:
+        if stream in self.disconnect_after_first_frames:
             request.transport.close()
             return socket
         async for _ in socket:
@@ -87,12 +90,12 @@ class ScriptedNode:
 
     async def _rest(self, request: web.Request) -> web.Response:
         path = request.path_qs.removeprefix("/api/v2/")
-        self.asked[path] += 1
+        self.rest_calls[path] += 1
         status, body = self.rest.get(path, (404, {"code": 5, "message": "Not Found", "details": []}))
         return web.json_response(body, status=status)
 
     def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEFAULT_TIMEOUT)
 
     async def _start(self) -> None:
         app = web.Application()
@@ -124,7 +127,7 @@ class ScriptedNode:
 
 
 def recorded_node() -> ScriptedNode:
-    """Return a node that gives the recorded network's first REST answers."""
+    """Return a node with the first REST responses of the recorded network."""
     node = ScriptedNode()
     for name in ("assets", "markets", "bot-accounts", "bot-orders", "bot-positions", *(f"{kind}-market" for kind in KINDS)):
         answer = recorded(name)
