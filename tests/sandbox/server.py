@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Optional
 
 from aiohttp import web
 
+from tests.sandbox.limited_log import ServerLog
 from tests.sandbox.room.room import is_loopback
 
 SHUTDOWN_TIMEOUT = 0.2  # seconds; for requests that are being answered
@@ -61,7 +62,7 @@ class Server:
     def __init__(self, app: web.Application, host: str, port: int) -> None:
         self.port = port  # 0 becomes the actual port when the server listens
         self._host = host
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+        self._runner = web.AppRunner(app, access_log=None, logger=ServerLog(__name__), shutdown_timeout=SHUTDOWN_TIMEOUT)
         self._listener: Optional[asyncio.Server] = None
         self._admission: Optional[_Admission] = None
 

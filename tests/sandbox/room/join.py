@@ -17,13 +17,16 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from tests.sandbox.dashboard.dashboard import HEADERS, STATIC_FOLDER
-from tests.sandbox.room.room import Participant, Room, env_lines, logger, secrets_equal
+from tests.sandbox.limited_log import LimitedLog
+from tests.sandbox.room.room import Participant, Room, env_lines, secrets_equal
 
 MAX_WRONG_CODES = 10  # per address and WRONG_CODE_WINDOW; there are 10^12 codes
 WRONG_CODE_WINDOW = 60.0  # seconds
 COOKIE = "sandbox_participant"  # name of the participant's key and its browser key
 FILE_NAME = "sandbox.env"  # browsers remove a leading dot from the name of a download
 Settings = Callable[[Participant, str], dict[str, str]]  # (participant, host name or address of this machine) -> settings
+
+log = LimitedLog(__name__)
 
 
 class _Form(NamedTuple):
@@ -71,7 +74,8 @@ class Join:
             return self._error(request, 403, "Unknown code. Check it, or ask your teacher.")
         known = self._known_browser(request)
         if participant.claimed_by is not None and known is not participant:
-            logger.warning("sandbox: %s used the code of %s again; first used by %s", address, participant.name, participant.claimed_by)
+            message = f"{address} used the code of {participant.name} again; first used by {participant.claimed_by}"
+            log.warning("used code", address, message)
             return self._error(request, 410, "This code has already been used. If not by you, tell your teacher.")
         try:
             env = env_lines(self._settings(participant, _host(request)))
@@ -81,7 +85,7 @@ class Join:
         except ValueError as error:
             return self._error(request, 400, str(error))
         participant.claimed_by = address
-        logger.warning("sandbox: settings of %s sent to %s", participant.name, address)
+        log.warning(f"settings of {participant.name}", address, f"settings of {participant.name} sent to {address}")
         if not _wants_html(request):
             return _file(env)
         participant.browser_key = participant.browser_key or secrets.token_urlsafe(24)

@@ -8,7 +8,6 @@ can compute them from a seed. They are derived from a secret, which is new at ea
 import hashlib
 import hmac
 import ipaddress
-import logging
 import os
 import secrets
 import string
@@ -19,8 +18,6 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from aiohttp import web
-
-logger = logging.getLogger(__name__)
 
 KEY_HEADER, KEY_PARAMETER = "X-Teacher-Key", "key"
 TOKEN_LETTERS = string.ascii_letters + string.digits
