@@ -10,7 +10,7 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.sandbox.room.join import COOKIE, FILE_NAME
-from tests.sandbox.room.room import env_lines
+from tests.sandbox.room.private_files import env_lines
 from tests.support.browser import missing_browser, set_colour_scheme
 from tests.support.page_driver import click, load, text, texts, wait_for_text
 from tests.support.waiting import wait_until

@@ -35,7 +35,7 @@ from tests.sandbox.node.data_node import DataNode
 from tests.sandbox.node.reference_feed import add_reference_feed
 from tests.sandbox.room.join import Join
 from tests.sandbox.room.room import Participant, Room, guard_controls, is_loopback, participant_names
-from tests.sandbox.server import Server, reject_large_bodies
+from tests.sandbox.server import Server, check_open_files, reject_large_bodies
 from tests.sandbox.wallet.wallet import Keyring, Wallet, make_token
 
 __all__ = ["HOST", "Sandbox"]
@@ -174,7 +174,13 @@ class Sandbox(Controls):
         return {product: first[product] for product in PRODUCTS if product in first}
 
     async def start(self) -> None:
-        """Listen on both ports, then start the block clock. Raises OSError if a port is in use."""
+        """Listen on both ports, then start the block clock.
+
+        Raises:
+            OSError: a port is in use.
+            ValueError: the limit on open files is too low.
+        """
+        check_open_files(len(self.room.participants))
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         await self._node_server.start()

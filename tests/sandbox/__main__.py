@@ -163,6 +163,9 @@ async def serve(options: argparse.Namespace) -> int:
     try:
         await sandbox.start()
         write_env_files(sandbox, options.env_dir)
+    except ValueError as error:
+        await sandbox.stop()
+        exit_with_error(error)
     except OSError as error:
         await sandbox.stop()
         exit_with_error(f"{error.strerror or error}; choose others with --port and --wallet-port (0: any free port)")

@@ -20,6 +20,8 @@ SHUTDOWN_TIMEOUT = 0.2  # seconds; for requests that are being answered
 FIRST_REQUEST_TIMEOUT = 0.2  # seconds; for a client over the limit to send the request that is answered with 429
 MAX_CONNECTIONS_PER_ADDRESS = 400  # to one port: a whole room behind one router has four streams and a few calls for each bot
 WANTED_OPEN_FILES = 8192  # macOS starts with 256
+MIN_OPEN_FILES = 256
+CONNECTIONS_PER_BOT = 6  # to the data node: four streams, REST, and a dashboard
 RESERVED_FILES = 40  # open besides the connections
 LISTEN_BACKLOG = 128  # connections waiting to be accepted; the most that macOS allows
 PORTS_PER_SANDBOX = 2  # data node and wallet
@@ -54,6 +56,23 @@ def raise_open_files_limit() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     return wanted if soft == resource.RLIM_INFINITY else min(soft, WANTED_OPEN_FILES)
+
+
+def check_open_files(participants: int) -> None:
+    """Raise the limit on open files as far as possible.
+
+    Raises:
+        ValueError: the limit is too low for a sandbox with this number of participants.
+    """
+    files, bots = raise_open_files_limit(), max(1, participants)
+    if not _has_room_for_bots(files, bots):
+        needed = next(number for number in range(MIN_OPEN_FILES, 1_000_000, 64) if _has_room_for_bots(number, bots))
+        who = f"{participants} participants" if participants else "a sandbox"
+        raise ValueError(f"the limit on open files is {files}, but {who} need{'' if participants else 's'} {needed}: ulimit -n {needed}")
+
+
+def _has_room_for_bots(files: int, bots: int) -> bool:
+    return files >= MIN_OPEN_FILES and connection_limits(files).total >= bots * CONNECTIONS_PER_BOT
 
 
 class Server:

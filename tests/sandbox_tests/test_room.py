@@ -16,7 +16,8 @@ import requests
 from tests.sandbox import Sandbox
 from tests.sandbox.dashboard.dashboard import FILES
 from tests.sandbox.room import announcements
-from tests.sandbox.room.room import is_loopback, load_or_create_secret
+from tests.sandbox.room.private_files import load_or_create_secret
+from tests.sandbox.room.room import is_loopback
 from tests.sandbox.wallet.wallet import MAX_TRANSACTIONS_PER_BLOCK
 from tests.support.processes import Process
 from tests.support.room_calls import ask, call, error_data, send, start, token_of
@@ -202,9 +203,57 @@ def test_git_ignores_the_folder_and_an_existing_gitignore_is_kept(tmp_path: Path
 
 
 def test_a_symbolic_link_in_place_of_the_secret_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("ab" * 32, encoding="ascii")
     (tmp_path / "room.secret").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(ValueError, match=r"room\.secret: is a symbolic link, which is not followed"):
         load_or_create_secret(tmp_path)
+
+
+def test_the_rights_of_an_existing_secret_are_tightened(tmp_path: Path) -> None:
+    secret = load_or_create_secret(tmp_path)
+    (tmp_path / "room.secret").chmod(0o644)
+    assert load_or_create_secret(tmp_path) == secret
+    assert stat.S_IMODE((tmp_path / "room.secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"ab" * 31, b"zz" * 32, b"ab" * 33, b"\xff" * 64])
+def test_an_empty_or_malformed_secret_is_reported_with_its_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "room.secret").write_bytes(content)
+    with start("--parties", "2", "--env-dir", str(tmp_path), "--block-time", "0") as running:
+        assert running.finish() == 2
+    message = f"{tmp_path}/room.secret: expected 64 hex digits; delete the file to get a new secret, with new tokens and codes"
+    assert running.lines == [f"python -m tests.sandbox: error: {message}"]
+    assert (tmp_path / "room.secret").read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["p01.env", ".gitignore"])
+def test_a_symbolic_link_in_place_of_another_file_is_rejected(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "room"
+    folder.mkdir()
+    (tmp_path / "elsewhere").write_text("mine", encoding="ascii")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    with start("--parties", "2", "--env-dir", str(folder), "--block-time", "0") as running:
+        status = running.finish() if name == "p01.env" else 0
+        if name == ".gitignore":  # of the teacher's own; nothing is written to it
+            running.wait_for("Press Ctrl.C to stop")
+    assert (tmp_path / "elsewhere").read_text(encoding="ascii") == "mine"
+    assert status == 0 or running.lines == [f"python -m tests.sandbox: error: {folder}/p01.env: is a symbolic link, which is not followed"]
+
+
+def test_a_folder_that_cannot_be_made_is_reported_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="ascii")
+    with start("--parties", "2", "--env-dir", str(tmp_path / "file" / "room")) as running:
+        assert running.finish() == 2
+    assert running.lines == [f"python -m tests.sandbox: error: {tmp_path}/file/room: Not a directory"]
+
+
+@pytest.mark.parametrize(("files", "people", "needed"), [(100, 0, 256), (255, 3, 256), (256, 30, 512)])
+def test_too_low_a_limit_on_open_files_is_rejected_at_the_start(files: int, people: int, needed: int) -> None:
+    with start("--parties", str(people), "--block-time", "0", files=files) as running:
+        assert running.finish() == 2
+    who = f"{people} participants need" if people else "a sandbox needs"
+    message = f"the limit on open files is {files}, but {who} {needed}: ulimit -n {needed}"
+    assert running.lines == [f"python -m tests.sandbox: error: {message}"]
 
 
 # Output for the teacher

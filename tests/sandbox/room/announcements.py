@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Optional, TextIO
 
 from tests.sandbox import ANY_HOST, Sandbox
-from tests.sandbox.room.room import env_lines, load_or_create_secret, write_private
+from tests.sandbox.room.private_files import env_lines, load_or_create_secret, write_private
 
 
 def room_secret(folder: Optional[Path]) -> Optional[bytes]:

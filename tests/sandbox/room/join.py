@@ -18,7 +18,8 @@ from aiohttp import web
 
 from tests.sandbox.dashboard.dashboard import HEADERS, STATIC_FOLDER
 from tests.sandbox.limited_log import LimitedLog
-from tests.sandbox.room.room import Participant, Room, env_lines, secrets_equal
+from tests.sandbox.room.private_files import env_lines
+from tests.sandbox.room.room import Participant, Room, secrets_equal
 
 MAX_WRONG_CODES = 10  # per address and WRONG_CODE_WINDOW; there are 10^12 codes
 WRONG_CODE_WINDOW = 60.0  # seconds

@@ -2,18 +2,16 @@
 
 Keys are derived from the seed, like all ids. Tokens, codes and the teacher's key are not, because everyone who has this repository
 can compute them from a seed. They are derived from a secret, which is new at each start unless a folder stores it
-(`load_or_create_secret`).
+(`private_files.load_or_create_secret`).
 """
 
 import hashlib
 import hmac
 import ipaddress
-import os
 import secrets
 import string
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
@@ -115,30 +113,6 @@ def secrets_equal(one: str, other: str) -> bool:
 
 def participant_names(count: int) -> list[str]:
     return [f"p{number:02}" for number in range(1, count + 1)]
-
-
-def load_or_create_secret(folder: Path) -> bytes:
-    """Return the secret stored in a folder, created on first use, so that settings stay valid after a restart."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not (folder / ".gitignore").exists():
-        write_private(folder / ".gitignore", GITIGNORE)
-    path = folder / SECRET_FILE
-    if not path.exists():
-        write_private(path, secrets.token_hex(32))
-    return bytes.fromhex(path.read_text(encoding="ascii"))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600 from the start. A symbolic link in its place is not followed."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), 0o600)  # an existing file may have other permissions
-        file.write(text)
-
-
-def env_lines(settings: Mapping[str, str]) -> str:
-    """Return settings as the lines of a `.env` file."""
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def is_loopback(address: Optional[str]) -> bool:
