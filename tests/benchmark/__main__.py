@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Optional
@@ -74,7 +75,9 @@ QUICK = Scale(
     rates=(1_000,),
 )
 
-Rounds = dict[str, list[dict[str, Any]]]  # client -> the figures of each round
+Figures = dict[str, Any]  # of one client in one round
+Rounds = dict[str, list[Figures]]  # client -> its figures in each round
+Clients = dict[str, Callable[[], Figures]]  # client -> runs it
 _started = time.monotonic()
 
 
@@ -82,7 +85,7 @@ def progress(message: str) -> None:
     print(f"{time.monotonic() - _started:6.1f} s  {message}", file=sys.stderr, flush=True)
 
 
-def take_turns(what: str, rounds: int, clients: dict[str, Callable[[], dict[str, Any]]]) -> Rounds:
+def take_turns(what: str, rounds: int, clients: Clients) -> Rounds:
     """Run each client once per round: A B C A B C …"""
     found: Rounds = {client: [] for client in clients}
     for number in range(1, rounds + 1):
@@ -92,36 +95,46 @@ def take_turns(what: str, rounds: int, clients: dict[str, Callable[[], dict[str,
     return found
 
 
-def medians(found: Rounds, figure: Callable[[dict[str, Any]], float]) -> dict[str, float]:
+def medians(found: Rounds, figure: Callable[[Figures], float]) -> dict[str, float]:
     return {client: median(map(figure, rounds)) for client, rounds in found.items()}
+
+
+def frames_per_second(figures: Figures) -> float:
+    return float(figures["frames"] / figures["wall"])
+
+
+def cpu_per_frame(figures: Figures) -> float:
+    return float(figures["cpu"] / figures["frames"] * 1e6)
+
+
+def worst_age(key: str, figures: Figures) -> float:
+    return max(float(stream.get(key, 0.0)) for stream in figures["ages"])
 
 
 def ages(scheme: str, url: str, scale: Scale) -> Iterator[Row]:
     """The age of a frame in its callback. Server and client share the machine's monotonic clock."""
     what = f"age at {RATE:,} frames/s, {scheme}"
     urls = [f"{url}/{RATE}/stream/markets/data"]
-    clients = {client: lambda client=client: run_client(client, urls, scale.ages) for client in CLIENTS}
+    clients: Clients = {client: partial(run_client, client, urls, scale.ages) for client in CLIENTS}
     found = take_turns(what, scale.rounds, clients)
-    yield against_bare(f"{what}, median", "ms", medians(found, lambda one: one["ages"][0]["median"]), at_most=1.5)
-    yield against_bare(f"{what}, 99th percentile", "ms", medians(found, lambda one: one["ages"][0]["p99"]), at_most=2)
+    yield against_bare(f"{what}, median", "ms", medians(found, partial(worst_age, "median")), at_most=1.5)
+    yield against_bare(f"{what}, 99th percentile", "ms", medians(found, partial(worst_age, "p99")), at_most=2)
 
 
 def speeds(scheme: str, url: str, scale: Scale, how: str = "flood") -> Iterator[Row]:
     """Frames as fast as the server can send: for some seconds from the first one on, or until a number of them was received."""
     urls = [f"{url}/{how}/stream/markets/data"]
-    names = ("bare", "rel", "bot", "store")
-    clients = {client: lambda client=client: run_client(client, urls, scale.speed, scale.frames) for client in names}
+    clients: Clients = {client: partial(run_client, client, urls, scale.speed, scale.frames) for client in (*CLIENTS, "store")}
     what = f"throughput, {scheme}"
     found = take_turns(what, scale.rounds, clients)
     store = {"store": found.pop("store")}
-    for name, unit, figure, bounds in (
-        (what, "frames/s", lambda one: one["frames"] / one["wall"], ({"at_least": 0.9}, {"at_least": 0.5})),
-        (f"CPU per frame, {scheme}", "µs", lambda one: one["cpu"] / one["frames"] * 1e6, ({}, {})),
-    ):
-        figures = medians(found, figure)
-        yield against_bare(name, unit, figures, **bounds[0])
-        figures = {"bare": figures["bare"], "bot": medians(store, figure)["store"]}
-        yield against_bare(f"{name}, into the store", unit, figures, **bounds[1])
+    rates, costs = medians(found, frames_per_second), medians(found, cpu_per_frame)
+    yield against_bare(what, "frames/s", rates, at_least=0.9)
+    rates = {"bare": rates["bare"], "bot": medians(store, frames_per_second)["store"]}
+    yield against_bare(f"{what}, into the store", "frames/s", rates, at_least=0.5)
+    yield against_bare(f"CPU per frame, {scheme}", "µs", costs)
+    costs = {"bare": costs["bare"], "bot": medians(store, cpu_per_frame)["store"]}
+    yield against_bare(f"CPU per frame, {scheme}, into the store", "µs", costs)
 
 
 def idle(url: str, scale: Scale) -> Iterator[Row]:
@@ -130,8 +143,8 @@ def idle(url: str, scale: Scale) -> Iterator[Row]:
     kinds = {"few": [f"{url}/20/stream/markets/data"], "none": [f"{url}/silent/stream/{number}" for number in range(4)]}
     with ThreadPoolExecutor(2 * len(CLIENTS)) as pool:  # all at the same time, because each measures its own CPU
         runs = {(client, kind): pool.submit(run_client, client, kinds[kind], scale.idle) for client in CLIENTS for kind in kinds}
-    per_cent = {key: run.result()["cpu"] / run.result()["wall"] * 100 for key, run in runs.items()}
-    few, none = ({client: per_cent[client, kind] for client in CLIENTS} for kind in kinds)
+    percent = {key: run.result()["cpu"] / run.result()["wall"] * 100 for key, run in runs.items()}
+    few, none = ({client: percent[client, kind] for client in CLIENTS} for kind in kinds)
     yield against_bare("CPU at 20 frames/s", "% of a core", few, at_most=2)
     note = "the ratio is to the bare client's CPU at 20 frames/s, because without frames it uses none"
     yield Row("CPU with four silent streams", "% of a core", none, none["bot"] / few["bare"], at_most=2, note=note)
@@ -139,14 +152,12 @@ def idle(url: str, scale: Scale) -> Iterator[Row]:
 
 def reads(url: str, scale: Scale) -> Iterator[Row]:
     urls = [f"{url}/flood/stream/markets/data"]
-    runs = {"bot": lambda: run_client("store", urls, scale.reads, read=True)}
+    runs: Clients = {"bot": partial(run_client, "store", urls, scale.reads, read=True)}
     found = take_turns("get_market_by_id under load", scale.few_rounds, runs)
     for name, key, bound in (("median", "median", 10), ("99.9th percentile", "p999", 100)):
-        nothing = medians(found, lambda one, key=key: one["nothing"][key])["bot"]
-        figures = medians(found, lambda one, key=key: one["reads"][key])
-        again = medians(found, lambda one, key=key: one["again"][key])["bot"]
+        figures, again, nothing = (median(one[kind][key] for one in found["bot"]) for kind in ("reads", "again", "nothing"))
         note = f"a function that does nothing takes {nothing:.1f} µs in its place; a second call immediately after it takes {again:.1f} µs"
-        yield Row(f"get_market_by_id under load, {name}", "µs", figures, at_most=bound, note=note)
+        yield Row(f"get_market_by_id under load, {name}", "µs", {"bot": figures}, at_most=bound, note=note)
 
 
 def store(scale: Scale) -> Iterator[Row]:
@@ -155,10 +166,15 @@ def store(scale: Scale) -> Iterator[Row]:
     few = found["update"][str(scale.orders[0])]
     for size in scale.orders:
         update = found["update"][str(size)]
-        bound = {"at_most": 1.5} if size == scale.orders[-1] else {}
+        bound = 1.5 if size == scale.orders[-1] else None
         note = f"they take {found['memory'][str(size)]:.1f} MB"
         yield Row(
-            f"update of one order among {size:,}, relative to {scale.orders[0]}", "µs", {"bot": update}, update / few, **bound, note=note
+            f"update of one order among {size:,}, relative to {scale.orders[0]}",
+            "µs",
+            {"bot": update},
+            update / few,
+            at_most=bound,
+            note=note,
         )
     held, copy = found["held"], found["copy"]
     yield Row("get_orders: time with the lock held, relative to copying the list", "ms", {"bot": held}, held / copy, at_most=1.5)
@@ -172,7 +188,7 @@ def store(scale: Scale) -> Iterator[Row]:
 def start(scale: Scale) -> Iterator[Row]:
     for delay in scale.delays:
         rounds = take_turns(
-            f"start, REST and wallet delayed by {delay * 1e3:.0f} ms", scale.few_rounds, {"bot": lambda delay=delay: measure_start(delay)}
+            f"start, REST and wallet delayed by {delay * 1e3:.0f} ms", scale.few_rounds, {"bot": partial(measure_start, delay)}
         )
         calls = rounds["bot"][0]["calls"]
         note = f"{len(calls)} REST calls: {', '.join(calls)}"
@@ -188,30 +204,26 @@ def loop(scale: Scale) -> Iterator[Row]:
     found = measure_loop(scale.delay, scale.loop, scale.bots)
     bot = found["bot"]
     note = f"{bot['quotes']} quotes; the oldest was outdated for {bot['late']:.0f} ms; {bot['told']:.0%} of the frames had new prices"
-    for what, unit, key, bounds in (
-        (f"interval of the loop, {delayed}", "s", "period", {"at_most": 1.01, "at_least": 0.99}),
-        ("share of quotes on the newest frame, frames of the last 10 ms excepted", "", "newest", {"at_least": 0.99, "note": note}),
-    ):
-        yield Row(what, unit, {client: figures[key] for client, figures in found.items()}, **bounds)
+    intervals, newest = ({client: figures[key] for client, figures in found.items()} for key in ("period", "newest"))
+    yield Row(f"interval of the loop, {delayed}", "s", intervals, at_most=1.01, at_least=0.99)
+    yield Row("share of quotes on the newest frame, frames of the last 10 ms excepted", "", newest, at_least=0.99, note=note)
 
 
 def flood(url: str, scale: Scale) -> Iterator[Row]:
     """One stream sends as fast as it can; the age of frames on three others with 20 per second each: the worst of the three."""
     urls = [f"{url}/flood/stream/orders"] + [f"{url}/20/stream/{number}" for number in range(3)]
-    clients = {client: lambda client=client: run_client(client, urls, scale.flood) for client in CLIENTS}
+    clients: Clients = {client: partial(run_client, client, urls, scale.flood) for client in CLIENTS}
     found = take_turns("one stream under load", scale.few_rounds, clients)
-    for name, key, bounds in (("median", "median", {}), ("99th percentile", "p99", {"at_most": 20}), ("maximum", "most", {})):
-        figures = medians(found, lambda one, key=key: max(each.get(key, 0.0) for each in one["ages"]))
-        yield Row(f"age on three streams, a fourth under load, {name}", "ms", figures, **bounds)
+    for name, key, bound in (("median", "median", None), ("99th percentile", "p99", 20), ("maximum", "most", None)):
+        figures = medians(found, partial(worst_age, key))
+        yield Row(f"age on three streams, a fourth under load, {name}", "ms", figures, at_most=bound)
 
 
 def growth(url: str, scale: Scale) -> Iterator[Row]:
-    clients = {
-        str(count): lambda count=count: run_client("store", [f"{url}/flood/stream/markets/data"] * count, 5, scale.frames)
-        for count in scale.streams
-    }
+    urls = [f"{url}/flood/stream/markets/data"]
+    clients: Clients = {str(count): partial(run_client, "store", urls * count, 5, scale.frames) for count in scale.streams}
     found = take_turns("many streams", min(2, scale.few_rounds), clients)
-    times = medians(found, lambda one: one["cpu"] / one["frames"] * 1e6)
+    times = medians(found, cpu_per_frame)
     memory = medians(found, lambda one: one["growth"])
     for count in times:
         note = f"memory grew by {memory[count]:.2f} MB over {scale.frames:,} frames"

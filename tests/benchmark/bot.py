@@ -96,7 +96,7 @@ def measure_loop(delay: float, seconds: float, bots: int) -> dict[str, dict[str,
       the time of a block would be a defect of the bot.
     - `told`: share of the frames with other prices than the frame before; only these show that a quote is outdated.
     """
-    commands: list[tuple[str, ...]] = [("-m", "main")] * bots + [POLLER]
+    commands: list[tuple[str, ...]] = [*[("-m", "main")] * bots, POLLER]
     with ExitStack() as stack:
         sandboxes = [stack.enter_context(ObservedSandbox(block_time=BLOCK_TIME, seed=seed)) for seed in range(len(commands))]
         for sandbox in sandboxes:

@@ -133,11 +133,11 @@ def run_bare(urls: list[str], callbacks: Callbacks) -> None:
 
 
 def run_rel(urls: list[str], callbacks: Callbacks) -> None:
-    def on_message(message: str, callback: Callable[[dict[str, Any]], Any]) -> None:
+    def on_message(callback: Callable[[dict[str, Any]], Any], app: websocket.WebSocketApp, message: str) -> None:
         callback(json.loads(message)["result"])
 
     for url, callback in zip(urls, callbacks, strict=True):
-        app = websocket.WebSocketApp(url, on_message=lambda _, message, callback=callback: on_message(message, callback))
+        app = websocket.WebSocketApp(url, on_message=functools.partial(on_message, callback))
         app.run_forever(dispatcher=rel, reconnect=5)
     rel.dispatch()
 
@@ -212,8 +212,9 @@ def run_store(urls: list[str], callbacks: Callbacks, read: bool) -> None:
 def main(client: str, urls: list[str], seconds: float, frames: int, read: bool) -> None:
     if client in ("bot", "store"):
         import bot.vega_store  # noqa: F401 - import before the measurement begins
-    run = {"bare": run_bare, "rel": run_rel, "bot": run_bot, "store": functools.partial(run_store, read=read)}[client]
-    run(urls, start_watch(urls, seconds, frames))
+    store = functools.partial(run_store, read=read)
+    runs: dict[str, Callable[[list[str], Callbacks], None]] = {"bare": run_bare, "rel": run_rel, "bot": run_bot, "store": store}
+    runs[client](urls, start_watch(urls, seconds, frames))
 
 
 if __name__ == "__main__":

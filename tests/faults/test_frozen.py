@@ -132,8 +132,8 @@ def blocks_of_the_quotes(sandbox: Sandbox) -> list[tuple[int, int]]:
         return submit(party_id, transaction, *args)
 
     def replace_methods(box: Sandbox) -> None:
-        box.make_block = make_block_and_note  # type: ignore[method-assign]
-        box.chain.submit = note_and_submit  # type: ignore[method-assign]
+        setattr(box, "make_block", make_block_and_note)  # noqa: B010 - mypy accepts no assignment to a method
+        setattr(box.chain, "submit", note_and_submit)  # noqa: B010
 
     sandbox.call(replace_methods)
     return found

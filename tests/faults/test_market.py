@@ -189,10 +189,9 @@ def quiet_sandbox() -> Iterator[Sandbox]:
     """A market with one bid and one offer that stay, so that only orders of the bot are rejected."""
     with Sandbox(block_time=0.1, seed=54, traders=False) as sandbox:
         market_id, party = sandbox.markets["future"], sandbox.parties["a"]
-        for side, price in (("SIDE_BUY", "9990000"), ("SIDE_SELL", "10010000")):
-            terms = {"marketId": market_id, "side": side, "price": price, "size": "7000", "type": "TYPE_LIMIT"}
-            order = {**terms, "timeInForce": "TIME_IN_FORCE_GTC"}
-            sandbox.call(lambda box, order=order: box.chain.submit(party, {"orderSubmission": order}))
+        terms = {"marketId": market_id, "size": "7000", "type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}
+        orders = [{**terms, "side": side, "price": price} for side, price in (("SIDE_BUY", "9990000"), ("SIDE_SELL", "10010000"))]
+        sandbox.call(lambda box: [box.chain.submit(party, {"orderSubmission": order}) for order in orders])
         sandbox.block()
         yield sandbox
 

@@ -14,7 +14,6 @@ from tests.support.fork import Fork
 from tests.support.http_replay import Answer, Replay
 from tests.support.processes import ROOT, BotProcess
 
-DEBUG = {"LOG_LEVEL": "DEBUG"}
 QUOTED = r"\| quoted$"
 
 
@@ -28,7 +27,7 @@ def test_a_wallet_that_echoes_the_request_does_not_leak_the_token(sandbox: Sandb
     """The other faults of a wallet are in test_wallet.py, which makes the same check."""
     with (
         FaultyWallet(sandbox.wallet_url) as wallet,
-        Fork(tmp_path, sandbox, sandbox.markets["future"], WALLET_URL=wallet.url, **DEBUG) as bot,
+        Fork(tmp_path, sandbox, sandbox.markets["future"], WALLET_URL=wallet.url, LOG_LEVEL="DEBUG") as bot,
     ):
         bot.wait_for(QUOTED)
         wallet.fault = "echoes"
@@ -40,7 +39,7 @@ def test_a_wallet_that_echoes_the_request_does_not_leak_the_token(sandbox: Sandb
 
 
 def test_a_wallet_that_echoes_a_part_of_the_token_does_not_leak_it(sandbox: Sandbox) -> None:
-    with FaultyWallet() as wallet, BotProcess(sandbox, sandbox.markets["future"], WALLET_URL=wallet.url, **DEBUG) as bot:
+    with FaultyWallet() as wallet, BotProcess(sandbox, sandbox.markets["future"], WALLET_URL=wallet.url, LOG_LEVEL="DEBUG") as bot:
         wallet.fault = "echoes a part"
         bot.wait_for("no quote: wallet: HTTP 401, .* has expired")
     assert leaked_parts(sandbox.token, bot.output) == []
@@ -51,14 +50,14 @@ def test_a_wallet_that_echoes_the_token_in_broken_headers_does_not_leak_it(sandb
         while True:
             yield Answer("no", status=500, headers={"X-Odd": f"1\r\nAuthorization {sandbox.token}\r\nX-Odd: 2"})
 
-    with Replay(then=echo()) as wallet, BotProcess(sandbox, sandbox.markets["future"], WALLET_URL=wallet.url, **DEBUG) as bot:
+    with Replay(then=echo()) as wallet, BotProcess(sandbox, sandbox.markets["future"], WALLET_URL=wallet.url, LOG_LEVEL="DEBUG") as bot:
         bot.wait_for("no quote: wallet: ")
     assert leaked_parts(sandbox.token, bot.output) == []
 
 
 def test_rest_and_stream_faults_do_not_leak_the_token(sandbox: Sandbox) -> None:
     sandbox.fail_rest(500)
-    with BotProcess(sandbox, sandbox.markets["future"], **DEBUG) as bot:
+    with BotProcess(sandbox, sandbox.markets["future"], LOG_LEVEL="DEBUG") as bot:
         bot.wait_for("GET assets: HTTP 500")
         sandbox.fail_rest()
         line = bot.wait_for(QUOTED)
@@ -78,7 +77,7 @@ def test_rest_and_stream_faults_do_not_leak_the_token(sandbox: Sandbox) -> None:
 
 def test_a_crash_does_not_leak_the_token(sandbox: Sandbox, tmp_path: Path) -> None:
     changes = "VegaWallet._transaction_hash = lambda self, response: 1 / 0"
-    with Fork(tmp_path, sandbox, sandbox.markets["future"], changes, **DEBUG) as bot:
+    with Fork(tmp_path, sandbox, sandbox.markets["future"], changes, LOG_LEVEL="DEBUG") as bot:
         bot.wait_for("ZeroDivisionError")
         bot.finish()
     assert leaked_parts(sandbox.token, bot.output) == []
@@ -87,7 +86,7 @@ def test_a_crash_does_not_leak_the_token(sandbox: Sandbox, tmp_path: Path) -> No
 @pytest.mark.parametrize("damage", ["{} {}", "<{}>", "{}\n{}", "é{}"])
 def test_an_invalid_token_is_rejected_without_leaking_it(sandbox: Sandbox, damage: str) -> None:
     token = damage.format(sandbox.token, sandbox.token)
-    with BotProcess(sandbox, sandbox.markets["future"], WALLET_TOKEN=token, **DEBUG) as bot:
+    with BotProcess(sandbox, sandbox.markets["future"], WALLET_TOKEN=token, LOG_LEVEL="DEBUG") as bot:
         assert bot.finish() == 2
     assert "WALLET_TOKEN" in bot.output
     assert leaked_parts(sandbox.token, bot.output) == []

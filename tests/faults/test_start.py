@@ -76,8 +76,8 @@ def bots_on(sandbox: Sandbox, faults: dict[str, Fault], count: Optional[float] =
         bots = {}
         for name, fault in faults.items():
             server = stack.enter_context(FaultyRest(sandbox, fault, fault.count if count is None else count))
-            urls = {"NODE_URL": f"{server.url}/api/v2", "WALLET_URL": "http://127.0.0.1:9"}
-            bots[name] = stack.enter_context(BotProcess(sandbox, sandbox.markets["future"], **urls))
+            bot = BotProcess(sandbox, sandbox.markets["future"], NODE_URL=f"{server.url}/api/v2", WALLET_URL="http://127.0.0.1:9")
+            bots[name] = stack.enter_context(bot)
         yield bots
 
 

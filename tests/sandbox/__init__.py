@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional, Union
+from typing import Any, Optional, TypeVar, Union
 
 from aiohttp import web
 
@@ -41,6 +41,7 @@ from tests.sandbox.wallet.wallet import Keyring, Wallet, make_token
 __all__ = ["HOST", "Sandbox"]
 
 HOST = "127.0.0.1"
+Running = TypeVar("Running", bound="Sandbox")
 ANY_HOST = ("0.0.0.0", "::")  # all addresses of the machine, including the loopback
 
 
@@ -245,7 +246,7 @@ class Sandbox(Controls):
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
-    def __enter__(self) -> "Sandbox":
+    def __enter__(self: Running) -> Running:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()

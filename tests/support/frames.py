@@ -1,6 +1,7 @@
 """The node's four streams, and frames for them."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tests.support.scripted_node import BOT, MARKETS, Frame, recorded_frames
@@ -9,7 +10,7 @@ STREAMS = ("markets/data", "accounts", "orders", "positions")
 MARKET = MARKETS["future"]
 EMPTY_SNAPSHOT = '{"result":{"snapshot":{"lastPage":true}}}'
 MARKET_DATA = recorded_frames("future-market-data")[0]
-FIRST_FRAMES: dict[str, list[Frame]] = {  # stream -> what a node without orders, positions and accounts sends first
+FIRST_FRAMES: dict[str, Sequence[Frame]] = {  # stream -> what a node without orders, positions and accounts sends first
     "markets/data": [MARKET_DATA],
     "accounts": [EMPTY_SNAPSHOT],
     "orders": [EMPTY_SNAPSHOT],

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 from tests.support.settings import sandbox_settings
 from tests.support.waiting import DEFAULT_TIMEOUT, wait_until
@@ -26,6 +26,7 @@ from tests.support.waiting import DEFAULT_TIMEOUT, wait_until
 if TYPE_CHECKING:
     from tests.sandbox import Sandbox
 
+Running = TypeVar("Running", bound="Process")
 ROOT = Path(__file__).parents[2]
 
 
@@ -128,7 +129,7 @@ class Process:
         self._reader.join(DEFAULT_TIMEOUT)
         return status
 
-    def __enter__(self) -> Any:
+    def __enter__(self: Running) -> Running:
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:

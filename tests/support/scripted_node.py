@@ -9,9 +9,10 @@ import asyncio
 import json
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional, Union
+from typing import Any, Optional, TypeVar, Union
 
 from aiohttp import web
 
@@ -19,6 +20,7 @@ from tests.support.waiting import DEFAULT_TIMEOUT
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 Frame = Union[str, bytes, "Raw"]
+Running = TypeVar("Running", bound="ScriptedNode")
 
 
 class Raw(bytes):
@@ -43,7 +45,7 @@ class ScriptedNode:
     def __init__(self) -> None:
         self.rest: dict[str, tuple[int, Any]] = {}  # path with query -> status, JSON body
         self.rest_calls: Counter[str] = Counter()  # path with query -> number of calls
-        self.first_frames: dict[str, list[Frame]] = {}  # stream -> frames that each new connection gets
+        self.first_frames: dict[str, Sequence[Frame]] = {}  # stream -> frames that each new connection gets
         self.disconnect_after_first_frames: set[str] = set()  # streams that then end without a close frame
         self.connections: Counter[str] = Counter()  # stream -> number of connections so far
         self._open: dict[str, web.WebSocketResponse] = {}
@@ -54,7 +56,7 @@ class ScriptedNode:
 
     def send(self, stream: str, *frames: Frame) -> None:
         """Send frames on the newest connection of a stream; return when they are sent."""
-        self._call(self._send(stream, list(frames)))
+        self._call(self._send(stream, frames))
 
     def wait_for_connections(self, stream: str, count: int, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Wait until a stream has had so many connections and the newest one has got its first frames."""
@@ -62,7 +64,7 @@ class ScriptedNode:
             if not self.changed.wait_for(lambda: self.connections[stream] >= count, timeout):
                 raise AssertionError(f"{self.connections[stream]} connections of {stream}, not {count}, within {timeout:g} s")
 
-    async def _send(self, stream: str, frames: list[Frame]) -> None:
+    async def _send(self, stream: str, frames: Sequence[Frame]) -> None:
         for frame in frames:
             if isinstance(frame, Raw):
                 self._transports[stream].write(frame)
@@ -76,7 +78,7 @@ class ScriptedNode:
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         assert request.transport is not None
-        self._open[stream], self._transports[stream] = socket, request.transport  # type: ignore[assignment]
+        self._open[stream], self._transports[stream] = socket, request.transport
         await self._send(stream, self.first_frames.get(stream, []))
         with self.changed:
             self.connections[stream] += 1
@@ -114,7 +116,7 @@ class ScriptedNode:
     def ws_url(self) -> str:
         return f"ws://127.0.0.1:{self._port}/api/v2"
 
-    def __enter__(self) -> "ScriptedNode":
+    def __enter__(self: Running) -> Running:
         self._thread.start()
         self._call(self._start())
         return self
