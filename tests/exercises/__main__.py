@@ -13,9 +13,9 @@ MAX_CHECK_TIMEOUT = 86400  # s: a day
 WIDTH = 100  # columns of a verdict
 
 
-def parse_arguments(arguments: list[str], count: int) -> argparse.Namespace:
+def parse_arguments(arguments: list[str], numbers: list[int]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.exercises", description="Lists the exercises, or checks one.")
-    parser.add_argument("number", nargs="?", type=int, choices=range(1, count + 1), metavar="NUMBER", help=f"1 to {count}")
+    parser.add_argument("number", nargs="?", type=int, choices=numbers, metavar="NUMBER", help=f"{numbers[0]} to {numbers[-1]}")
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="check this file instead of exercise.py")
     parser.add_argument(
         "--seconds", type=parse_seconds, default=DEFAULT_CHECK_TIMEOUT, help=f"limit for a check (default {DEFAULT_CHECK_TIMEOUT})"
@@ -69,12 +69,12 @@ def relative(path: Path) -> str:
 def main(arguments: list[str], folder: Path = FOLDER) -> int:
     """Return the exit status: 0 listed or solved, 1 not solved yet."""
     show_all_characters()
-    known = exercises(folder)
-    options = parse_arguments(arguments, len(known))
+    known = {exercise.number: exercise for exercise in exercises(folder)}
+    options = parse_arguments(arguments, list(known))
     if options.number is None:
         print_list(folder)
         return 0
-    exercise = known[options.number - 1]
+    exercise = known[options.number]
     file = options.file or exercise.path / "exercise.py"
     print(f"Exercise {exercise.number}, {exercise.title}: checking {relative(file.resolve())}", flush=True)
     content = file.read_bytes() if file.is_file() else b""  # now: it may be edited during the check

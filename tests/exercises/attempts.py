@@ -498,6 +498,137 @@ NEXT_PAGES = {
     ),
 }
 
+AMENDED = "OrderAmendment(order_id=order.order_id, size_delta=0, price=price, market_id=self._market_id)"
+NEW = "if not orders and not is_in_flight and room > 0:"
+BATCH = "return BatchMarketInstruction(submissions=submissions, cancellations=[], amendments=amendments)"
+CANCEL_ALL = "BatchMarketInstruction(submissions=submissions, cancellations=[OrderCancellation(self._market_id)], amendments=[])"
+KEEP_YOUR_PLACE = {
+    "the starting point": Attempt("a bid was filled that had arrived later", base=STARTING_POINT),
+    "no batch": attempt("turn returned None when called with (State(", (BATCH, "pass")),
+    "no lists": attempt(
+        "hint: submissions, cancellations and amendments are three lists",
+        (BATCH, BATCH.replace("amendments=amendments", "amendments=submissions")),
+    ),
+    "one side": attempt(
+        "after the first four blocks expected: one bid and one offer hint: a side without an order",
+        ('            ("SIDE_SELL", state.offer_price, self._max_abs_position + state.open_volume),\n', ""),
+    ),
+    "new orders in every turn": attempt("expected: one bid and one offer", (NEW, "if room > 0:")),
+    "no memory of what is in flight": attempt("hint: the store is behind: remember the block", (NEW, "if not orders and room > 0:")),
+    "one block in flight": attempt(
+        "hint: the store is behind: remember the block", ("MAX_BLOCKS_IN_FLIGHT = 2", "MAX_BLOCKS_IN_FLIGHT = 1")
+    ),
+    "orders that are replaced one by one": attempt(
+        "a bid was filled that had arrived later than your first one expected: your bid is the oldest at this price",
+        ("from bot.submission import ", "from bot.submission import OrderCancellation, "),
+        (NEW, "if room > 0:"),
+        (
+            BATCH,
+            "old = [OrderCancellation(self._market_id, order.order_id) for order in state.orders]\n"
+            "        return BatchMarketInstruction(submissions, old, [])",
+        ),
+    ),
+    "a new order at a new price": attempt(
+        "new orders after the prices moved expected: the same two orders, amended",
+        ("from bot.submission import ", "from bot.submission import OrderCancellation, "),
+        (NEW, "if all(order.price != price for order in orders) and not is_in_flight and room > 0:"),
+        (
+            BATCH,
+            "prices = (state.bid_price, state.offer_price)\n"
+            "        old = [OrderCancellation(self._market_id, order.order_id) for order in state.orders if order.price not in prices]\n"
+            "        return BatchMarketInstruction(submissions, old if submissions else [], [])",
+        ),
+    ),
+    "no amendments": attempt(
+        "three blocks after the wanted prices changed expected: a bid at 99.95 and an offer at 100.15 hint: an order at another price",
+        (BATCH, BATCH.replace("amendments=amendments", "amendments=[]")),
+    ),
+    "an amendment without its market": attempt(
+        "hint: an order at another price: OrderAmendment with its order_id", (AMENDED, AMENDED.replace(", market_id=self._market_id", ""))
+    ),
+    "an amendment in every turn": attempt(
+        "2 instructions in a turn in which nothing changed expected: an empty batch", ("                if order.price != price\n", "")
+    ),
+    "an amendment that adds to the size": attempt(
+        "hint: the room of the bid is max_abs_position - open_volume", (AMENDED, AMENDED.replace("size_delta=0", "size_delta=0.5"))
+    ),
+    "one order for all time": attempt(
+        "hint: a side without an order, and without one in flight, gets a new order: also after a fill",
+        ("state.block + MAX_BLOCKS_IN_FLIGHT", "state.block + 10**6"),
+    ),
+    "a whole contract each time": attempt("expected: never more than 1 hint: the room of the bid", ("min(1, room)", "1")),
+    "the room of the other side": attempt(
+        "hint: the room of the bid is max_abs_position - open_volume",
+        ("self._max_abs_position + state.open_volume", "self._max_abs_position - state.open_volume"),
+    ),
+    "no limit": attempt(
+        "hint: the room of the bid is max_abs_position - open_volume", (NEW, "if not orders and not is_in_flight:"), ("min(1, room)", "1")
+    ),
+}
+
+SENT_AT = "cancelled_at = network.height()  # after the cancellation: a block may have been made meanwhile"
+IS_OVER = "elif not orders and height >= cancelled_at + BLOCKS_IN_FLIGHT:"
+ORDERS = "            orders = network.open_orders()\n"
+NOT_CERTAIN = "return Ending(open_orders=orders, is_certain=False)"
+START = "    deadline = network.time() + MAX_SECONDS\n"
+LEAVE_NOTHING_BEHIND = {
+    "the starting point": Attempt("is_certain=True only if no order is open hint: one look is not enough", base=STARTING_POINT),
+    "no look": attempt(
+        "At that moment, these orders are open: bid, offer The situation: two open orders, and nothing goes wrong",
+        (START, "    network.cancel_all()\n    return Ending([], is_certain=True)\n" + START),
+    ),
+    "a second of patience": attempt(
+        "The situation: an order is in flight", (IS_OVER, "elif not orders and network.time() > deadline - 9:")
+    ),
+    "orders that are gone": attempt(
+        "Later, these orders are open: late bid The situation: an order is in flight", (IS_OVER, "elif not orders:")
+    ),
+    "one block": attempt(
+        "hint: one look is not enough: look again until the height is two blocks above", ("BLOCKS_IN_FLIGHT = 2", "BLOCKS_IN_FLIGHT = 1")
+    ),
+    "one cancellation": attempt(
+        "expected: is_certain=True hint: if REST still shows an order in a later block, cancel again",
+        ("(orders and height > cancelled_at)", "False"),
+    ),
+    "a cancellation in every loop": attempt(
+        "4 cancellations for one block The situation: the first three cancellations are lost expected: one",
+        ("(orders and height > cancelled_at)", "orders"),
+    ),
+    "the height after the orders": attempt(
+        "hint: a block was made between your two questions",
+        ("            height = network.height()  # before the orders: they are at least as new\n", ""),
+        (ORDERS, ORDERS + "            height = network.height()\n"),
+    ),
+    "the height before the cancellation": attempt("hint: a block was made while you cancelled", (SENT_AT, "cancelled_at = height")),
+    "an error of the wallet": attempt(
+        "leave_nothing_behind raised WalletError: wallet: HTTP 503", ("(VegaApiError, WalletError)", "VegaApiError")
+    ),
+    "an error of REST": attempt("leave_nothing_behind raised VegaApiError", ("(VegaApiError, WalletError)", "WalletError")),
+    "an error as an empty list": attempt(
+        "an error is not an empty list: an order may be there that you cannot see",
+        (
+            ORDERS,
+            "            try:\n                orders = network.open_orders()\n"
+            "            except VegaApiError:\n                orders = []\n",
+        ),
+    ),
+    "no deadline": attempt(
+        "no end after 60 s The situation: the chain makes no blocks", ("while network.time() < deadline:", "while True:")
+    ),
+    "a guess": attempt(
+        "expected: is_certain=False hint: is_certain=True needs two blocks",
+        (NOT_CERTAIN, "return Ending(open_orders=orders, is_certain=not orders)"),
+    ),
+    "no ids": attempt(
+        "as REST shows hint: return the ids that REST showed last", (NOT_CERTAIN, "return Ending(open_orders=[], is_certain=False)")
+    ),
+    "time instead of blocks": attempt(
+        "hint: is_certain=True needs two blocks after the last cancellation",
+        (IS_OVER, "elif not orders and network.time() > deadline - 5:"),
+    ),
+    "no result": attempt("leave_nothing_behind returned None", (NOT_CERTAIN, "")),
+}
+
 ATTEMPTS: dict[int, dict[str, Attempt]] = {
     1: PADDED_INTEGERS,
     2: NAMES_AND_NUMBERS,
@@ -508,4 +639,6 @@ ATTEMPTS: dict[int, dict[str, Attempt]] = {
     7: NEVER_BLIND,
     8: A_RULE_OF_YOUR_OWN,
     9: NEXT_PAGES,
+    11: KEEP_YOUR_PLACE,
+    12: LEAVE_NOTHING_BEHIND,
 }

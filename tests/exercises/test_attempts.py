@@ -14,10 +14,12 @@ from tests.exercises.catalogue import exercises
 from tests.exercises.checking import NotSolved
 from tests.exercises.child import load
 
+EXERCISES = {exercise.number: exercise for exercise in exercises()}
+
 
 def write_attempt(number: int, attempt: Attempt, folder: Path) -> Path:
     """Write an attempt to a file and return its path."""
-    code = (exercises()[number - 1].path / attempt.base).read_text(encoding="utf-8")
+    code = (EXERCISES[number].path / attempt.base).read_text(encoding="utf-8")
     for old, new in attempt.changes:
         assert old in code
         code = code.replace(old, new)
@@ -27,7 +29,7 @@ def write_attempt(number: int, attempt: Attempt, folder: Path) -> Path:
 
 
 def load_check(number: int) -> Any:
-    check: ModuleType = load("check", exercises()[number - 1].path / "check.py")
+    check: ModuleType = load("check", EXERCISES[number].path / "check.py")
     return check
 
 
@@ -47,7 +49,7 @@ def test_a_wrong_attempt_is_rejected_with_its_message(number: int, name: str, tm
 
 
 def test_every_exercise_has_ten_attempts() -> None:
-    assert list(ATTEMPTS) == [exercise.number for exercise in exercises()]
+    assert list(ATTEMPTS) == list(EXERCISES)
     assert all(len(attempts) >= 10 for attempts in ATTEMPTS.values())
 
 

@@ -23,12 +23,15 @@ HINTS = {  # exercise -> part of the hint for its starting point
     7: "ask for the age first, then decide",
     8: "your position reaches its limits",
     9: "the account whose account_type is ACCOUNT_TYPE_GENERAL",
+    11: "send nothing for it, and the queue position stays",
+    12: "one look is not enough",
 }
+EXERCISES = {exercise.number: exercise for exercise in exercises()}
 
 
 def check(number: int, name: str, capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
     """Check a file of an exercise. Return the exit status and the output, with single spaces."""
-    status = main([str(number), str(exercises()[number - 1].path / name)])
+    status = main([str(number), str(EXERCISES[number].path / name)])
     return status, " ".join("".join(capfd.readouterr()).split())
 
 
@@ -55,8 +58,8 @@ def test_a_solution_passes(number: int, capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_every_folder_has_a_readme_a_starting_point_a_check_and_a_solution() -> None:
-    assert [exercise.number for exercise in exercises()] == list(HINTS)
-    for exercise in exercises():
+    assert list(EXERCISES) == list(HINTS)
+    for exercise in EXERCISES.values():
         names = {path.name for path in exercise.path.iterdir()}
         assert names - {"__pycache__"} == {"README.md", "exercise.py", "check.py", "solution.py"}
         page = (exercise.path / "README.md").read_text()
@@ -113,10 +116,11 @@ def listing(folder: Path, capfd: pytest.CaptureFixture[str]) -> list[str]:
 
 
 def test_the_list_has_all_exercises() -> None:
-    titles = [exercise.title for exercise in exercises()]
+    titles = [exercise.title for exercise in EXERCISES.values()]
     assert titles[:3] == ["Padded integers", "Names and numbers", "Snapshot and updates"]
     assert titles[3:6] == ["The lock", "The loop", "Reconnecting"]
-    assert titles[6:] == ["Never blind", "A rule of your own", "The next pages"]
+    assert titles[6:9] == ["Never blind", "A rule of your own", "The next pages"]
+    assert titles[9:] == ["Keep your place", "Leave nothing behind"]
 
 
 def test_the_list_shows_what_is_solved_and_what_comes_next(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -293,7 +297,7 @@ def test_a_deadlock_is_ended_within_ten_seconds_and_its_line_is_shown(kind: str,
 
 
 def test_a_deadlock_in_exercise_4_is_ended_within_ten_seconds(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    code = (exercises()[3].path / "solution.py").read_text(encoding="utf-8")
+    code = (EXERCISES[4].path / "solution.py").read_text(encoding="utf-8")
     safe_store = code.rindex("            self._price = price\n")
     file = tmp_path / "exercise.py"
     file.write_text(f"{code[:safe_store]}            self._price = price\n            self.prices()\n{code[safe_store:]}", encoding="utf-8")
@@ -343,6 +347,6 @@ def test_a_terminal_without_unicode_shows_the_verdict(tmp_path: Path) -> None:
 
 def test_a_closed_output_changes_no_verdict(tmp_path: Path) -> None:
     for name, status in (("exercise.py", 1), ("solution.py", 0)):
-        file = exercises()[0].path / name
+        file = EXERCISES[1].path / name
         shell = f'exec "{sys.executable}" -m tests.exercises 1 "{file}" >&- 2>&-'
         assert subprocess.run(["sh", "-c", shell], cwd=FOLDER.parents[1]).returncode == status
