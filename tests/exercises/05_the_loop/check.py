@@ -135,6 +135,7 @@ def check_streamed_store(checks: Check, store: VegaStore) -> None:
     expected = checks.poll()
 
     def is_up_to_date() -> bool:
+        checks.sandbox.block()  # each block sends market data; an earlier one may have come before the stream was connected
         market = store.get_market_by_id(checks.market.market_id)
         return market is not None and market.best_offer_price == expected.best_offer_price
 
