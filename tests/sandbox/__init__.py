@@ -60,6 +60,7 @@ class Sandbox(Controls):
         host: the address to listen on; other machines can connect unless it is a loopback address.
         participants: number of people who get their own funded key, and a token that works for that key only.
         secret: seed of the participants' tokens and codes and of the teacher's key; None for a new one.
+        null_chain: whether the wallet answers with a hash where the network rejects a transaction, as on a null chain.
 
     Raises:
         ValueError: the markets file is invalid.
@@ -77,8 +78,9 @@ class Sandbox(Controls):
         host: str = HOST,
         participants: int = 0,
         secret: Optional[bytes] = None,
+        null_chain: bool = False,
     ) -> None:
-        start_time = int(time.time()) * 10**9  # chain time starts at a whole second of the wall clock
+        start_time = _wall_time() - 10**9  # the first block is made in this second
         names = participant_names(participants)
         self.chain = Chain(read_markets(markets), seed=seed, start_time=start_time, participants=names)
         self.faults = Faults()
@@ -92,7 +94,7 @@ class Sandbox(Controls):
         self.rounds = Rounds(self.chain, self.history, self.room.display_name)
         self._block_time = block_time
         self.listens_on = host
-        wallet = Wallet(self.chain, self.faults, self._keyrings())
+        wallet = Wallet(self.chain, self.faults, self._keyrings(), null_chain)
         self._add_page(wallet.app)
         self._node_server = Server(self.node.app, host, port)
         self._wallet_server = Server(wallet.app, host, wallet_port)
@@ -205,7 +207,7 @@ class Sandbox(Controls):
         """Make one block of the transactions accepted since the last one, followed by the traders' transactions."""
         for party_id, transaction in self.traders.transactions() if self.traders else []:
             self.chain.submit(party_id, transaction)
-        block = self.chain.block()
+        block = self.chain.block(_wall_time() if self._block_time >= 1 else None)
         self.history.record(block)
         self.rounds.update()
         self.node.publish(block)
@@ -278,6 +280,11 @@ def _report(clock: "asyncio.Task[None]") -> None:
     """Print the exception that ended the block clock at once, not only when the sandbox stops."""
     if not clock.cancelled() and clock.exception():
         traceback.print_exception(clock.exception())
+
+
+def _wall_time() -> int:
+    """Return the wall clock's second, in nanoseconds."""
+    return int(time.time()) * 10**9
 
 
 def _in_url(host: str) -> str:

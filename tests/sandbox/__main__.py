@@ -46,6 +46,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, metavar="N", help="seed of ids, keys, token and traders (default 0)")
     parser.add_argument("--no-traders", action="store_true", help="run without the built-in traders")
     parser.add_argument("--markets", metavar="FILE", help="JSON file of assets and markets (default: tests/sandbox/markets.json)")
+    parser.add_argument("--null-chain", action="store_true", help="answer with a hash where the network would reject a transaction")
     parser.add_argument("--market", choices=PRODUCTS, metavar="PRODUCT", help="product of the bot's market (default future)")
     parser.add_argument("--host", default=HOST, metavar="ADDRESS", help=f"address to listen on; 0.0.0.0 for a room (default {HOST})")
     parser.add_argument("--parties", type=int, default=0, metavar="N", help="number of participants; each has a funded key and a token")
@@ -88,6 +89,7 @@ def make_sandbox(options: argparse.Namespace) -> Sandbox:
             host=options.host,
             participants=options.parties,
             secret=room_secret(options.env_dir),
+            null_chain=options.null_chain,
         )
     except (ValueError, OSError) as error:
         exit_with_error(error)

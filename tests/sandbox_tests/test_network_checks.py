@@ -69,7 +69,7 @@ def test_wallet_and_network_answer_as_recorded(recorded: dict[str, Any]) -> None
 def test_one_invalid_submission_makes_a_batch_void(network: Network, wrong: dict[str, Any], error: str) -> None:
     resting = network.place("a", "BUY", 2, 990_000)
     submissions = [network.order("BUY", 8, 998_000), network.order("BUY", 6, 999_000) | wrong]
-    batch = {"batchMarketInstructions": {"submissions": submissions, "cancellations": [{"marketId": network.market.id}]}}
+    batch: dict[str, Any] = {"batchMarketInstructions": {"submissions": submissions, "cancellations": [{"marketId": network.market.id}]}}
     assert network.chain.rejection(network.chain.parties["a"], commands.decode(batch)) == error
     network.send("a", **batch)
     assert [order.size for order in network.chain.orders.values()] == [2]

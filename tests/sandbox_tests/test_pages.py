@@ -7,11 +7,12 @@ import pytest
 import requests
 
 from tests.sandbox import Sandbox
+from tests.support.chain_network import markets_without_minimum
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(block_time=0, seed=51, traders=False) as running:
+    with Sandbox(block_time=0, seed=51, traders=False, markets=markets_without_minimum()) as running:
         yield running
 
 

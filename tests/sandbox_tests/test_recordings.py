@@ -10,13 +10,14 @@ import pytest
 
 from tests.sandbox.chain.records import Order
 from tests.sandbox.node.serializers import rounded
-from tests.support.chain_network import Network
+from tests.support.chain_network import NO_FEES, Network
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
 
 def recorded_network(product: str) -> Network:
-    market = {"name": "M", "product": product, "price_decimals": 5, "size_decimals": 3, "tick_size": 1, "first_price": "100"}
+    market = {"name": "M", "product": product, "price_decimals": 5, "size_decimals": 3, "tick_size": 1}
+    market |= {"first_price": "100", "fees": NO_FEES}
     market |= {"quote_asset": "tDAI", "base_asset": "tBTC"} if product == "spot" else {"settlement_asset": "tDAI"}
     return Network({"assets": {"tDAI": 18, "tBTC": 8}, "markets": [market]})
 

@@ -12,6 +12,7 @@ import websocket
 
 from tests.sandbox import Sandbox
 from tests.sandbox.node.streams import MAX_WAITING, MAX_WAITING_PER_ADDRESS
+from tests.support.chain_network import markets_without_minimum
 from tests.support.room_calls import crowd, port_of
 from tests.support.waiting import wait_until
 
@@ -24,7 +25,7 @@ HANDSHAKE = (
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(block_time=0, seed=61, traders=False) as running:
+    with Sandbox(block_time=0, seed=61, traders=False, markets=markets_without_minimum()) as running:
         yield running
 
 

@@ -12,6 +12,7 @@ import requests
 import websocket
 
 from tests.sandbox import Sandbox
+from tests.support.chain_network import markets_without_minimum
 from tests.support.waiting import wait_until
 
 ENUMS = {"SIDE_BUY": 1, "STATUS_ACTIVE": 1, "STATUS_CANCELLED": 3, "TIME_IN_FORCE_GTC": 1, "TYPE_LIMIT": 1}
@@ -22,7 +23,7 @@ MARKET_ORDER = {"size": "1", "side": "SIDE_SELL", "timeInForce": "TIME_IN_FORCE_
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(block_time=0, seed=11, traders=False) as sandbox:
+    with Sandbox(block_time=0, seed=11, traders=False, markets=markets_without_minimum()) as sandbox:
         yield sandbox
 
 

@@ -20,7 +20,7 @@ RECORDED_MARKET = "13aa4d98f5e8ecaea9370d3b55e6eac01431c045d0b02592d612d638c5796
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(block_time=0, seed=11, traders=False) as running:
+    with Sandbox(block_time=0, seed=11, traders=False, null_chain=True) as running:
         yield running
 
 
@@ -350,3 +350,18 @@ def test_a_page_from_elsewhere_gets_no_token(sandbox: Sandbox, origin: str) -> N
     answer = call(sandbox, "client.connect_wallet", headers={"Origin": origin})
     assert (answer.status_code, answer.json()["error"]["code"], "Authorization" in answer.headers) == (400, 3001, False)
     assert call(sandbox, "client.connect_wallet", headers={"Origin": "http://localhost:3000"}).status_code == 200
+
+
+def test_a_network_with_cometbft_answers_with_its_error_and_a_null_chain_with_a_hash(sandbox: Sandbox) -> None:
+    """As recorded in `second_network/wallet-network.json`; the order is below the default markets' minimum value."""
+    with Sandbox(block_time=0, seed=11, traders=False) as network:
+        for running, status in ((network, 400), (sandbox, 200)):
+            response = send(running, {"orderSubmission": limit_order(running, size="1")})
+            assert response.status_code == status
+            if status == 400:
+                error = response.json()["error"]
+                assert (error["code"], error["message"]) == (1070, "Network error")
+                assert error["data"].startswith("the network could not process the transaction: order value (5247888942450232.7325)")
+                assert error["data"].endswith(" is less than minimum maintenance margin for spam (10000000000000000) (ABCI code 70)")
+            running.block(1)
+            assert not [order for order in orders_of_bot(running) if order["size"] == "1"]

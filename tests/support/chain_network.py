@@ -7,8 +7,10 @@ from typing import Any, Optional
 
 from tests.sandbox.chain.chain import Chain, Market
 from tests.sandbox.chain.records import Block, Order
+from tests.sandbox.markets import read_markets
 
 SECOND = 10**9
+NO_FEES = {"maker": "0", "infrastructure": "0", "liquidity": "0"}
 CONFIG: dict[str, Any] = {
     "assets": {"tUSD": 9, "tEUR": 12, "tBTC": 8},
     "markets": [
@@ -20,6 +22,7 @@ CONFIG: dict[str, Any] = {
             "tick_size": 5,
             "settlement_asset": "tUSD",
             "first_price": "100",
+            "fees": NO_FEES,
         },
         {
             "name": "Spot",
@@ -30,6 +33,7 @@ CONFIG: dict[str, Any] = {
             "quote_asset": "tEUR",
             "base_asset": "tBTC",
             "first_price": "20",
+            "fees": NO_FEES,
         },
     ],
 }
@@ -86,3 +90,10 @@ class Network:
 
 def outcome(order: Order) -> tuple[str, Optional[str], int]:
     return order.status.removeprefix("STATUS_"), order.reason and order.reason.removeprefix("ORDER_ERROR_"), order.remaining
+
+
+def markets_without_minimum() -> dict[str, Any]:
+    """Return the default markets with assets of quantum 1, so that orders of the smallest size have the minimum order value."""
+    config = read_markets()
+    assets = {symbol: terms["decimals"] if isinstance(terms, dict) else terms for symbol, terms in config["assets"].items()}
+    return {**config, "assets": assets}

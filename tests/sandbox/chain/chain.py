@@ -110,10 +110,14 @@ class Chain:
             deliver(lambda: self._queue.add(party_id, decoded))
         return self._next_id("transaction").upper()
 
-    def block(self) -> Block:
-        """Make one block of all queued transactions. Chain time advances by one second."""
+    def block(self, wall_time: Optional[int] = None) -> Block:
+        """Make one block of all queued transactions.
+
+        Args:
+            wall_time: ns; the block's time. Without it, or if it is not after the last block's, chain time advances by one second.
+        """
         self.height += 1
-        self.time += SECOND
+        self.time = wall_time if wall_time and wall_time > self.time else self.time + SECOND
         execution = self._execution
         execution.reject_orders = self.reject_orders
         journal = execution.journal

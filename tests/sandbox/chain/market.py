@@ -26,6 +26,7 @@ TRIGGERS = {  # the trigger that market data show in such an auction
     SUSPENDED: "AUCTION_TRIGGER_GOVERNANCE_SUSPENSION",
 }
 SPOT = "spot"
+DEFAULT_FEES = {"maker": "0.0002", "infrastructure": "0.0005", "liquidity": "0"}  # as on the second network recorded
 SECOND = 10**9  # ns
 MARK_INTERVAL = 5 * SECOND  # network.markPriceUpdateMaximumFrequency of the networks recorded
 
@@ -180,6 +181,7 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
     try:
         price = _padded_price(entry["first_price"], entry["price_decimals"])
         spot = entry["product"] == SPOT
+        first_mark = entry.get("mark_phase", 0) * SECOND or MARK_INTERVAL
         market = Market(
             id=market_id,
             name=entry["name"],
@@ -192,9 +194,9 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
             last_asset_price=0,
             mark_asset_price=0,
             mark_price=price,
-            next_mark_to_market=now + MARK_INTERVAL,
-            mark_due=now + MARK_INTERVAL,
-            fees=FeeFactors(**{kind: Fraction(factor) for kind, factor in entry.get("fees", {}).items()}),
+            next_mark_to_market=now + first_mark,
+            mark_due=now + first_mark,
+            fees=FeeFactors(**{kind: Fraction(factor) for kind, factor in (DEFAULT_FEES | entry.get("fees", {})).items()}),
             reorders_transactions=entry.get("reorders_transactions", False),
             monitor=PriceMonitor([Trigger.from_entry(trigger) for trigger in entry.get("price_monitoring", [])]),
         )

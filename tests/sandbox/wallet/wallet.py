@@ -34,6 +34,7 @@ MESSAGES = {
     -32003: "Server error",  # authentication
     -32002: "Server error",  # origin
     1000: "Network error",
+    1070: "Network error",
     2000: "Application error",
     3001: "User error",
 }
@@ -71,8 +72,9 @@ def make_token(seed: int) -> str:
 class Wallet:
     """The first keyring belongs to the wallet's owner, the others to the participants."""
 
-    def __init__(self, chain: Chain, switches: Faults, keyrings: list[Keyring]) -> None:
+    def __init__(self, chain: Chain, switches: Faults, keyrings: list[Keyring], null_chain: bool = False) -> None:
         self._chain = chain
+        self._null_chain = null_chain
         self._faults = switches
         self._keyrings = keyrings
         self._sent: Counter[str] = Counter()  # token -> transactions since the block of height …
@@ -158,6 +160,8 @@ class Wallet:
         keyring = self._authorise(request)
         party_id, transaction = self._read_transaction(params, keyring, sending=True)
         self._count(keyring)
+        if not self._null_chain:
+            self._check_with_network(party_id, transaction)
         transaction_hash = self._chain.submit(party_id, transaction, self._deliver)
         return {
             "receivedAt": received_at,
@@ -165,6 +169,11 @@ class Wallet:
             "transactionHash": transaction_hash,
             "transaction": _signed(party_id, transaction),
         }
+
+    def _check_with_network(self, party_id: str, transaction: dict[str, Any]) -> None:
+        error = self._chain.rejection(party_id, transaction)
+        if error:
+            raise RpcError(1070, f"the network could not process the transaction: {error} (ABCI code 70)")
 
     def _deliver(self, enqueue: Callable[[], None]) -> None:
         self._faults.deliver(enqueue, asyncio.get_running_loop().call_later)
