@@ -195,7 +195,7 @@ def test_the_real_nodes_themselves_give_records(kind: str) -> None:
         PARSERS[kind](node)
 
 
-NOT_AMOUNTS = [None, True, 1.5, math.nan, "1e5", "1.5", "0x10", " 7", "7\n", "٣", "--1", "", [], {}]
+NOT_AMOUNTS: list[Any] = [None, True, 1.5, math.nan, "1e5", "1.5", "0x10", " 7", "7\n", "٣", "--1", "", [], {}]
 
 
 @pytest.mark.parametrize("value", NOT_AMOUNTS, ids=repr)

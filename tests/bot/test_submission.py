@@ -21,7 +21,9 @@ def sent(*instructions: Any, price_decimals: int = 5, position_decimals: int = 3
         cancellations=[item for item in instructions if isinstance(item, sub.OrderCancellation)],
         amendments=[item for item in instructions if isinstance(item, sub.OrderAmendment)],
     )
-    return sub.instruction_to_json(batch, price_decimals, position_decimals, **tick_size)["batchMarketInstructions"]
+    transaction = sub.instruction_to_json(batch, price_decimals, position_decimals, **tick_size)
+    content: dict[str, Any] = transaction["batchMarketInstructions"]
+    return content
 
 
 def an_order(size: float = 0.749, price: float = 99.90125) -> sub.OrderSubmission:

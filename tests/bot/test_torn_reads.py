@@ -60,7 +60,7 @@ class InPlaceStore:
 
 
 def _published_conversion(decimal_places: int, number: float) -> float:
-    return number / 10**decimal_places
+    return number / float(10**decimal_places)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def torn_pairs(store: Any, seconds: float, is_enough: Callable[[int], bool]) -> 
 
 
 def padded(price: float) -> int:
-    return round(price * 10**PRICE_DECIMALS)
+    return round(price * float(10**PRICE_DECIMALS))
 
 
 def market_data(block: int) -> dict[str, Any]:

@@ -139,8 +139,13 @@ def test_an_error_on_a_later_page_is_an_error_of_the_call() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [[], {}, None, "text", {"edges": None}, {"edges": [{}]}, {"edges": []}, {"edges": [], "pageInfo": {"hasNextPage": True}}]
-    + [{"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": cursor}} for cursor in (None, 7, [])],
+    [
+        *([], {}, None, "text", {"edges": None}, {"edges": [{}]}, {"edges": []}),
+        {"edges": [], "pageInfo": {"hasNextPage": True}},
+        {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": None}},
+        {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": 7}},
+        {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": []}},
+    ],
     ids=repr,
 )
 def test_a_list_of_another_shape_is_an_error_that_shows_it(page: Any) -> None:

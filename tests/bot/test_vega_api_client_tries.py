@@ -70,8 +70,8 @@ def test_a_redirect_to_an_address_that_is_none_is_an_error_of_the_call() -> None
 
 
 def retry_after(value: str) -> Any:
-    retry: Any = build_session(4).get_adapter("http://node").max_retries
-    return retry.get_retry_after(urllib3.HTTPResponse(status=429, headers={"Retry-After": value}))
+    adapter: Any = build_session(4).get_adapter("http://node")
+    return adapter.max_retries.get_retry_after(urllib3.HTTPResponse(status=429, headers={"Retry-After": value}))
 
 
 def test_retry_after_of_seven_seconds_is_seven_seconds() -> None:

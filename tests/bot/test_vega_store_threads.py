@@ -91,7 +91,8 @@ def test_what_is_no_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) ->
 
 
 def test_records_cannot_be_edited() -> None:
-    records = [each for module in (models, submission) for each in vars(module).values() if dataclasses.is_dataclass(each)]
+    names = [each for module in (models, submission) for each in vars(module).values()]
+    records = [each for each in names if isinstance(each, type) and dataclasses.is_dataclass(each)]
     assert len(records) == 11
     for record in records:
         blank = object.__new__(record)

@@ -155,8 +155,13 @@ def test_a_connection_lost_between_two_pages_leaves_nothing_of_the_snapshot(node
     node.disconnect_after_first_frames.clear()
     node.first_frames["orders"] = [order_frame("snapshot", last=True, id="2" * 64)]
     found: set[str] = set()
-    store.wait_until(lambda: bool(found.update(store.order_ids()) or found))
-    assert found == {"2" * 64}  # what comes first: a later reconnect would repair it
+
+    def has_orders() -> bool:
+        found.update(store.order_ids())
+        return bool(found)
+
+    store.wait_until(has_orders)
+    assert found == {"2" * 64}  # the first ones, because a later reconnect would repair the store
 
 
 def test_an_incomplete_frame_does_not_block_the_other_streams(node: ScriptedNode, store: StoreProcess) -> None:

@@ -71,7 +71,7 @@ def test_one_invalid_submission_makes_a_batch_void(network: Network, wrong: dict
     submissions = [network.order("BUY", 8, 998_000), network.order("BUY", 6, 999_000) | wrong]
     batch: dict[str, Any] = {"batchMarketInstructions": {"submissions": submissions, "cancellations": [{"marketId": network.market.id}]}}
     assert network.chain.rejection(network.chain.parties["a"], commands.decode(batch)) == error
-    network.send("a", **batch)
+    network.send("a", batchMarketInstructions=batch["batchMarketInstructions"])
     assert [order.size for order in network.chain.orders.values()] == [2]
     assert resting.status == "STATUS_ACTIVE"
 
