@@ -25,6 +25,7 @@ from tests.sandbox.chain.traders import Traders
 from tests.sandbox.control import Controls, add_routes
 from tests.sandbox.dashboard.dashboard import Dashboard
 from tests.sandbox.dashboard.history import History
+from tests.sandbox.dashboard.inside import InsideFeed
 from tests.sandbox.dashboard.request_log import RequestLog
 from tests.sandbox.dashboard.rounds import Rounds
 from tests.sandbox.dashboard.state import DashboardState
@@ -92,6 +93,7 @@ class Sandbox(Controls):
         self.history = History(self.chain)
         self.fills, self.bought = self.history.fills, self.history.net_bought
         self.rounds = Rounds(self.chain, self.history, self.room.display_name)
+        self.inside = InsideFeed([self.token, *self.room.secrets()])
         self._block_time = block_time
         self.listens_on = host
         wallet = Wallet(self.chain, self.faults, self._keyrings(), null_chain)
@@ -120,6 +122,7 @@ class Sandbox(Controls):
         add_routes(self, app)
         add_reference_feed(self, app)
         Dashboard(DashboardState(self, self.history, requests, streams), streams).add_routes(app)
+        self.inside.add_routes(app)
         Join(self.room, self.settings_of).add_routes(app)
 
     @property

@@ -51,6 +51,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--host", default=HOST, metavar="ADDRESS", help=f"address to listen on; 0.0.0.0 for a room (default {HOST})")
     parser.add_argument("--parties", type=int, default=0, metavar="N", help="number of participants; each has a funded key and a token")
     parser.add_argument("--env-dir", type=Path, metavar="DIR", help="write .env files of the participants; keeps tokens after a restart")
+    parser.add_argument("--no-inside", action="store_true", help="with -m: do not observe the bot for the view “Inside the bot”")
     parser.add_argument(
         "-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, with its arguments, against the sandbox"
     )
@@ -138,7 +139,9 @@ async def run_module(sandbox: Sandbox, options: argparse.Namespace, market_id: s
     """Run a module against the sandbox, print that it was started, and return its exit status."""
     output = sys.stderr if options.json else None  # standard output has only the line of JSON
     try:
-        child.start(options.module, settings(sandbox, market_id), output)
+        observe = not options.no_inside
+        observed = sandbox.inside.environment(sandbox.url()) if observe else {}
+        child.start(options.module, {**settings(sandbox, market_id), **observed}, output, observe)
     except OSError as error:
         await sandbox.stop()
         exit_with_error(f"{options.module[0]} could not be started: {error.strerror or error}")

@@ -12,6 +12,7 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from tests.sandbox import HOST, Sandbox
+from tests.sandbox.dashboard import observer
 
 GC_INTERVAL = 30.0  # seconds
 WATCHER_TIMEOUT = 2.0  # seconds; for a shell that ends at once
@@ -56,11 +57,11 @@ class Child:
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._pending_signal: Optional[int] = None  # received before the process was started
 
-    def start(self, arguments: list[str], environment: dict[str, str], output: Any = None) -> None:
-        """Start `python -m *arguments`. Raises OSError if the process cannot be started."""
+    def start(self, arguments: list[str], environment: dict[str, str], output: Any = None, observe: bool = False) -> None:
+        """Start `python -m *arguments`, or the same under the observer. Raises OSError if the process cannot be started."""
         environment = bypass_proxy({**os.environ, **environment}, urlsplit(environment["NODE_URL"]).hostname or HOST)
         self._watcher = Watcher()
-        command = [sys.executable, "-m", *arguments]
+        command = [sys.executable, *([observer.__file__] if observe else ["-m"]), *arguments]
         try:
             # Not asyncio's: it returns to the event loop before the watcher can be told about the process.
             self._process = subprocess.Popen(command, env=environment, stdout=output, start_new_session=True)

@@ -27,6 +27,7 @@ FILES = {  # URL path -> file and content type. Only these files are served, so 
             "tables.js": "text/javascript",
             "panel.js": "text/javascript",
             "ranking.js": "text/javascript",
+            "inside.js": "text/javascript",
             "format.js": "text/javascript",
             "join.js": "text/javascript",
             "uPlot.iife.min.js": "text/javascript",

@@ -2,6 +2,7 @@
 
 import { Charts } from "./charts.js";
 import { byId, clock, fixed, gainOrLoss, short, signed, timeLeft } from "./format.js";
+import { Inside } from "./inside.js";
 import { Panel } from "./panel.js";
 import { Ranking } from "./ranking.js";
 import { showBook, showRequests, showStreams, showTrades } from "./tables.js";
@@ -9,10 +10,12 @@ import { showBook, showRequests, showStreams, showTrades } from "./tables.js";
 const SILENCE_TIMEOUT = 6000; // ms. The sandbox sends an update every second; without one the connection is taken as lost.
 const MAX_REQUESTS = 600;
 const MAX_TRADES = 100;
+const VIEWS = ["market", "ranking", "inside"];
 
 const selection = new URLSearchParams(location.search);
 const charts = new Charts();
 const panel = new Panel();
+const inside = new Inside();
 const ranking = new Ranking(() => shared && show());
 let config = null; // markets, parties, controls of the running sandbox
 let shared = null; // the newest data that all pages show
@@ -134,10 +137,8 @@ function show() {
   showNames();
   panel.showFaults(shared.faults);
   followFirstActive(current.ranking);
-  if (isRanking()) {
-    ranking.show(market(), current.ranking, shared, config);
-    return;
-  }
+  if (currentView() === "ranking") ranking.show(market(), current.ranking, shared, config);
+  if (currentView() !== "market") return;
   showFigures(current);
   charts.update(history.rows, history.fills);
   showBook(market(), own.book, config.party);
@@ -173,8 +174,8 @@ function showFigures(current) {
   byId("best-offer").textContent = fixed(current.offer, priceDecimals);
 }
 
-function isRanking() {
-  return selection.get("view") === "ranking";
+function currentView() {
+  return VIEWS.find((view) => view === selection.get("view")) ?? "market";
 }
 
 /** Keep the selection in the address, so that it can be bookmarked and shared. */
@@ -184,12 +185,13 @@ function select(name, value) {
 }
 
 function showView() {
-  const showsRanking = isRanking();
-  document.body.classList.toggle("projector", showsRanking);
-  byId("market-view").hidden = showsRanking;
-  byId("ranking-view").hidden = !showsRanking;
-  byId("view-market").setAttribute("aria-pressed", String(!showsRanking));
-  byId("view-ranking").setAttribute("aria-pressed", String(showsRanking));
+  const shown = currentView();
+  document.body.classList.toggle("projector", shown !== "market");
+  for (const view of VIEWS) {
+    byId(`${view}-view`).hidden = view !== shown;
+    byId(`view-${view}`).setAttribute("aria-pressed", String(view === shown));
+  }
+  inside.setActive(shown === "inside");
   if (shared) show();
 }
 
@@ -199,7 +201,7 @@ for (const name of ["market", "party"]) {
     connect();
   });
 }
-for (const view of ["market", "ranking"]) {
+for (const view of VIEWS) {
   byId(`view-${view}`).addEventListener("click", () => {
     select("view", view);
     showView();
