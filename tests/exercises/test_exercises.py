@@ -1,11 +1,13 @@
 """The exercises: each starting point is rejected with a hint, each solution passes, and no mistake of a learner breaks the command."""
 
+import base64
 import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,25 @@ def test_every_file_and_name_in_the_readmes_exists() -> None:
         for name, path in re.findall(r"`(\w+)`(?:,? and `\w+`)? in `([\w/]+\.py)`", text):
             file = root / path if "/" in path or path == "main.py" else readme.parent / path
             assert re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")), (readme, name, path)
+
+
+def test_the_handout_prints_on_two_pages(browser: Any) -> None:
+    browser.get((FOLDER / "handout.html").as_uri())
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 2
+
+
+def test_the_handout_has_all_exercises_and_the_vocabulary() -> None:
+    text = (FOLDER / "handout.html").read_text(encoding="utf-8")
+    assert [int(number) for number in re.findall(r"<td>☐ (\d+) ", text)] == list(EXERCISES)
+    assert all(f"☐ {exercise.number} {exercise.title}<" in text for exercise in EXERCISES.values())
+    terms = " ".join(re.findall("<dt>(.+)</dt>", text)).lower()
+    assert all(term in terms for term in ("order", "bid", "offer", "spread", "position", "margin", "block", "padded integer"))
+
+
+def test_the_teachers_readme_has_all_exercises() -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(f"| {exercise.number} | {exercise.title.lower()} |" in text for exercise in EXERCISES.values())
 
 
 def test_the_teachers_readme_explains_every_control() -> None:
