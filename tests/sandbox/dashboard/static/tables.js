@@ -5,6 +5,8 @@ import { byId, cell, clock, fixed, make } from "./format.js";
 const MAX_TRADES = 40; // rows
 const MAX_REQUESTS = 80; // rows
 const MAX_SIZE_DECIMALS = 4; // shown in book and trades
+const NARROW = matchMedia("(max-width: 1000px)");
+const NARROW_LEVELS = 5; // rows of each side where the book is above the controls: always as many, so that nothing below moves
 
 /** A size with the same number of decimals in every row. */
 function sizeText(size, market) {
@@ -13,7 +15,12 @@ function sizeText(size, market) {
 
 export function showBook(market, book, party) {
   const largest = Math.max(...[...book.bids, ...book.offers].map(([, size]) => size), 0);
-  const rows = (levels, side) => levels.map((level) => bookRow(market, level, side, largest, party));
+  const rows = (levels, side) => {
+    const made = levels.map((level) => bookRow(market, level, side, largest, party));
+    if (!NARROW.matches) return made;
+    while (made.length < NARROW_LEVELS) made.push(make("tr", {}, make("td", { textContent: "\u00a0", colSpan: 3 })));
+    return made.slice(0, NARROW_LEVELS);
+  };
   byId("offers").replaceChildren(...rows(book.offers, "offer").reverse());
   byId("bids").replaceChildren(...rows(book.bids, "bid"));
   const [bid, offer] = [book.bids[0]?.[0], book.offers[0]?.[0]];
