@@ -1,14 +1,18 @@
 """Checks exercise 12: the learner's end on prepared networks, with a clock of their own, then on a sandbox that loses a cancellation."""
 
+import json
 import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import requests
 
 import bot.submission as sub
+import tests.sandbox
 from bot.vega_api_client import VegaApiError
 from bot.wallet import WalletError
 from tests.exercises.checking import NotSolved, call, expect, get_required, report
@@ -232,8 +236,18 @@ class SandboxNetwork:
         batch = sub.BatchMarketInstruction(submissions=[], cancellations=[cancellation], amendments=[])
         self._wallet.submit_transaction(sub.instruction_to_json(batch, 0, 0))
 
+    def submit(self, side: str, price: int) -> None:
+        self._wallet.submit_transaction({"orderSubmission": order_json(self._market_id, side, 500, price)})
+
     def open_orders(self) -> list[str]:
         return [node["id"] for node in get_orders(self._sandbox) if node["marketId"] == self._market_id]
+
+    def has_two_orders(self) -> bool:
+        return len(self.open_orders()) == 2
+
+    def wait_for_blocks(self, count: int) -> None:
+        last = self.height() + count
+        wait_until(lambda: self.height() >= last, message="the sandbox made no blocks")
 
     def height(self) -> int:
         return int(requests.get(f"{self._sandbox.node_url}/assets", timeout=DEFAULT_TIMEOUT).headers["X-Block-Height"])
@@ -246,19 +260,25 @@ class SandboxNetwork:
 
 
 def check_sandbox(exercise: ModuleType) -> None:
-    with Sandbox(block_time=0.3, traders=False, seed=12) as sandbox:
-        network = SandboxNetwork(sandbox)
-        market_id = sandbox.markets["future"]
-        batch = {"submissions": [order_json(market_id, "BUY", 100, 9_000_000), order_json(market_id, "SELL", 100, 11_000_000)]}
-        make_wallet(sandbox).submit_transaction({"batchMarketInstructions": batch})
-        wait_until(lambda: len(network.open_orders()) == 2, message="the orders did not appear")
-        sandbox.lose_transactions(1)
-        ending = call(exercise, "leave_nothing_behind", network)
-        left = network.open_orders()
-    expect(
-        not left and ending.is_certain,
-        saw=f"{ending}, and {len(left)} open orders on the sandbox",
-        expected="no open orders, and is_certain=True",
-        hint=AGAIN,
-    )
-    report("on a sandbox that lost your first cancellation, nothing is left")
+    """End a bot on a market that runs cancellations first. An order is in flight, and the first cancellation is lost."""
+    config: dict[str, Any] = json.loads(Path(tests.sandbox.__file__).with_name("markets.json").read_text(encoding="utf-8"))
+    markets = [{**config["markets"][0], "reorders_transactions": True}]
+    with Sandbox(block_time=0.2, traders=False, seed=12, markets={**config, "markets": markets}) as sandbox:
+        for lost in (0, 1):
+            network = SandboxNetwork(sandbox)
+            network.submit("BUY", 9_000_000)
+            network.submit("SELL", 11_000_000)
+            wait_until(network.has_two_orders, message="the orders did not appear")
+            network.submit("BUY", 9_100_000)  # in flight: the cancellation that follows runs before it
+            sandbox.lose_transactions(lost)
+            ending = call(exercise, "leave_nothing_behind", network)
+            network.wait_for_blocks(LATER_BLOCKS)
+            left = network.open_orders()
+            expect(
+                not left and ending.is_certain,
+                saw=f"{ending}, and {len(left)} open orders on the sandbox {LATER_BLOCKS} blocks later"
+                f"\nThe situation: an order is in flight, and {lost} cancellations are lost",
+                expected="no open orders, and is_certain=True",
+                hint=f"{AGAIN}. {LOOK[0].upper()}{LOOK[1:]}",
+            )
+    report("on a sandbox that runs cancellations first, and that lost one: nothing is left")
