@@ -117,7 +117,7 @@ def test_the_ranking_fills_a_projector_without_controls(
         assert 0.95 < right < 0.999
         assert 0.93 < bottom < 0.999
         assert size > text_size  # of the height
-        assert page.execute_script(VISIBLE_CONTROLS) == ["market", "view-market", "view-ranking"]
+        assert page.execute_script(VISIBLE_CONTROLS) == ["market", "view-market", "view-ranking", "view-inside"]
 
 
 def test_on_a_phone_the_ranking_scrolls_and_keeps_rank_name_and_score(page: Any, sandbox: Sandbox) -> None:

@@ -2,6 +2,9 @@
 
 const MINUS = "−";
 
+/** The layout has one column, as on a phone. The same width is in page.css. */
+export const NARROW = matchMedia("(max-width: 1000px)");
+
 /** A number with that many decimals; “–” where there is none. */
 export function fixed(number, decimals) {
   return number === null || number === undefined ? "–" : number.toFixed(decimals).replace("-", MINUS);

@@ -121,7 +121,7 @@ export class Inside {
 }
 
 function quotesLines({ market, position, limit, returned, reason, error }) {
-  const given = [line("quotes("), indented(...record(market), ","), indented(`open_volume=${position}, max_abs_position=${limit})`)];
+  const given = [line("quotes("), indented(...record(market, ["best_bid_price", "best_offer_price"]), ","), indented(`open_volume=${position}, max_abs_position=${limit})`)];
   if (error) return [...given, line(`✕ raised ${error}`)];
   if (reason && !returned?.length) return [...given.slice(1), line(`✕ no quote: ${reason}`)];
   return [...given, line("→ returned"), ...(returned ?? []).map((order) => indented(...record(order)))];
@@ -142,9 +142,9 @@ function recordLine(one) {
   return line(...record(one));
 }
 
-/** A record as Python writes it, without the fields that say little on a screen. */
-function record({ type, fields }) {
-  const names = (FIELDS[type] ?? Object.keys(fields)).filter((name) => name in fields && fields[name] !== "");
+/** A record as Python writes it, with the fields that a reader follows. */
+function record({ type, fields }, shown = FIELDS[type] ?? Object.keys(fields)) {
+  const names = shown.filter((name) => name in fields && fields[name] !== "");
   const side = sideOf(fields.side);
   const parts = names.flatMap((name, index) => {
     const text = `${name}=${String(fields[name]).replace(ID, "$1…")}`;

@@ -1,7 +1,7 @@
 // The page: what is selected, the connection to the sandbox, and the data that the other modules show.
 
 import { Charts } from "./charts.js";
-import { byId, clock, fixed, gainOrLoss, short, signed, timeLeft } from "./format.js";
+import { NARROW, byId, clock, fixed, gainOrLoss, short, signed, timeLeft } from "./format.js";
 import { Inside } from "./inside.js";
 import { Panel } from "./panel.js";
 import { Ranking } from "./ranking.js";
@@ -208,5 +208,6 @@ for (const view of VIEWS) {
   });
 }
 byId("requests-filter").addEventListener("change", () => shared && show());
+NARROW.addEventListener("change", () => shared && show());
 showView();
 connect();

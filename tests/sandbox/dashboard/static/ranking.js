@@ -1,10 +1,9 @@
 // The ranking, made for a projector: the running round, or the results of a finished one.
 
-import { byId, cell, clock, decimalsOf, gainOrLoss, grouped, make, moneyDecimals, signed, timeLeft } from "./format.js";
+import { NARROW, byId, cell, clock, decimalsOf, gainOrLoss, grouped, make, moneyDecimals, signed, timeLeft } from "./format.js";
 import { emptyRow } from "./tables.js";
 
 const MAX_ROWS_PER_TABLE = 15; // with more rows there are two tables side by side, except on narrow screens
-const NARROW = matchMedia("(max-width: 1000px)");
 const MEASURING_SIZE = 10; // px, the font size at which the width of a table is measured
 const GAP = 2; // em between two tables
 

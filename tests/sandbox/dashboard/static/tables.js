@@ -1,11 +1,10 @@
 // The tables: order book, trades, streams, requests. Each is built again from the newest data.
 
-import { byId, cell, clock, fixed, make } from "./format.js";
+import { NARROW, byId, cell, clock, fixed, make } from "./format.js";
 
 const MAX_TRADES = 40; // rows
 const MAX_REQUESTS = 80; // rows
 const MAX_SIZE_DECIMALS = 4; // shown in book and trades
-const NARROW = matchMedia("(max-width: 1000px)");
 const NARROW_LEVELS = 5; // rows of each side where the book is above the controls: always as many, so that nothing below moves
 
 /** A size with the same number of decimals in every row. */
