@@ -10,7 +10,7 @@ import websocket
 
 from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import SELL
-from tests.sandbox.control import CONTROLS
+from tests.sandbox.control import CONTROLS, STREAMS
 from tests.sandbox.dashboard.panel import HINTS
 from tests.support.browser import missing_browser, resize
 from tests.support.page_driver import click, load, text, texts, wait_for_text
@@ -40,7 +40,7 @@ EFFECTS: dict[str, Callable[[Any], bool]] = {  # control -> is true on the sandb
     "reject_orders": lambda inside: inside.chain.reject_orders == "ORDER_ERROR_MARGIN_CHECK_FAILED",
     "set_state": lambda inside: future(inside).trading_mode == "TRADING_MODE_MONITORING_AUCTION",
     "drop_streams": lambda inside: not inside.node.open_connections,
-    "silence_streams": lambda inside: len(inside.faults.silent_streams) == 4,
+    "silence_streams": lambda inside: len(inside.faults.silent_streams) == len(STREAMS),
     "fail_handshakes": lambda inside: inside.faults.stream_status == 503,
     "delay_rest": lambda inside: inside.faults.rest_delay == 2.0,
     "fail_rest": lambda inside: inside.faults.rest_status == 503,

@@ -20,13 +20,13 @@ from tests.sandbox.chain.records import BUY, SELL
 from tests.sandbox.dashboard.rounds import Rounds
 from tests.sandbox.faults import Faults
 from tests.sandbox.node.data_node import DataNode
+from tests.sandbox.node.subscription import DISCONNECT_MODES, PARAMETERS
 from tests.sandbox.room.room import KEY_PARAMETER, Room
 
 MAX_BLOCKS = 100_000  # per call; about a day of chain time
 MAX_LOST_TRANSACTIONS = 1_000_000
 MAX_ROUND = 24 * 60.0  # minutes
-STREAMS = ("markets/data", "orders", "positions", "accounts")
-DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
+STREAMS = tuple(PARAMETERS)
 
 Parameters = ParamSpec("Parameters")
 CONTROLS: dict[str, Callable[..., Any]] = {}  # by name

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, get_args
 from tests.sandbox.chain.commands import ENUMS
 from tests.sandbox.chain.market import SUSPENDED_STATE
 from tests.sandbox.chain.records import BUY, SELL
-from tests.sandbox.control import CONTROLS, DISCONNECT_MODES, STREAMS, Controls
+from tests.sandbox.control import CONTROLS, STREAMS, Controls
+from tests.sandbox.node.subscription import DISCONNECT_MODES
 
 CHOICES = {  # parameter -> its possible values
     "side": (BUY, SELL),

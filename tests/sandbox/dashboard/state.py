@@ -13,7 +13,7 @@ from tests.sandbox.dashboard.panel import active_faults, control_table
 from tests.sandbox.dashboard.request_log import RequestLog
 from tests.sandbox.dashboard.stream_monitor import StreamMonitor
 from tests.sandbox.node.responses import compact
-from tests.sandbox.node.subscription import PARAMETERS
+from tests.sandbox.node.subscription import TUTORIAL_STREAMS
 from tests.sandbox.room.room import Room
 
 MAX_LEVELS = 10  # price levels shown of each side of the book
@@ -100,7 +100,7 @@ class DashboardState:
                 "markets": markets,
                 "partyGroups": self._party_groups(),
                 "expected": list(self._room.participants) or [BOT],  # who should trade
-                "streams": list(PARAMETERS),
+                "streams": list(TUTORIAL_STREAMS),
                 "controls": control_table(self._room.participants),
                 "historyLength": HISTORY_LENGTH,
                 "mayControl": may_control,

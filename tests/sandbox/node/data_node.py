@@ -19,6 +19,7 @@ from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.margin import LONG_RISK, SHORT_RISK
 from tests.sandbox.chain.records import Block
 from tests.sandbox.faults import Faults
+from tests.sandbox.node.depth import Depths
 from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS
 from tests.sandbox.node.pagination import page, read_pagination
 from tests.sandbox.node.responses import (
@@ -32,12 +33,15 @@ from tests.sandbox.node.responses import (
     is_id,
     not_found,
     query_of,
+    uint64_parameter,
 )
 from tests.sandbox.node.serializers import Node, account_node, asset_node, market_data_node, market_node, order_node, position_node
 from tests.sandbox.node.streams import Streams
+from tests.sandbox.node.trades import TradeHistory, trade_node
 from tests.sandbox.server import MAX_BODY_SIZE
 
 Body = dict[str, Any]
+INVALID_ID = "not a valid hex id (or well known exception)"
 NOT_FOUND = "no resource corresponding to this id"
 
 
@@ -47,7 +51,8 @@ class DataNode:
     def __init__(self, chain: Chain, switches: Faults) -> None:
         self._chain, self._faults = chain, switches
         self._opened = chain.time - chain.height * 10**9  # chain time advances one second per block
-        self.streams = Streams(chain, switches)
+        self.depths, self.trades = Depths(), TradeHistory()
+        self.streams = Streams(chain, self.depths, switches)
         self.app = web.Application(client_max_size=MAX_BODY_SIZE)
         calls: dict[str, Callable[..., Body]] = {
             "assets": self._assets,
@@ -58,6 +63,8 @@ class DataNode:
             "market/{market_id}": self._market,
             "market/data/{market_id}/latest": self._market_data,
             "market/{market_id}/risk/factors": self._risk_factors,
+            "market/depth/{market_id}/latest": self._market_depth,
+            "trades": self._trades,
             "network/parameters": self._network_parameters,
             "network/parameters/{key}": self._network_parameter,
         }
@@ -79,6 +86,8 @@ class DataNode:
 
     def publish(self, block: Block) -> None:
         """Send a block to the streams. It never waits for a client: frames are queued per client."""
+        self.depths.apply(block)
+        self.trades.add(block.trades)
         self.streams.publish(block)
 
     def drop(self, how: str, stream: Optional[str] = None) -> int:
@@ -161,6 +170,24 @@ class DataNode:
         if market is None or market.is_spot:
             raise ApiError(404, 310001, "failed to get risk factor", f"marketID: {market_id}: {NOT_FOUND}")
         return {"riskFactor": {"market": market.id, "short": _decimal_text(SHORT_RISK), "long": _decimal_text(LONG_RISK)}}
+
+    def _market_depth(self, query: Query, market_id: str) -> Body:
+        if not is_id(market_id):
+            reason = f"decoding '{market_id}': {INVALID_ID}"
+            inner = f"failed to get trade by market:querying trades: scany: query multiple result rows: {reason}"
+            raise ApiError(400, 40001, "failed to get trades for market", inner)
+        depth = self.depths.latest(market_id, uint64_parameter(query, "maxDepth"))
+        trade = self.trades.last(market_id)
+        sequence_number = depth.pop("sequenceNumber")
+        return {**depth, "lastTrade": trade_node(trade) if trade else None, "sequenceNumber": sequence_number}
+
+    def _trades(self, query: Query) -> Body:
+        filters = [query.getall(name, []) for name in ("marketIds", "partyIds", "orderIds")]
+        for kind, ids in zip(("market", "party", "order"), filters, strict=True):
+            for malformed in (text for text in ids if not is_id(text)):
+                inner = f"received invalid {kind} ID: decoding '{malformed}': {INVALID_ID}"
+                raise ApiError(400, 40005, "failed to list trades", inner)
+        return {"trades": page(self.trades.newest_first(*filters), trade_node, query, newest_first=True)}
 
     def _network_parameters(self, query: Query) -> Body:
         parameters = enumerate(sorted(NETWORK_PARAMETERS))

@@ -77,6 +77,16 @@ def int32_parameter(query: Query, name: str) -> Optional[int]:
     return int(text)
 
 
+def uint64_parameter(query: Query, name: str) -> int:
+    """Return a whole number of the query that is not negative, 0 if it is missing. Raises ParameterError."""
+    text = query.get(name, "0")
+    if not re.fullmatch("[0-9]+", text):
+        raise ParameterError(name, f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    if len(text) > len(str(2**64)) or int(text) >= 2**64:
+        raise ParameterError(name, f'strconv.ParseUint: parsing "{text}": value out of range')
+    return int(text)
+
+
 def bool_parameter(query: Query, name: str) -> bool:
     """Return a truth value of the query, False if it is missing. Raises ParameterError."""
     text = query.get(name, "false")

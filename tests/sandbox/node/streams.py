@@ -14,10 +14,12 @@ from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.records import Block
 from tests.sandbox.faults import Faults
 from tests.sandbox.limited_log import LimitedLog
+from tests.sandbox.node.depth import Depths
 from tests.sandbox.node.responses import ApiError, check_ids, compact, error_without_details, is_id, not_found
 from tests.sandbox.node.serializers import Node, account_node, market_data_node, order_node, position_node, stream_node
 from tests.sandbox.node.subscription import (
     DISCONNECT_MODES,
+    MARKET_STREAMS,
     MAX_CLIENT_MESSAGE,
     PARAMETERS,
     Channel,
@@ -25,13 +27,17 @@ from tests.sandbox.node.subscription import (
     Subscription,
     WebSocketChannel,
 )
+from tests.sandbox.node.trades import trade_node
 
+LIST_KEYS = {"markets/data": "marketData", "trades": "trades"}  # streams whose frames are lists -> the key of the list
+DEPTH_KEYS = {"markets/depth": "marketDepth", "markets/depth/updates": "update"}
 MAX_LIST = 50  # records in a frame
 MAX_SUBSCRIPTIONS = 250  # open connections per IP address
 MAX_WAITING = 2 * 2**20  # bytes that one connection may leave unread
 MAX_WAITING_PER_ADDRESS = 20 * 2**20  # bytes that all connections of one address may leave unread
 
-Entry = tuple[str, str, str]  # market id, party id, and the node as JSON
+Group = tuple[str, tuple[str, ...]]  # market id and parties of a record; filters depend on nothing else
+Entry = tuple[Group, str]  # with the node as JSON
 
 log = LimitedLog(__name__)
 
@@ -39,8 +45,8 @@ log = LimitedLog(__name__)
 class Streams:
     """All subscriptions; sends each block's changes to them."""
 
-    def __init__(self, chain: Chain, faults: Faults) -> None:
-        self._chain, self._faults = chain, faults
+    def __init__(self, chain: Chain, depths: Depths, faults: Faults) -> None:
+        self._chain, self._depths, self._faults = chain, depths, faults
         self.accepted: Counter[str] = Counter()  # stream -> connections accepted so far
         self._open: set[Subscription] = set()
         self._snapshots: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[bytes]] = {}  # of this block, by filters
@@ -106,7 +112,7 @@ class Streams:
         """Queue a block's changes to all subscriptions whose filters they pass."""
         self._snapshots.clear()
         budget = _Budget(self._open)
-        changes = _Changes(self._chain, block)
+        changes = _Changes(self._chain, self._depths, block)
         for subscription in list(self._open):
             if subscription.awaits_snapshot:
                 self._send_snapshot(subscription)
@@ -133,7 +139,7 @@ class Streams:
         subscription.awaits_snapshot = False
         frames = self._snapshots.get(subscription.filters)
         if frames is None:
-            nodes = [node for _, _, node in self._snapshot_entries(subscription)]
+            nodes = [node for _, node in self._snapshot_entries(subscription)]
             frames = self._snapshots[subscription.filters] = list(_snapshot_frames(subscription, nodes))
         subscription.send(frames, snapshot=True)
 
@@ -141,26 +147,29 @@ class Streams:
         """Return the current records that pass the filters. Others are not serialised: thirty bots may reconnect at the same time."""
         if subscription.stream == "orders":
             live = self._chain.newest_orders(subscription.parties, live_only=True)
-            return (_entry(order_node(order)) for order in live if subscription.matches(order.market_id, order.party_id))
+            return (_entry(order_node(order)) for order in live if subscription.matches(order.market_id, [order.party_id]))
         if subscription.stream == "positions":
-            positions = (p for p in self._chain.positions.values() if subscription.matches(p.market_id, p.party_id))
+            positions = (p for p in self._chain.positions.values() if subscription.matches(p.market_id, [p.party_id]))
             return (_entry(position_node(position)) for position in positions)
-        accounts = (a for a in self._chain.accounts.values() if subscription.matches(a.market_id, a.owner))
+        accounts = (a for a in self._chain.accounts.values() if subscription.matches(a.market_id, [a.owner]))
         return (_entry(account_node(account)) for account in accounts)
 
 
 class _Changes:
     """The changes of one block as frames. A frame is made once, however many subscriptions get it."""
 
-    def __init__(self, chain: Chain, block: Block) -> None:
+    def __init__(self, chain: Chain, depths: Depths, block: Block) -> None:
         self._nodes: dict[str, Callable[[], list[Node]]] = {
             "markets/data": lambda: [market_data_node(chain, market) for market in chain.markets.values()],
             "orders": lambda: [order_node(order) for order in block.orders],
             "positions": lambda: [position_node(position) for position in block.positions],
             "accounts": lambda: [{**account_node(account), "parentPartyId": account.owner} for account in block.accounts],
+            "trades": lambda: [trade_node(trade) for trade in block.trades],
+            "markets/depth": depths.snapshots,
+            "markets/depth/updates": depths.updates,
         }
-        self._groups: dict[str, dict[tuple[str, str], list[tuple[int, str]]]] = {}  # stream -> (market, party) -> numbered nodes
-        self._frames: dict[tuple[str, tuple[tuple[str, str], ...]], list[bytes]] = {}  # (stream, groups) -> frames
+        self._groups: dict[str, dict[Group, list[tuple[int, str]]]] = {}  # stream -> group -> numbered nodes
+        self._frames: dict[tuple[str, tuple[Group, ...]], list[bytes]] = {}  # (stream, groups) -> frames
 
     def frames(self, subscription: Subscription) -> list[bytes]:
         stream = subscription.stream
@@ -173,10 +182,10 @@ class _Changes:
             self._frames[stream, chosen] = list(_update_frames(stream, [node for _, node in numbered]))
         return self._frames[stream, chosen]
 
-    def _group(self, stream: str) -> dict[tuple[str, str], list[tuple[int, str]]]:
-        groups: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-        for number, (market_id, party_id, node) in enumerate(map(_entry, self._nodes[stream]())):
-            groups[market_id, party_id].append((number, node))
+    def _group(self, stream: str) -> dict[Group, list[tuple[int, str]]]:
+        groups: dict[Group, list[tuple[int, str]]] = defaultdict(list)
+        for number, (group, node) in enumerate(map(_entry, self._nodes[stream]())):
+            groups[group].append((number, node))
         return groups
 
 
@@ -194,7 +203,8 @@ class _Budget:
         """Note that so many bytes were queued for a subscription."""
         address = subscription.remote
         self._waiting[address] += size
-        if subscription.overdue_bytes > MAX_WAITING:
+        has_unread = subscription.overdue_bytes > size  # before this block: a client has had no time to read what was queued now
+        if has_unread and subscription.overdue_bytes > MAX_WAITING:
             self._drop(subscription)
         while self._waiting[address] > MAX_WAITING_PER_ADDRESS and self._by_address[address]:
             self._drop(max(self._by_address[address], key=lambda each: each.waiting_bytes))
@@ -209,13 +219,16 @@ class _Budget:
 
 def _entry(node: Node) -> Entry:
     market_id = node["market"] if "market" in node else node["marketId"]
-    party_id = node.get("partyId") or node.get("owner") or ""
-    return market_id, party_id, compact(stream_node(node))
+    parties = (node["buyer"], node["seller"]) if "buyer" in node else (node.get("partyId") or node.get("owner") or "",)
+    return (market_id, parties), compact(stream_node(node))
 
 
 def _update_frames(stream: str, nodes: list[str]) -> Iterator[bytes]:
+    if stream in DEPTH_KEYS:  # one frame per market
+        yield from (f'{{"result":{{"{DEPTH_KEYS[stream]}":[{node}]}}}}'.encode() for node in nodes)
+        return
     for some in _json_lists(nodes):
-        content = f'"marketData":{some}' if stream == "markets/data" else f'"updates":{{"{stream}":{some}}}'
+        content = f'"{LIST_KEYS[stream]}":{some}' if stream in LIST_KEYS else f'"updates":{{"{stream}":{some}}}'
         yield f'{{"result":{{{content}}}}}'.encode()
 
 
@@ -238,7 +251,7 @@ def _json_lists(nodes: list[str]) -> Iterator[str]:
 def _check(subscription: Subscription, chain: Chain) -> None:
     """Raise ApiError if Vega would reject the subscription; the message depends on the stream."""
     markets, parties = list(subscription.markets), list(subscription.parties)
-    if subscription.stream == "markets/data":
+    if subscription.stream in MARKET_STREAMS:
         for unknown in (market_id for market_id in markets if market_id not in chain.markets):
             raise ApiError(500, 10000, f"no market found for id: {unknown}: malformed request")
     elif subscription.stream == "orders":

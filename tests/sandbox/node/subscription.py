@@ -8,7 +8,7 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Optional, Protocol, Union
 
 from aiohttp import WSMsgType, web
@@ -24,8 +24,13 @@ PARAMETERS = {  # stream -> names of its market and party filters
     "orders": ("marketIds", "partyIds"),
     "positions": ("marketId", "partyId"),
     "accounts": ("marketId", "partyId"),
+    "trades": ("marketIds", "partyIds"),
+    "markets/depth": ("marketIds", ""),
+    "markets/depth/updates": ("marketIds", ""),
 }
+TUTORIAL_STREAMS = ("markets/data", "orders", "positions", "accounts")
 SNAPSHOT_STREAMS = ("orders", "positions", "accounts")
+MARKET_STREAMS = ("markets/data", "markets/depth", "markets/depth/updates")  # send nothing without a market filter
 DISCONNECT_MODES = ("reset", "cut", "1000", "1001", "1011")
 
 
@@ -134,10 +139,12 @@ class Subscription:
         """The same without the rest of the snapshot."""
         return self.waiting_bytes - self._snapshot_bytes
 
-    def matches(self, market_id: str, party_id: str) -> bool:
-        """Return whether a record passes the filters. Market data is sent only for markets named in the filter."""
-        any_market = not self.markets and self.stream != "markets/data"
-        return (any_market or market_id in self.markets) and (not self.parties or party_id in self.parties)
+    def matches(self, market_id: str, parties: Collection[str]) -> bool:
+        """Return whether a record passes the filters; a trade has two parties, and one of them suffices."""
+        any_market = not self.markets and self.stream not in MARKET_STREAMS
+        if not any_market and market_id not in self.markets:
+            return False
+        return not self.parties or any(party in self.parties for party in parties)
 
     def send(self, frames: Iterable[bytes], snapshot: bool = False) -> None:
         """Queue frames."""
