@@ -35,9 +35,18 @@ from tests.sandbox.node.responses import (
     query_of,
     uint64_parameter,
 )
-from tests.sandbox.node.serializers import Node, account_node, asset_node, market_data_node, market_node, order_node, position_node
+from tests.sandbox.node.serializers import (
+    Node,
+    account_node,
+    asset_node,
+    market_data_node,
+    market_node,
+    order_node,
+    position_node,
+    trade_node,
+)
 from tests.sandbox.node.streams import Streams
-from tests.sandbox.node.trades import TradeHistory, trade_node
+from tests.sandbox.node.trades import TradeHistory
 from tests.sandbox.server import MAX_BODY_SIZE
 
 Body = dict[str, Any]

@@ -16,7 +16,7 @@ from tests.sandbox.faults import Faults
 from tests.sandbox.limited_log import LimitedLog
 from tests.sandbox.node.depth import Depths
 from tests.sandbox.node.responses import ApiError, check_ids, compact, error_without_details, is_id, not_found
-from tests.sandbox.node.serializers import Node, account_node, market_data_node, order_node, position_node, stream_node
+from tests.sandbox.node.serializers import Node, account_node, market_data_node, order_node, position_node, stream_node, trade_node
 from tests.sandbox.node.subscription import (
     DISCONNECT_MODES,
     MARKET_STREAMS,
@@ -27,7 +27,6 @@ from tests.sandbox.node.subscription import (
     Subscription,
     WebSocketChannel,
 )
-from tests.sandbox.node.trades import trade_node
 
 LIST_KEYS = {"markets/data": "marketData", "trades": "trades"}  # streams whose frames are lists -> the key of the list
 DEPTH_KEYS = {"markets/depth": "marketDepth", "markets/depth/updates": "update"}

@@ -1,11 +1,10 @@
-"""The newest trades, as REST pages through them, and a trade's node."""
+"""The newest trades, for REST."""
 
 from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Optional
 
-from tests.sandbox.chain.records import Fees, Trade
-from tests.sandbox.node.serializers import Node
+from tests.sandbox.chain.records import Trade
 
 MAX_TRADES = 20_000  # kept; older ones are gone, as on a node that prunes
 
@@ -37,30 +36,3 @@ class TradeHistory:
                 and (not orders or trade.buy_order in orders or trade.sell_order in orders)
             ):
                 yield number, trade
-
-
-def trade_node(trade: Trade) -> Node:
-    return {
-        "id": trade.id,
-        "marketId": trade.market_id,
-        "price": str(trade.price),
-        "size": str(trade.size),
-        "buyer": trade.buyer,
-        "seller": trade.seller,
-        "aggressor": trade.aggressor,
-        "buyOrder": trade.buy_order,
-        "sellOrder": trade.sell_order,
-        "timestamp": str(trade.timestamp),
-        "type": trade.type,
-        "buyerFee": _fee_node(trade.buyer_fees),
-        "sellerFee": _fee_node(trade.seller_fees),
-        "buyerAuctionBatch": "0",
-        "sellerAuctionBatch": "0",
-        "assetPrice": "",
-    }
-
-
-def _fee_node(fees: Fees) -> Node:
-    charged = {"makerFee": str(fees.maker), "infrastructureFee": str(fees.infrastructure), "liquidityFee": str(fees.liquidity)}
-    reductions = ("VolumeDiscount", "ReferrerDiscount")
-    return {**charged, **{f"{name}{reduction}": "0" for reduction in reductions for name in charged}}
