@@ -167,7 +167,9 @@ def active_faults(sandbox: Controls) -> list[dict[str, Any]]:
     if chain.reject_orders:
         text = f"All new orders, except those of the built-in traders, are rejected with {chain.reject_orders}"
         found.append(_fault("reject_orders", text, "reject_orders"))
-    for stream in sorted(faults.silent_streams):
+    if faults.silent_streams == set(STREAMS):
+        found.append(_fault("silence_streams", "All streams are silent", "silence_streams", on="false"))
+    for stream in sorted(faults.silent_streams) if faults.silent_streams != set(STREAMS) else ():
         found.append(_fault("silence_streams", f"The stream {stream} is silent", "silence_streams", stream=stream, on="false"))
     if faults.hold_blocks:
         found.append(_fault("hold_blocks", "No blocks are made", "hold_blocks", on="false"))
