@@ -1,0 +1,49 @@
+"""The bot's store, fed by a chain in the same process instead of REST and streams. Its getters are the bot's own."""
+
+from bot.models import parse_account, parse_asset, parse_market
+from bot.vega_store import VegaStore
+from tests.sandbox.chain.chain import Chain, Market
+from tests.sandbox.chain.records import Block
+from tests.sandbox.node.serializers import account_node, asset_node, market_data_node, market_node, order_node, position_node
+
+
+class BacktestStore(VegaStore):
+    """What one party sees of one market, as of the newest block.
+
+    Args:
+        chain: whose blocks `add` gets.
+        market: whose data the store holds.
+        party_id: whose accounts, orders and positions it holds.
+    """
+
+    def __init__(self, chain: Chain, market: Market, party_id: str) -> None:
+        super().__init__(websocket_url="", rest_api_url="")
+        self._chain, self._market = chain, market
+        self._party_id = party_id
+        self._assets = {asset.id: parse_asset(asset_node(asset)) for asset in chain.assets.values()}
+        self._markets = {market.id: parse_market(market_node(market, opened=0))}
+        accounts = [account for account in chain.accounts.values() if account.owner == party_id]
+        parsed = [parse_account(account_node(account), self._assets[account.asset_id].decimal_places) for account in accounts]
+        self._accounts = {account.get_id(): account for account in parsed}
+        self._balances_at_start = {account.asset_id: self._balance(account.asset_id) for account in parsed}
+
+    def add(self, block: Block) -> None:
+        """Take over what a block changed, as the streams would send it. The chain must be in the state that the block left."""
+        self._update_market_data({"marketData": [market_data_node(self._chain, self._market)]})
+        orders = [order_node(order) for order in block.orders if order.party_id == self._party_id]
+        if orders:
+            self._update_order({"updates": {"orders": orders}})
+        positions = [position_node(position) for position in block.positions if position.party_id == self._party_id]
+        if positions:
+            self._update_position({"updates": {"positions": positions}})
+        accounts = [account_node(account) for account in block.accounts if account.owner == self._party_id]
+        if accounts:
+            self._update_accounts({"updates": {"accounts": accounts}})
+
+    def seconds_since_update(self, market_id: str) -> float:
+        """Return 0: the data are always those of the newest block, however long a block takes to compute."""
+        return 0.0
+
+    def seconds_since_position(self, market_id: str) -> float:
+        """Return 0, as for the data."""
+        return 0.0

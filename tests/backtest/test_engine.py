@@ -1,0 +1,116 @@
+"""The backtest's engine: the same each time, through the live bot's checks, with figures that add up."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.models import Market
+from bot.submission import OrderSubmission
+from tests.backtest.engine import Backtest, RuleError, play
+from tests.backtest.figures import Snapshot
+from tests.sandbox.chain.traders import KINDS
+from tests.support.example_rule import quotes
+
+BLOCKS = 150
+PRODUCTS = ("future", "perpetual", "spot")
+
+
+def order(market: Market, side: str, price: float, size: float = 1.0) -> OrderSubmission:
+    return OrderSubmission(market.market_id, size, price, "TIME_IN_FORCE_GTC", "TYPE_LIMIT", side)
+
+
+@pytest.mark.parametrize("traders", KINDS)
+def test_the_same_seed_gives_the_same_result(traders: str) -> None:
+    first, second, other = (play(quotes, [seed], BLOCKS, traders)[0] for seed in (3, 3, 4))
+
+    assert first == second
+    assert first != replace(other, seed=3)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_pnl_is_the_sum_of_its_parts(product: str) -> None:
+    backtest = Backtest(quotes, seed=1, market=product)
+    result = backtest.run(BLOCKS)
+
+    assert result.fills > 0
+    parts = result.spread_earned + result.price_moves + result.later_moves + result.fees_received - result.fees_paid
+    assert result.pnl == pytest.approx(parts)
+
+
+def test_pnl_is_the_change_of_the_balance_when_the_market_has_settled() -> None:
+    backtest = Backtest(quotes, seed=2)
+    result = backtest.run(BLOCKS)
+    backtest.chain.set_state(backtest.market.id, "STATE_SETTLED", "TRADING_MODE_NO_TRADING")
+    backtest.chain.block()
+
+    asset = backtest.market.settlement_asset
+    balance = sum(
+        account.balance
+        for account in backtest.chain.accounts.values()
+        if (account.owner, account.asset_id) == (backtest.chain.parties["bot"], asset.id)
+    )
+    change = balance / 10**asset.decimals - 10_000_000
+    assert change == pytest.approx(result.pnl, abs=0.2)  # at most one contract was valued at a price of some blocks before
+
+
+def test_sizes_beyond_the_position_limit_are_cut_as_in_the_live_bot() -> None:
+    def buys(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        return [order(market, "SIDE_BUY", market.best_offer_price + 1, size=3)]
+
+    result = play(buys, [1], BLOCKS, max_abs_position=2.5)[0]
+
+    assert result.largest_position == 2.5
+    assert result.time_at_limit > 0.9
+    assert result.fees_paid >= 0
+
+
+def test_orders_that_the_network_rejects_are_counted_with_their_reason() -> None:
+    def too_large(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        return [order(market, "SIDE_BUY", market.best_bid_price, size=10_000_000)]
+
+    result = play(too_large, [1], 20, max_abs_position=20_000_000)[0]
+
+    assert result.fills == 0
+    assert set(result.rejected) == {"ORDER_ERROR_MARGIN_CHECK_FAILED"}
+    assert sum(result.rejected.values()) == result.sent
+    assert result.sent < 20  # after ten in a row, every tenth turn only, as in the live bot
+
+
+def test_a_rule_that_raises_ends_the_backtest_with_what_it_was_given() -> None:
+    def fails(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        calls.append(market)
+        if len(calls) == 7:
+            raise KeyError("my settings")
+        return []
+
+    calls: list[Market] = []
+    with pytest.raises(RuleError, match="seed 5, block 7: KeyError") as caught:
+        play(fails, [5], BLOCKS)
+
+    error = caught.value
+    assert (error.turn.block, error.turn.market, error.turn.position, error.turn.max_abs_position) == (7, calls[-1], 0, 1.0)
+    assert "in fails" in error.details
+    assert 'raise KeyError("my settings")' in error.details
+    assert "order_manager.py" not in error.details
+
+
+def test_orders_that_the_live_bot_would_not_send_end_the_backtest() -> None:
+    with pytest.raises(RuleError, match="must return a list"):
+        play(lambda market, open_volume, max_abs_position: None, [1], BLOCKS)
+
+
+def test_the_rule_sees_the_block_before_and_is_filled_in_the_next() -> None:
+    snapshots: list[Snapshot] = []
+    Backtest(quotes, seed=1).run(BLOCKS, observe=snapshots.append)
+
+    assert [snapshot.block for snapshot in snapshots] == list(range(1, BLOCKS + 1))
+    for snapshot in snapshots:
+        assert snapshot.bid < snapshot.offer
+        assert all(price == snapshot.own_bid for price in snapshot.bought)
+        assert all(price == snapshot.own_offer for price in snapshot.sold)
+    assert any(snapshot.bought for snapshot in snapshots)
+
+
+def test_an_unknown_market_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown market 'futures'; known are future"):
+        play(quotes, [1], 1, market="futures")
