@@ -112,13 +112,28 @@ def test_the_token_is_in_no_message(bot: ObservedBot) -> None:
     assert bot.announced["token"] not in text
 
 
-def test_an_observer_removes_the_token_from_everything() -> None:
+def watched_observer() -> observer.Observer:
     seen = observer.Observer("http://127.0.0.1:1/", "key", "s3cret")
+    seen.is_watched = True
+    return seen
+
+
+def test_an_observer_removes_the_token_from_everything() -> None:
+    seen = watched_observer()
     seen.before_message("f", None, "a frame with s3cret in it", Callbacks._update_order)
     seen.after_submit("f", None, ValueError("rejected: s3cret"), None, {}, seconds=0.1)
     message = seen._message()
     assert "a frame with … in it" in json.loads(message)["steps"]["frame orders"]["raw"]
     assert "s3cret" not in message
+
+
+def test_without_a_page_that_shows_the_view_no_notes_are_sent() -> None:
+    seen = watched_observer()
+    seen.is_watched = False
+    seen.before_message("f", None, "frame", Callbacks._update_order)
+    assert json.loads(seen._message())["steps"] == {}
+    seen.is_watched = True
+    assert json.loads(seen._message())["steps"].keys() == {"frame orders"}
 
 
 class Callbacks:
@@ -131,7 +146,7 @@ def test_observing_a_turn_takes_less_than_a_millisecond_at_the_median() -> None:
     from bot.models import Market, Order
     from bot.submission import BatchMarketInstruction, OrderCancellation, OrderSubmission
 
-    seen = observer.Observer("http://127.0.0.1:1/", "key", "s3cret")
+    seen = watched_observer()
     market = Market("m" * 64, "STATE_ACTIVE", "TRADING_MODE_CONTINUOUS", 5, 3, "SOL/DAI", "SOL/DAI", "a" * 64)
     order = Order("o" * 64, "m" * 64, 1.0, 1.0, 100.0, "TYPE_LIMIT", "TIME_IN_FORCE_GTC", "STATUS_ACTIVE", "p" * 64)
     submission = OrderSubmission("m" * 64, 1, 100.0, "TIME_IN_FORCE_GTC", "TYPE_LIMIT", "SIDE_BUY")

@@ -63,7 +63,7 @@ class InsideFeed:
         for queue in self._pages:
             with contextlib.suppress(asyncio.QueueFull):
                 queue.put_nowait(event)
-        return web.Response(status=204)
+        return web.Response(status=202 if self._pages else 204)  # 202 asks the observer for more
 
     def _event(self) -> bytes:
         """Return everything as one event. Ages are in seconds at the moment of sending."""

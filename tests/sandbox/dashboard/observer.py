@@ -33,6 +33,7 @@ SECRET_VARIABLE = "WALLET_TOKEN"
 SEND_INTERVAL = 0.5  # seconds
 SEND_TIMEOUT = 2.0  # seconds
 MAX_TEXT = 2000  # characters of a frame or an error message
+WATCHED_STATUS = b"HTTP/1.1 202 "  # the sandbox's answer while a page shows the view
 MAX_RECORDS = 4  # shown of one frame, and of what the store holds
 TURNS_MEASURED = 60  # turns over which the cost of observing is measured
 STREAMS = {  # callback of a stream -> the stream
@@ -75,6 +76,7 @@ class Observer:
         self._sender_cpu = 0.0  # CPU seconds that the sending thread has taken in this turn
         self._sent_at = 0.0  # time.monotonic() of the last message
         self._socket: Optional[socket.socket] = None
+        self.is_watched = False  # a page shows the view
 
     def start(self) -> None:
         threading.Thread(target=self._send_notes, name="observer", daemon=True).start()
@@ -145,9 +147,12 @@ class Observer:
             cpu = time.thread_time()
 
     def _message(self) -> str:
-        """Return the notes since the last message as JSON, without the token."""
+        """Return the notes since the last message as JSON, without the token; no notes while no page shows them."""
         now, last = time.monotonic(), self._sent_at
-        self._sent_at = now
+        if not self.is_watched:
+            last = now
+        else:
+            self._sent_at = now
         notes = [(step, note) for step, note in list(self.notes.items()) if note.at > last]
         steps = {
             step: {"age": now - note.at, "thread": note.thread, "function": note.function, **self._data(step, note)} for step, note in notes
@@ -182,8 +187,10 @@ class Observer:
             if self._socket is None:
                 self._socket = socket.create_connection((self._url.hostname or "", self._url.port or 80), SEND_TIMEOUT)
             self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            if not self._socket.recv(4096):
+            answer = self._socket.recv(4096)
+            if not answer:
                 raise ConnectionError
+            self.is_watched = answer.startswith(WATCHED_STATUS)
         except OSError:  # the next message connects again
             if self._socket is not None:
                 self._socket.close()
