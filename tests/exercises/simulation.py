@@ -40,7 +40,7 @@ class Simulation:
 
     def __init__(self, seed: int) -> None:
         self._chain = Chain(_one_future(), seed=seed)
-        self._traders = Traders(self._chain, seed)
+        self._traders = Traders(self._chain, seed, "noise")
         self._market: Market = next(iter(self._chain.markets.values()))
         self._party = self._chain.parties["bot"]
         self._fills = 0
