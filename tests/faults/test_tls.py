@@ -1,7 +1,6 @@
 """Streams and REST over TLS: no frame waits in a record, certificates are always checked, and faults are handled as on TCP."""
 
 import contextlib
-import functools
 import ssl
 import time
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from typing import Optional
 
 import pytest
 import trustme
-from aiohttp import web
 
 import bot.vega_api_client as client
 from bot.wallet import VegaWallet, WalletError
@@ -27,26 +25,11 @@ RECONNECT_TIMEOUT = 4  # s; less than five, so that no other check can be what h
 class TlsNode(ScriptedNode):
     """The recorded node behind TLS: `https://` and `wss://` on one port."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__()
+    def __init__(self, ssl_context: ssl.SSLContext) -> None:
+        super().__init__(ssl_context)
         with recorded_node() as plain:
             self.rest = plain.rest
         self.first_frames = dict(FIRST_FRAMES)
-        self._context = context
-
-    async def _start(self) -> None:
-        listen = web.TCPSite
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(web, "TCPSite", functools.partial(listen, ssl_context=self._context))
-            await super()._start()
-
-    @property
-    def rest_url(self) -> str:
-        return super().rest_url.replace("http:", "https:")
-
-    @property
-    def ws_url(self) -> str:
-        return super().ws_url.replace("ws:", "wss:")
 
 
 @pytest.fixture(autouse=True)

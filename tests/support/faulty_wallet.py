@@ -6,14 +6,12 @@ with FaultyWallet(sandbox.wallet_url) as wallet, BotProcess(sandbox, market_id, 
 
 import asyncio
 import json
-import threading
-from types import TracebackType
 from typing import Any, Optional
 
 import aiohttp
 from aiohttp import web
 
-from tests.support.waiting import DEFAULT_TIMEOUT
+from tests.support.app_thread import HOST, AppThread
 
 HTML = "<!doctype html><html><head><title>It works!</title></head><body>\n<h1>nginx</h1></body></html>"
 FAULTS = (
@@ -40,14 +38,15 @@ def leaked_parts(token: str, output: str) -> list[str]:
     return [part for part in (token[start : start + 8] for start in range(len(token) - 7)) if part in output]
 
 
-class FaultyWallet:
-    """Listens on loopback, in a thread of its own.
+class FaultyWallet(AppThread):
+    """A wallet on the loopback, in a thread of its own.
 
     Args:
         upstream: the address of a wallet that executes what gets through; without one, transactions are accepted and dropped.
     """
 
     def __init__(self, upstream: str = "") -> None:
+        super().__init__()
         self.calls: list[dict[str, Any]] = []  # the transactions that were sent, oldest first
         self.max_concurrent = 0  # requests in flight whose sender had not disconnected
         self._upstream = upstream
@@ -55,8 +54,6 @@ class FaultyWallet:
         self._in_flight = 0
         self._release = asyncio.Event()
         self._held: list[asyncio.Task[web.Response]] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     @property
     def fault(self) -> str:
@@ -70,7 +67,7 @@ class FaultyWallet:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{HOST}:{self._port}"
 
     @property
     def quotes(self) -> list[dict[str, Any]]:
@@ -92,7 +89,7 @@ class FaultyWallet:
 
     async def _change(self, fault: str) -> None:
         if fault == "refused":
-            await self._site.stop()
+            await self._stop_listening()
             assert self._runner.server is not None
             await self._runner.server.shutdown(0)
         elif self._fault == "refused":
@@ -161,39 +158,16 @@ class FaultyWallet:
         async with self._session.post(f"{self._upstream}{request.path}", data=body, headers=headers) as response:
             return web.Response(status=response.status, body=await response.read(), content_type=response.content_type)
 
-    async def _listen(self) -> None:
-        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
-        await self._site.start()
+    def _routes(self) -> list[web.RouteDef]:
+        return [web.post("/api/v2/requests", self._handle)]
 
     async def _start(self) -> None:
         self._session = aiohttp.ClientSession()
-        app = web.Application()
-        app.router.add_post("/api/v2/requests", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        await self._runner.setup()
-        self._port = 0
-        await self._listen()
-        self._port = self._runner.addresses[0][1]
+        await super()._start()
 
     async def _stop(self) -> None:
         self._release.set()
         await asyncio.gather(*self._held)
-        await self._runner.cleanup()
+        await super()._stop()
         await self._session.close()
-        while len(asyncio.all_tasks()) > 1:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.01)  # transports close one iteration of the loop later
-
-    def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEFAULT_TIMEOUT)
-
-    def __enter__(self) -> "FaultyWallet":
-        self._thread.start()
-        self._call(self._start())
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self._call(self._stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        await asyncio.sleep(0)  # its transports close one iteration of the loop later

@@ -7,20 +7,20 @@ with ScriptedNode() as node:
 
 import asyncio
 import json
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Optional, TypeVar, Union
+from typing import Any, Optional, Union
 
 from aiohttp import web
 
+from tests.support.app_thread import HOST, AppThread
 from tests.support.waiting import DEFAULT_TIMEOUT
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 Frame = Union[str, bytes, "Raw"]
-Running = TypeVar("Running", bound="ScriptedNode")
 
 
 class Raw(bytes):
@@ -39,10 +39,11 @@ def recorded_frames(name: str) -> list[str]:
     return [line["text"] for line in map(json.loads, lines) if "text" in line]
 
 
-class ScriptedNode:
-    """Listens on loopback, in a thread of its own."""
+class ScriptedNode(AppThread):
+    """A data node on the loopback, in a thread of its own; with an SSL context, behind TLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, ssl_context: Optional[ssl.SSLContext] = None) -> None:
+        super().__init__(ssl_context)
         self.rest: dict[str, tuple[int, Any]] = {}  # path with query -> status, JSON body
         self.rest_calls: Counter[str] = Counter()  # path with query -> number of calls
         self.first_frames: dict[str, Sequence[Frame]] = {}  # stream -> frames that each new connection gets
@@ -50,9 +51,8 @@ class ScriptedNode:
         self.connections: Counter[str] = Counter()  # stream -> number of connections so far
         self._open: dict[str, web.WebSocketResponse] = {}
         self._transports: dict[str, asyncio.WriteTransport] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.changed = threading.Condition()
+        self._tls = "s" if ssl_context else ""
+        self._changed = threading.Condition()  # guards connections
 
     def send(self, stream: str, *frames: Frame) -> None:
         """Send frames on the newest connection of a stream; return when they are sent."""
@@ -60,8 +60,8 @@ class ScriptedNode:
 
     def wait_for_connections(self, stream: str, count: int, timeout: float = DEFAULT_TIMEOUT) -> None:
         """Wait until a stream has had so many connections and the newest one has got its first frames."""
-        with self.changed:
-            if not self.changed.wait_for(lambda: self.connections[stream] >= count, timeout):
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.connections[stream] >= count, timeout):
                 raise AssertionError(f"{self.connections[stream]} connections of {stream}, not {count}, within {timeout:g} s")
 
     async def _send(self, stream: str, frames: Sequence[Frame]) -> None:
@@ -80,9 +80,9 @@ class ScriptedNode:
         assert request.transport is not None
         self._open[stream], self._transports[stream] = socket, request.transport
         await self._send(stream, self.first_frames.get(stream, []))
-        with self.changed:
+        with self._changed:
             self.connections[stream] += 1
-            self.changed.notify_all()
+            self._changed.notify_all()
         if stream in self.disconnect_after_first_frames:
             request.transport.close()
             return socket
@@ -96,36 +96,16 @@ class ScriptedNode:
         status, body = self.rest.get(path, (404, {"code": 5, "message": "Not Found", "details": []}))
         return web.json_response(body, status=status)
 
-    def _call(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEFAULT_TIMEOUT)
-
-    async def _start(self) -> None:
-        app = web.Application()
-        app.router.add_get("/api/v2/stream/{stream:.+}", self._stream)
-        app.router.add_get("/api/v2/{path:.*}", self._rest)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._port = self._runner.addresses[0][1]
+    def _routes(self) -> list[web.RouteDef]:
+        return [web.get("/api/v2/stream/{stream:.+}", self._stream), web.get("/api/v2/{path:.*}", self._rest)]
 
     @property
     def rest_url(self) -> str:
-        return f"http://127.0.0.1:{self._port}/api/v2"
+        return f"http{self._tls}://{HOST}:{self._port}/api/v2"
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self._port}/api/v2"
-
-    def __enter__(self: Running) -> Running:
-        self._thread.start()
-        self._call(self._start())
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self._call(self._runner.cleanup())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        return f"ws{self._tls}://{HOST}:{self._port}/api/v2"
 
 
 def recorded_node() -> ScriptedNode:
