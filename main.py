@@ -132,10 +132,9 @@ def main(
         },
         daemon=True,
     )
-    run_thread.start()
-
     # Run the event loop until Ctrl+C, SIGTERM, or the end of the loop thread.
-    with shutdown.guard_callbacks():
+    with shutdown.guard():
+        run_thread.start()
         rel.dispatch()
     wallet = VegaWallet(token=token, wallet_url=wallet_url, pub_key=party_id)
     shutdown.leave_no_orders(run_thread, wallet, vega_store, node_rest_url, market_id, party_id)

@@ -9,7 +9,8 @@ from typing import Any
 
 from bot.enums import AccountType, AssetStatus, MarketState, OrderError, OrderStatus, OrderType, Side, TimeInForce, TradingMode
 from bot.parsing import ParseError as ParseError
-from bot.parsing import parse_amount, parse_decimal_places, parse_enum, parse_int, parse_str, raises_parse_error
+from bot.parsing import parse_amount, parse_decimal, parse_decimal_places, parse_enum, parse_int, parse_str, raises_parse_error
+from bot.submission import convert_to_decimals
 from bot.transport.error_text import truncate
 
 # Differs from the page: all records are frozen. The store replaces them whole, so that a reader in another thread never
@@ -38,6 +39,7 @@ class Position:
     average_entry_price: float  # price units of the market
     unrealised_pnl: float  # units of the settlement asset
     realised_pnl: float  # units of the settlement asset
+    updated_at: int = 0  # ns of chain time; 0 on spot markets
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Order:
     party_id: str
     side: str = "SIDE_UNSPECIFIED"  # a Side name
     reason: str = ""  # an OrderError name where the network stopped or rejected the order, otherwise empty
+    reference: str = ""  # chosen by the sender
+    updated_at: int = 0  # ns of chain time: the block of the newest change, or of the order's creation
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,10 @@ class Market:
     open_interest: float = 0
     tick_size: int = 1  # padded price: an order's padded price must be a multiple of it
     base_asset_id: str = ""  # spot markets only
+    reorders_transactions: bool = False  # cancellations overtake orders sent before them
+    linear_slippage_factor: float = 0  # part of the minimum order value; 0 on spot markets
+    tick: float = 0  # price units: the tick size
+    timestamp: int = 0  # ns of chain time: the block of these prices; 0 before any
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,7 @@ class Asset:
     name: str
     symbol: str
     decimal_places: int  # of padded balances
+    quantum: float = 0  # units of the asset: about one dollar's worth
 
 
 @dataclass(frozen=True)
@@ -139,12 +148,14 @@ class AppState:
 @raises_parse_error
 def parse_asset(node: dict[str, Any]) -> Asset:
     details = node["details"]
+    decimal_places = parse_decimal_places(details["decimals"])
     return Asset(
         asset_id=parse_str(node["id"]),
         status=parse_enum(AssetStatus, node.get("status", 0)),
         name=parse_str(details["name"]),
         symbol=parse_str(details["symbol"]),
-        decimal_places=parse_decimal_places(details["decimals"]),
+        decimal_places=decimal_places,
+        quantum=parse_decimal(details.get("quantum") or "0") / 10.0**decimal_places,
     )
 
 
@@ -173,6 +184,8 @@ def parse_order(node: dict[str, Any], position_decimal_places: int, price_decima
         party_id=parse_str(node["partyId"]),
         side=parse_enum(Side, node.get("side", 0)),
         reason=parse_enum(OrderError, node.get("reason") or ""),
+        reference=parse_str(node.get("reference") or ""),
+        updated_at=max(parse_int(node.get("createdAt") or 0), parse_int(node.get("updatedAt") or 0)),
     )
 
 
@@ -190,6 +203,7 @@ def parse_position(
         average_entry_price=parse_amount(price_decimal_places, node["averageEntryPrice"]),
         unrealised_pnl=parse_amount(asset_decimal_places, node["unrealisedPnl"]),
         realised_pnl=parse_amount(asset_decimal_places, node["realisedPnl"]),
+        updated_at=parse_int(node.get("updatedAt") or 0),
     )
 
 
@@ -200,17 +214,22 @@ def parse_market(node: dict[str, Any]) -> Market:
     product = instrument.get("future") or instrument.get("perpetual") or instrument.get("spot")
     if product is None:
         raise ValueError(f"unknown product of {truncate(instrument.get('code'))}")
+    decimal_places = parse_decimal_places(node.get("decimalPlaces", 0))
+    tick_size = parse_int(node.get("tickSize") or 1) or 1
     return Market(
         market_id=parse_str(node["id"]),
         state=parse_enum(MarketState, node.get("state", 0)),
         trading_mode=parse_enum(TradingMode, node.get("tradingMode", 0)),
-        decimal_places=parse_decimal_places(node.get("decimalPlaces", 0)),
+        decimal_places=decimal_places,
         position_decimal_places=parse_decimal_places(node.get("positionDecimalPlaces", 0)),
         code=parse_str(instrument["code"]),
         name=parse_str(instrument["name"]),
         settlement_asset_id=parse_str(product.get("settlementAsset") or product["quoteAsset"]),
-        tick_size=parse_int(node.get("tickSize") or 1) or 1,
+        tick_size=tick_size,
         base_asset_id=parse_str(product.get("baseAsset", "")),
+        reorders_transactions=node.get("enableTransactionReordering") is True,
+        linear_slippage_factor=parse_decimal(node.get("linearSlippageFactor") or "0"),
+        tick=convert_to_decimals(decimal_places, tick_size),
     )
 
 
@@ -227,6 +246,7 @@ def parse_market_data(node: dict[str, Any], price_decimal_places: int, position_
         "open_interest": parse_amount(position_decimal_places, node.get("openInterest", 0)),
         "trading_mode": parse_enum(TradingMode, node.get("marketTradingMode", 0)),
         "state": parse_enum(MarketState, node.get("marketState", 0)),
+        "timestamp": parse_int(node.get("timestamp") or 0),
     }
 
 

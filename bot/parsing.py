@@ -6,6 +6,7 @@ Not on the page, whose parsers accept `nan` as a price and stop at the first ent
 import functools
 import logging
 from collections.abc import Callable
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any, Optional, TypeVar
 
@@ -61,6 +62,14 @@ def parse_decimal_places(value: Any) -> int:
     if abs(places) > MAX_DECIMAL_PLACES:
         raise ValueError(f"{truncate(value)} decimal places are too many")
     return places
+
+
+def parse_decimal(value: Any) -> float:
+    """Return a decimal number, which the API sends as a string."""
+    number = Decimal(parse_str(value))
+    if not number.is_finite():
+        raise ValueError(f"{truncate(value)} is not a number")
+    return float(number)
 
 
 def parse_enum(kind: type[IntEnum], value: Any) -> str:

@@ -21,6 +21,10 @@ class OrderSubmission:
     time_in_force: str  # a TimeInForce name
     type: str  # an OrderType name
     side: str  # a Side name
+    post_only: bool = False  # stopped instead of trading at once
+    reduce_only: bool = False  # stopped if it would not reduce the position
+    expires_at: int = 0  # ns of chain time, for GTT orders
+    reference: str = ""  # comes back with the order, at most 100 characters
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def convert_from_decimals(decimal_places: int, number: Number, multiple: int = 1
 
 
 def _submission_to_json(submission: OrderSubmission, price_decimals: int, position_decimals: int, tick_size: int = 1) -> dict[str, Any]:
-    content = {
+    content: dict[str, Any] = {
         "marketId": submission.market_id,
         "price": str(convert_from_decimals(price_decimals, submission.price, tick_size)),
         "size": str(convert_from_decimals(position_decimals, submission.size)),
@@ -80,6 +84,15 @@ def _submission_to_json(submission: OrderSubmission, price_decimals: int, positi
     }
     if submission.type == "TYPE_MARKET":  # Differs from the page: the network drops market orders that name a price.
         del content["price"]
+    # Differs from the page, which has none of these. Left out unless they are set.
+    if submission.post_only:
+        content["postOnly"] = True
+    if submission.reduce_only:
+        content["reduceOnly"] = True
+    if submission.expires_at:
+        content["expiresAt"] = str(submission.expires_at)
+    if submission.reference:
+        content["reference"] = submission.reference
     return content
 
 

@@ -1,15 +1,19 @@
-"""What keeps the store equal to the node: the pages of a snapshot, and look-ups of ids that the store does not know.
+"""What keeps the store equal to the node, and says how old it is: snapshots, ages, look-ups, and what happened to orders.
 
-Not on the page, which merges snapshots into what it holds, and fails at an unknown id.
+Not on the page, which merges snapshots into what it holds, fails at an unknown id, and does not know the age of its data.
 """
 
 import math
 import re
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, Optional, TypeVar
 
+from bot.models import Order
 from bot.parsing import ParseError
+from bot.transport import clock
 from bot.transport.error_text import truncate
 from bot.vega_api_client import VegaApiError
 
@@ -17,6 +21,10 @@ Record = TypeVar("Record")
 Item = TypeVar("Item")
 
 RELOOKUP_INTERVAL = 60.0  # seconds until an id that was not found is looked up again
+SNAPSHOT_TIMEOUT = 10.0  # seconds from a connection to the last page of its snapshot
+MAX_ORDER_UPDATES = 2000  # of the newest updates that are kept for readers
+BLOCK_INTERVALS = 20  # of which the median is taken
+BASELINE_DRIFT = 0.01  # seconds per second by which the chain's clock may be slower than ours
 LOOKUP_FAILURE_DELAY = 2.0  # seconds without look-ups after a failed one: a list can hold many unknown ids
 
 
@@ -28,41 +36,49 @@ class SnapshotAssembler(Generic[Record]):
     """
 
     def __init__(self) -> None:
+        self.is_complete = False  # the last page of this connection's snapshot has arrived
+        self.count = 0  # of whole snapshots so far
         self._pages: Optional[dict[str, Record]] = None  # None while no snapshot is arriving
         self._updated_ids: set[str] = set()  # of updates that came between the pages, which are newer than the pages
-        self._fresh_until: Optional[float] = -math.inf  # time.monotonic(); None while the stream keeps the records fresh
+        self._fresh_until: Optional[float] = -math.inf  # clock.now(); None while the stream keeps the records fresh
+        self._connected_at = math.inf  # clock.now()
 
     def age(self) -> float:
-        """Return the age of the store's records in seconds: 0 while their stream is connected, infinite before any."""
+        """Return the age of the store's records in seconds: 0 while their stream keeps them, infinite before any."""
         fresh_until = self._fresh_until  # read once: the main thread may set it meanwhile
-        return 0.0 if fresh_until is None else time.monotonic() - fresh_until
-
-    def callbacks(self) -> dict[str, Callable[..., None]]:
-        """Return what the stream's connection calls when it opens and when it is lost."""
-        return {"on_open": self.on_connect, "on_disconnect": self.on_disconnect}
+        return 0.0 if fresh_until is None else max(1e-9, clock.now() - fresh_until)  # never 0 without the stream
 
     def mark_seeded(self) -> None:
         """Note that the store holds what REST has just answered."""
-        self._fresh_until = time.monotonic()
+        self._fresh_until = clock.now()
 
     def mark_fresh(self) -> None:
         """Note that the store holds a whole snapshot of the stream, which keeps it fresh from now on."""
         self._fresh_until = None
 
-    def on_connect(self) -> None:
-        """Forget the pages of a connection that was lost before the last one: a new connection starts a new snapshot."""
-        self._pages, self._updated_ids = {}, set()
-
-    def on_disconnect(self, latency: float) -> None:
+    def mark_stale(self, latency: float) -> None:
         """Note that the stream was lost, and for how many seconds before that its data may have been late."""
         if self._fresh_until is None:
-            self._fresh_until = time.monotonic() - latency
+            self._fresh_until = clock.now() - latency
+
+    def on_connect(self) -> None:
+        """Forget the pages of a connection that was lost before the last one: a new connection starts a new snapshot."""
+        self.is_complete = False
+        self._pages, self._updated_ids = {}, set()
+        self._connected_at = clock.now()
+
+    def is_overdue(self) -> bool:
+        """Return whether the connection has not delivered its snapshot in time."""
+        return not self.is_complete and clock.now() - self._connected_at > SNAPSHOT_TIMEOUT
 
     def add(self, message: dict[str, Any], records: dict[str, Record]) -> Optional[dict[str, Record]]:
-        """Add the records of one message. Return the whole snapshot with its last page, None otherwise."""
+        """Add the records of one message. Return the whole snapshot with its last page, None otherwise.
+
+        A page that comes again after the last one returns None too; with `is_complete`, its records count like updates.
+        """
         is_page = "snapshot" in message
         if self._pages is None:
-            if not is_page:
+            if self.is_complete or not is_page:
                 return None
             self.on_connect()
         pages = self._pages = self._pages or {}
@@ -74,7 +90,88 @@ class SnapshotAssembler(Generic[Record]):
         if not (is_page and message["snapshot"].get("lastPage")):
             return None
         self._pages = None
+        self.is_complete = True
+        self.count += 1
         return pages
+
+
+class DataAge:
+    """How old one market's data is at the node. Called under the markets' lock.
+
+    A node that falls behind sends old blocks at the usual pace, so the time of arrival says little. The age of a block is the
+    local clock less the block's time, less a baseline: the smallest such difference seen, since the two clocks differ. The
+    baseline survives reconnects, and may rise slowly, so that a chain with a slow clock does not look late. A node that was
+    behind from the start cannot be told from one whose clock is.
+    """
+
+    def __init__(self) -> None:
+        self.blocks = 0  # seen on the stream
+        self._timestamp = 0  # ns of chain time, of the newest block; 0 if unknown
+        self._sent_at = -math.inf  # clock.now() when the node sent it, at the latest
+        self._baseline = math.inf  # seconds
+        self._baseline_at = 0.0  # clock.now()
+        self._arrived_at = math.nan  # clock.now()
+        self._intervals: deque[float] = deque(maxlen=BLOCK_INTERVALS)  # seconds between two arrivals
+
+    def on_seed(self) -> None:
+        """Note that REST has just answered with the newest block's data."""
+        self._sent_at = clock.now()
+
+    def on_block(self, timestamp: int, latency: float) -> None:
+        """Note a frame of the stream: its block's time in ns, and for how many seconds it may have been in flight."""
+        arrived_at = clock.now()
+        self._sent_at = arrived_at - latency
+        if timestamp and timestamp != self._timestamp:
+            difference = arrived_at - timestamp / 1e9
+            self._baseline = min(difference, self._baseline + BASELINE_DRIFT * (arrived_at - self._baseline_at))
+            self._baseline_at = arrived_at
+        if timestamp == 0 or timestamp != self._timestamp:
+            self.blocks += 1
+            if not math.isnan(self._arrived_at):
+                self._intervals.append(arrived_at - self._arrived_at)
+            self._arrived_at = arrived_at
+        self._timestamp = timestamp
+
+    def seconds(self) -> float:
+        """Return the age in seconds; infinite before any data."""
+        now = clock.now()
+        age = now - self._sent_at
+        return max(age, now - self._timestamp / 1e9 - self._baseline) if self._timestamp else age
+
+    def block_interval(self) -> float:
+        """Return the median time between two blocks in seconds; 0 before two."""
+        return statistics.median(self._intervals) if self._intervals else 0.0
+
+
+class OrderHistory:
+    """What has happened to the party's orders, for readers that must not miss an update. Called under the orders' lock."""
+
+    def __init__(self) -> None:
+        self._updates: deque[Order] = deque(maxlen=MAX_ORDER_UPDATES)
+        self._count = 0  # of all updates ever
+        self._rejections: dict[str, tuple[str, int]] = {}  # market id -> reason, and rejections in a row for it
+
+    def add(self, order: Order) -> None:
+        self._updates.append(order)
+        self._count += 1
+        if is_rejected(order):
+            reason, count = self._rejections.get(order.market_id, ("", 0))
+            self._rejections[order.market_id] = (order.reason, count + 1 if order.reason == reason else 1)
+        elif order.status not in ("STATUS_CANCELLED", "STATUS_EXPIRED"):  # these do not say whether the network takes new orders
+            self._rejections.pop(order.market_id, None)
+
+    def since(self, position: int) -> tuple[int, list[Order]]:
+        """Return the position to ask with next time, and the updates since `position`, oldest first."""
+        new = min(self._count - position, len(self._updates))
+        return self._count, list(self._updates)[len(self._updates) - new :] if new else []
+
+    def rejections(self, market_id: str) -> tuple[str, int]:
+        return self._rejections.get(market_id, ("", 0))
+
+
+def is_rejected(order: Order) -> bool:
+    """Return whether the network did not want an order. An IOC order that finds nothing is stopped without a reason."""
+    return order.status == "STATUS_REJECTED" or (order.status == "STATUS_STOPPED" and bool(order.reason))
 
 
 class MissingItemLookup:

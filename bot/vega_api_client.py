@@ -7,7 +7,7 @@ Page: "Getting started". Each function is one call of the API and returns the AP
 import contextlib
 import functools
 import time
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 from urllib.parse import quote
 
 import requests
@@ -20,7 +20,15 @@ TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer arri
 CALL_TIMEOUT = 30.0  # seconds for a call without a deadline
 LOOKUP_TIMEOUT = 0.9  # seconds for a look-up between two frames
 MAX_TRIES = 3
+MAX_RECENT_ORDERS = 200  # in one answer
 MIN_RETRY_TIME = 2.0  # seconds; a call with less time makes one try, so that its error is the node's and not the deadline's
+
+
+class Block(NamedTuple):
+    """The block of a REST answer; 0 where the node does not say."""
+
+    height: int
+    timestamp: int  # ns of chain time
 
 
 class VegaApiError(Exception):
@@ -56,6 +64,11 @@ def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[f
     Raises:
         VegaApiError: with the node's own error message.
     """
+    return _get(path, key, node_url, deadline)[0]
+
+
+def _get(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[Any, Block]:
+    """Make one call; return what the answer holds under `key`, and the block that it belongs to."""
     seconds = CALL_TIMEOUT if deadline is None else max(0.01, deadline - time.monotonic())
     session = _session(MAX_TRIES if seconds > MIN_RETRY_TIME else 1)
     try:
@@ -69,9 +82,14 @@ def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[f
     if response.status_code != requests.codes.ok:
         raise VegaApiError(path, _error_message(response), response.status_code)
     try:
-        return response.json()[key]
+        return response.json()[key], _block_of(response)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise VegaApiError(path, f"not the expected JSON, but {truncate(response.text)}") from error
+
+
+def _block_of(response: requests.Response) -> Block:
+    numbers = [response.headers.get(name, "") for name in ("X-Block-Height", "X-Block-Timestamp")]
+    return Block(*(int(number) if number.isascii() and number.isdigit() else 0 for number in numbers))
 
 
 def execute_unrollable_get_request(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> list[dict[str, Any]]:
@@ -80,17 +98,23 @@ def execute_unrollable_get_request(path: str, key: str, node_url: str, deadline:
     Raises:
         VegaApiError: with the node's own error message, or because a page names itself as the next one.
     """
+    return _get_all(path, key, node_url, deadline)[0]
+
+
+def _get_all(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[list[dict[str, Any]], Block]:
+    """Follow the pages; return all nodes, and the block of the first page."""
     if deadline is None:
         deadline = time.monotonic() + CALL_TIMEOUT
     nodes: list[dict[str, Any]] = []
     cursors: set[str] = set()
-    next_page = path
+    next_page, first_block = path, None
     while True:
-        page = execute_get_request(next_page, key, node_url, deadline)
+        page, block = _get(next_page, key, node_url, deadline)
+        first_block = first_block or block
         try:
             nodes.extend(edge["node"] for edge in page["edges"])
             if not page["pageInfo"]["hasNextPage"]:
-                return nodes
+                return nodes, first_block
             cursor = page["pageInfo"]["endCursor"]
             # Differs from the page, which always continues with `&`: `markets` and `assets` have no `?` yet.
             next_page = f"{path}{'&' if '?' in path else '?'}pagination.after={quote(cursor, safe='')}"
@@ -147,3 +171,44 @@ def get_positions(party_id: str, node_url: str, market_id: Optional[str] = None,
     if market_id is not None:
         path += f"&filter.marketIds={market_id}"
     return execute_unrollable_get_request(path=path, key="positions", node_url=node_url, deadline=deadline)
+
+
+# Not on the page.
+
+
+def get_latest_market_data(node_url: str, market_id: str, deadline: Optional[float] = None) -> tuple[dict[str, Any], bool]:
+    """Return a market's data, and whether it belongs to the newest block that the node knows."""
+    node, block = _get(f"market/data/{market_id}/latest", "marketData", node_url, deadline)
+    return node, isinstance(node, dict) and bool(block.timestamp) and node.get("timestamp") == str(block.timestamp)
+
+
+def get_open_orders_at_block(party_id: str, node_url: str, deadline: Optional[float] = None) -> tuple[list[dict[str, Any]], int]:
+    """Return a party's live orders, and the height of the block that they belong to."""
+    nodes, block = _get_all(f"orders?filter.partyIds={party_id}&filter.liveOnly=true", "orders", node_url, deadline)
+    return nodes, block.height
+
+
+def get_recent_orders(party_id: str, node_url: str, deadline: Optional[float] = None) -> tuple[list[dict[str, Any]], int]:
+    """Return a party's newest MAX_RECENT_ORDERS orders, dead ones too, and the height of the block that they belong to."""
+    path = f"orders?filter.partyIds={party_id}&pagination.first={MAX_RECENT_ORDERS}"
+    page, block = _get(path, "orders", node_url, deadline)
+    try:
+        return [edge["node"] for edge in page["edges"]], block.height
+    except (LookupError, TypeError) as error:
+        raise VegaApiError(path, f"not a page of orders, but {truncate(page)}") from error
+
+
+def get_block_height(node_url: str, market_id: str, deadline: Optional[float] = None) -> int:
+    """Return the height of the newest block that the node knows; 0 where it does not say."""
+    return _get(f"market/data/{market_id}/latest", "marketData", node_url, deadline)[1].height
+
+
+def get_risk_factors(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:
+    """Return a future's or perpetual's risk factors, `long` and `short`; VegaApiError for spot markets."""
+    factors: dict[str, Any] = execute_get_request(f"market/{market_id}/risk/factors", "riskFactor", node_url, deadline)
+    return factors
+
+
+def get_network_parameter(node_url: str, name: str, deadline: Optional[float] = None) -> str:
+    parameter = execute_get_request(f"network/parameters/{name}", "networkParameter", node_url, deadline)
+    return str(parameter["value"]) if isinstance(parameter, dict) and "value" in parameter else ""

@@ -11,18 +11,21 @@ import time
 from threading import Lock
 from typing import Any, Optional
 
+import rel
+
 import bot.models as parsers
 import bot.vega_api_client as api
+from bot.market_terms import MIN_REFRESH_DELAY, REFRESH_INTERVAL, MarketTerms, fetch_terms, with_terms
 from bot.models import Account, Asset, Market, Order, Position
 from bot.parsing import ParseError, body_of, nodes_of, parse_list, parse_list_or_warn
-from bot.sync import MissingItemLookup, SnapshotAssembler
+from bot.sync import DataAge, MissingItemLookup, OrderHistory, SnapshotAssembler, is_rejected
+from bot.transport.error_text import truncate
+from bot.transport.event_loop import EventLoop
 from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 
 logger = logging.getLogger(__name__)
 
 LIVE_STATUSES = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: a pegged order that waits is live, as for REST.
-REJECTED_STATUSES = ("STATUS_REJECTED", "STATUS_STOPPED")
-WITHDRAWN_STATUSES = ("STATUS_CANCELLED", "STATUS_EXPIRED")  # they do not say whether the network takes new orders
 
 
 class VegaStore:
@@ -49,17 +52,22 @@ class VegaStore:
         self._positions_lock = Lock()
         self._markets_lock = Lock()
 
-        self._updated_at: dict[str, float] = {}  # market id -> time.monotonic() of its newest data; with _markets
-        self._rejections: dict[str, tuple[str, int]] = {}  # market id -> reason, and rejections in a row for it; with _orders
+        self._ages: dict[str, DataAge] = {}  # market id -> age of its data; with _markets
+        self._minimum_values: dict[str, dict[str, float]] = {}  # market id -> side -> smallest price times size; with _markets
+        self._order_history = OrderHistory()  # with _orders
         self._account_snapshot: SnapshotAssembler[Account] = SnapshotAssembler()  # with _accounts
         self._order_snapshot: SnapshotAssembler[Order] = SnapshotAssembler()  # with _orders
         self._position_snapshot: SnapshotAssembler[Position] = SnapshotAssembler()  # with _positions
         self._balances_at_start: dict[str, float] = {}  # asset id -> balance when this process started; set once
 
-        self._lookup = MissingItemLookup()  # main thread only, so without a lock
+        # Main thread only, so without locks.
+        self._lookup = MissingItemLookup()
+        self._refreshed_at = -math.inf  # time.monotonic() when the terms were last read
+        self._market_id = ""
         self._party_id = ""
+
         self._rest_api_url = rest_api_url
-        self._ws_client = VegaWebSocketClient(data_node_url=websocket_url, reconnect=reconnect)
+        self._ws_client = VegaWebSocketClient(websocket_url, reconnect, get_block_height=self._get_block_height)
 
     def start(self, market_id: str, party_id: str, deadline: Optional[float] = None) -> None:
         """Seed the store over REST, then subscribe; updates come once the caller runs `rel.dispatch()`.
@@ -73,6 +81,7 @@ class VegaStore:
             VegaApiError: the node did not answer, or rejected a call.
             ParseError: the market's product is unknown to this version.
         """
+        self._market_id = market_id
         self.load_data(party_id=party_id, deadline=deadline)
         if self.get_market_by_id(market_id) is None:  # unknown or left out: a call for it alone says why
             market = parsers.parse_market(api.get_market(self._rest_api_url, market_id, deadline))
@@ -84,11 +93,20 @@ class VegaStore:
 
         # Differs from the page, which names the market here too. The general account is on no market, so its balance would
         # never change, and orders and positions on other markets would stay as they were at the start.
-        self._ws_client.subscribe_accounts(None, party_id, callback=self._update_accounts, **self._account_snapshot.callbacks())
+        self._ws_client.subscribe_accounts(
+            None, party_id, callback=self._update_accounts, **self._callbacks(self._account_snapshot, self._accounts_lock)
+        )
 
-        self._ws_client.subscribe_orders(None, party_id, callback=self._update_order, **self._order_snapshot.callbacks())
+        self._ws_client.subscribe_orders(
+            None, party_id, callback=self._update_order, **self._callbacks(self._order_snapshot, self._orders_lock)
+        )
 
-        self._ws_client.subscribe_positions(None, party_id, callback=self._update_position, **self._position_snapshot.callbacks())
+        self._ws_client.subscribe_positions(
+            None, party_id, callback=self._update_position, **self._callbacks(self._position_snapshot, self._positions_lock)
+        )
+
+        self._refresh_terms()
+        rel.timeout(REFRESH_INTERVAL, self._refresh_terms)
 
     def stop(self) -> None:
         self._ws_client.stop()
@@ -144,25 +162,58 @@ class VegaStore:
 
     # Not on the page.
 
+    def get_order_updates(self, position: int) -> tuple[int, list[Order]]:
+        """Return the position to ask with next time, and the party's order updates since `position`, dead orders too."""
+        with self._orders_lock:
+            return self._order_history.since(position)
+
     def get_consecutive_rejections(self, market_id: str) -> tuple[str, int]:
         """Return the reason of the newest rejected orders on a market, and how many were rejected for it in a row."""
         with self._orders_lock:
-            return self._rejections.get(market_id, ("", 0))
+            return self._order_history.rejections(market_id)
+
+    def get_account_snapshot_count(self) -> int:
+        """Return how many snapshots of its accounts the party has got: one with each connection of their stream."""
+        with self._accounts_lock:
+            return self._account_snapshot.count
+
+    def get_minimum_order_value(self, market_id: str, side: str) -> float:
+        """Return the smallest price times size that the network accepts on a market; 0 if there is none or it is unknown."""
+        with self._markets_lock:
+            return self._minimum_values.get(market_id, {}).get(side, 0.0)
+
+    def get_block_interval(self, market_id: str) -> float:
+        """Return the median time between two blocks in seconds; 0 before two blocks of the market's data."""
+        with self._markets_lock:
+            return self._age_of(market_id).block_interval()
+
+    def get_block_count(self, market_id: str) -> int:
+        """Return how many blocks of a market's data the stream has brought."""
+        with self._markets_lock:
+            return self._age_of(market_id).blocks
 
     def seconds_since_update(self, market_id: str) -> float:
-        """Return the age of a market's data in seconds, since the node sent it; infinite before any."""
+        """Return the age of a market's data at the node in seconds; infinite before any."""
         with self._markets_lock:
-            updated_at = self._updated_at.get(market_id, -math.inf)
-        return time.monotonic() - updated_at  # not time.time(): setting the clock must not make data younger or older
+            return self._age_of(market_id).seconds()
 
     def seconds_since_position(self, market_id: str) -> float:
-        """Return the age of the position on a market: 0 while its stream is connected, infinite before any."""
+        """Return the age of the position on a market: 0 while its stream keeps it, infinite before any."""
         market = self.get_market_by_id(market_id)
         if market is not None and market.base_asset_id:  # a spot position is a balance
             with self._accounts_lock:
                 return self._account_snapshot.age()
         with self._positions_lock:
             return self._position_snapshot.age()
+
+    def seconds_since_orders(self) -> float:
+        """Return the age of the party's orders: 0 while their stream keeps them, infinite before any."""
+        with self._orders_lock:
+            return self._order_snapshot.age()
+
+    def _age_of(self, market_id: str) -> DataAge:
+        """Under the markets' lock."""
+        return self._ages.setdefault(market_id, DataAge())
 
     def _spot_position(self, market: Market) -> Position:
         """Return the change of the base balance since the start: spot markets have no positions, and the page none for them."""
@@ -192,12 +243,12 @@ class VegaStore:
         nodes = nodes_of(market_dict, "marketData")
 
         markets, problem = parse_list(self._parse_market_data, nodes)
-        sent_at = time.monotonic() - self._ws_client.latency()
+        latency = self._ws_client.latency()
 
         with self._markets_lock:
             for market in markets:
                 self._markets[market.market_id] = market
-                self._updated_at[market.market_id] = sent_at
+                self._age_of(market.market_id).on_block(market.timestamp, latency)
         if problem:
             raise ParseError(problem)
 
@@ -212,15 +263,15 @@ class VegaStore:
             if snapshot is not None:
                 self._orders = {order_id: order for order_id, order in snapshot.items() if order.status in LIVE_STATUSES}
                 self._order_snapshot.mark_fresh()
-            elif "updates" in order_dict:
+            elif "updates" in order_dict or self._order_snapshot.is_complete:
                 for order in orders:
                     if order.status in LIVE_STATUSES:
                         self._orders[order.order_id] = order
                     else:
                         self._orders.pop(order.order_id, None)
-                    self._count_rejections(order)
-        if "updates" in order_dict:
-            _log_rejected(orders)  # Differs from the page, which never says so.
+            for order in orders:
+                self._order_history.add(order)
+        self._on_rejected([order for order in orders if is_rejected(order)])
         if problem:
             raise ParseError(problem)
 
@@ -235,7 +286,7 @@ class VegaStore:
             if snapshot is not None:
                 self._positions = snapshot
                 self._position_snapshot.mark_fresh()
-            elif "updates" in position_dict:
+            elif "updates" in position_dict or self._position_snapshot.is_complete:
                 self._positions.update(by_market)
         if problem:
             raise ParseError(problem)
@@ -251,18 +302,16 @@ class VegaStore:
             if snapshot is not None:
                 self._accounts = snapshot
                 self._account_snapshot.mark_fresh()
-            elif "updates" in account_dict:
+            elif "updates" in account_dict or self._account_snapshot.is_complete:
                 self._accounts.update(by_id)
         if problem:
             raise ParseError(problem)
 
-    def _count_rejections(self, order: Order) -> None:
-        """Count a rejected order, or forget those before an accepted one. Under the orders' lock."""
-        if order.status in REJECTED_STATUSES:
-            reason, count = self._rejections.get(order.market_id, ("", 0))
-            self._rejections[order.market_id] = (order.reason, count + 1 if order.reason == reason else 1)
-        elif order.status not in WITHDRAWN_STATUSES:
-            self._rejections.pop(order.market_id, None)
+    def _on_rejected(self, orders: list[Order]) -> None:
+        for order in orders:  # Differs from the page, which never says so.
+            logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
+        if any(order.market_id == self._market_id for order in orders):
+            self._refresh_terms()  # they may have changed
 
     # Parsing with the decimals that the store holds. Differs from the page: an unknown id is looked up over REST.
 
@@ -271,11 +320,17 @@ class VegaStore:
         prices = parsers.parse_market_data(node, market.decimal_places, market.position_decimal_places)
         return dataclasses.replace(market, **prices)
 
+    def _require_own(self, party_id: Any) -> None:
+        if self._party_id and party_id != self._party_id:
+            raise ParseError(f"a record of another party, {truncate(party_id)}")
+
     def _parse_order(self, node: dict[str, Any]) -> Order:
+        self._require_own(node["partyId"])
         market = self._known_market(node["marketId"])
         return parsers.parse_order(node, position_decimal_places=market.position_decimal_places, price_decimal_places=market.decimal_places)
 
     def _parse_position(self, node: dict[str, Any]) -> Position:
+        self._require_own(node["partyId"])
         market = self._known_market(node["marketId"])
         asset = self._known_asset(market.settlement_asset_id)
         return parsers.parse_position(
@@ -286,6 +341,7 @@ class VegaStore:
         )
 
     def _parse_account(self, node: dict[str, Any]) -> Account:
+        self._require_own(node["owner"])
         return parsers.parse_account(node, asset_decimal_places=self._known_asset(node["asset"]).decimal_places)
 
     def _known_market(self, market_id: str) -> Market:
@@ -320,7 +376,7 @@ class VegaStore:
         markets = parse_list_or_warn(parsers.parse_market, api.get_markets(node_url=self._rest_api_url, deadline=deadline))
         with self._markets_lock:
             self._markets = {market.market_id: market for market in markets}
-            self._updated_at = {}
+            self._ages = {}
 
         nodes = api.get_accounts(node_url=self._rest_api_url, party_id=party_id, deadline=deadline)
         accounts = parse_list_or_warn(self._parse_account, nodes)
@@ -345,13 +401,64 @@ class VegaStore:
     def _load_market_data(self, market_id: str, deadline: Optional[float] = None) -> None:
         """Seed one market's prices, so that the first quote need not wait for a frame. Not on the page."""
         try:
-            node = api.get_market_data(node_url=self._rest_api_url, market_id=market_id, deadline=deadline)
-            self._update_market_data({"marketData": [node]})
-        except (api.VegaApiError, ParseError) as error:  # the stream brings them within a block
+            node, is_newest = api.get_latest_market_data(self._rest_api_url, market_id, deadline)
+            market = self._parse_market_data(node)
+        except (api.VegaApiError, ParseError, LookupError, TypeError) as error:  # the stream brings them within a block
             logger.warning("no prices yet: %s", error)
+            return
+        with self._markets_lock:
+            self._markets[market_id] = market
+            if is_newest:  # otherwise its age is unknown
+                self._age_of(market_id).on_seed()
 
+    ###########################################################
+    #              Streams lost, terms, the node              #
+    ###########################################################
+    # Not on the page. Main thread, except where noted.
 
-def _log_rejected(orders: list[Order]) -> None:
-    for order in orders:
-        if order.status in REJECTED_STATUSES:
-            logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
+    def _callbacks(self, snapshot: SnapshotAssembler[Any], lock: Lock) -> dict[str, Any]:
+        """Return what the connection of a stream with a snapshot calls."""
+
+        def on_disconnect(latency: float) -> None:
+            with lock:
+                snapshot.mark_stale(latency)
+
+        return {"on_open": snapshot.on_connect, "on_disconnect": on_disconnect, "is_overdue": snapshot.is_overdue}
+
+    def _refresh_terms(self) -> bool:
+        """Read the market's terms again, on a thread of its own."""
+        market = self.get_market_by_id(self._market_id)
+        if market is not None and time.monotonic() - self._refreshed_at >= MIN_REFRESH_DELAY:
+            self._refreshed_at = time.monotonic()
+            asset = self.get_asset_by_id(market.settlement_asset_id)
+            quantum = asset.quantum if asset is not None else 0.0
+            EventLoop.get().run_in_thread(lambda: fetch_terms(self._rest_api_url, market.market_id, quantum), self._update_terms)
+        return True  # rel: call again
+
+    def _update_terms(self, terms: Optional[MarketTerms]) -> None:
+        if terms is None:  # the next refresh may succeed
+            return
+        market_id = terms.market.market_id
+        with self._markets_lock:
+            self._markets[market_id] = with_terms(self._markets[market_id], terms.market)
+            self._minimum_values[market_id] = terms.minimum_values
+
+    def fetch_recent_orders(self, deadline: float) -> list[Order]:
+        """Return the party's newest orders as REST has them, dead ones too. Any thread.
+
+        Raises:
+            VegaApiError: the node did not answer, or rejected the call.
+        """
+        nodes, _ = api.get_recent_orders(self._party_id, self._rest_api_url, deadline)
+        return parse_list(self._parse_known_order, nodes)[0]
+
+    def _parse_known_order(self, node: dict[str, Any]) -> Order:
+        """Parse without look-ups, which belong to the main thread; LookupError for an unknown market."""
+        market = self.get_market_by_id(node["marketId"])
+        if market is None:
+            raise LookupError(node["marketId"])
+        return parsers.parse_order(node, position_decimal_places=market.position_decimal_places, price_decimal_places=market.decimal_places)
+
+    def _get_block_height(self) -> int:
+        """On a thread of its own."""
+        return api.get_block_height(self._rest_api_url, self._market_id, time.monotonic() + api.LOOKUP_TIMEOUT)

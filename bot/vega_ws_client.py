@@ -31,12 +31,13 @@ class VegaWebSocketClient:
     Args:
         data_node_url: the streams' address up to `/stream`.
         reconnect: seconds until a lost stream is reconnected.
+        get_block_height: asked when market data stops; it may block and raise.
     """
 
-    def __init__(self, data_node_url: str, reconnect: int = RECONNECT):
+    def __init__(self, data_node_url: str, reconnect: int = RECONNECT, get_block_height: Optional[Callable[[], int]] = None):
         self._data_node_url = data_node_url
         self._reconnect = reconnect
-        self._streams = StreamGroup()
+        self._streams = StreamGroup(get_progress=get_block_height)
 
     def _on_error(self, ws: websocket.WebSocketApp, err: Union[Exception, str]) -> None:
         # Differs from the page, which logs a traceback at each attempt: called once per outage.
@@ -84,29 +85,32 @@ class VegaWebSocketClient:
         self.subscribe_endpoint(url, callback=callback, regular_frames="market data")  # it comes with each block
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-orders
-    def subscribe_orders(
-        self, market_id: Optional[str], party_id: str, callback: Callback, on_open: OnOpen = None, on_disconnect: OnDisconnect = None
-    ) -> None:
-        """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two."""
+    def subscribe_orders(self, market_id: Optional[str], party_id: str, callback: Callback, **connection_callbacks: Any) -> None:
+        """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two.
+
+        `connection_callbacks` are those of `subscribe_endpoint`.
+        """
         market = f"marketIds={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}", callback, on_open, on_disconnect)
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}", callback, **connection_callbacks)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-positions
-    def subscribe_positions(
-        self, market_id: Optional[str], party_id: str, callback: Callback, on_open: OnOpen = None, on_disconnect: OnDisconnect = None
-    ) -> None:
+    def subscribe_positions(self, market_id: Optional[str], party_id: str, callback: Callback, **connection_callbacks: Any) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/positions?{market}partyId={party_id}", callback, on_open, on_disconnect)
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/positions?{market}partyId={party_id}", callback, **connection_callbacks)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-accounts
-    def subscribe_accounts(
-        self, market_id: Optional[str], party_id: str, callback: Callback, on_open: OnOpen = None, on_disconnect: OnDisconnect = None
-    ) -> None:
+    def subscribe_accounts(self, market_id: Optional[str], party_id: str, callback: Callback, **connection_callbacks: Any) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}", callback, on_open, on_disconnect)
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}", callback, **connection_callbacks)
 
     def subscribe_endpoint(
-        self, url: str, callback: Callback, on_open: OnOpen = None, on_disconnect: OnDisconnect = None, regular_frames: str = ""
+        self,
+        url: str,
+        callback: Callback,
+        on_open: OnOpen = None,
+        on_disconnect: OnDisconnect = None,
+        is_overdue: Optional[Callable[[], bool]] = None,
+        regular_frames: str = "",
     ) -> None:
         """Connect a stream, and reconnect it whenever it is lost. Main thread.
 
@@ -115,11 +119,19 @@ class VegaWebSocketClient:
             callback: takes the `result` of each frame. ParseError is reported; any other exception ends `rel.dispatch()`.
             on_open: called before the first frame of each connection.
             on_disconnect: called when a connection is lost, with the seconds for which its data may have been late.
+            is_overdue: says that a connection has not delivered its snapshot in time, which is a reason to reconnect.
             regular_frames: what the node sends all the time, if it does, so that silence means trouble.
         """
         # Differs from the page, which dispatches with rel itself: slow, and stuck where a connection is. See bot/transport.
         connection = StreamConnection(
-            _stream_name(url), self._reconnect, self._on_error, on_open, on_disconnect, regular_frames, "check WS_URL: it ends in /api/v2"
+            _stream_name(url),
+            self._reconnect,
+            self._on_error,
+            on_open=on_open,
+            on_disconnect=on_disconnect,
+            is_overdue=is_overdue,
+            regular_frames=regular_frames,
+            not_found_hint="check WS_URL: it ends in /api/v2",
         )
         self._streams.add(connection)
         ws = websocket.WebSocketApp(

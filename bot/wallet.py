@@ -27,6 +27,7 @@ _HINTS = {  # part of the error message -> what to do
 class WalletError(Exception):
     """A transaction that the wallet did not take, or may not have taken. Holds the wallet's own error message, and a hint."""
 
+    rejected = False  # the wallet or the network has said no, to the transaction as a whole
     may_have_executed = False  # the wallet may have the transaction, and has not said that it rejects it
     timed_out = False  # the wallet may still be working on it, so it may execute later, after newer transactions
 
@@ -89,11 +90,15 @@ class VegaWallet:
             body = response.json()
             if body.get("error"):
                 message = f"{body['error']['message']}: {body['error']['data']}"
-                # A "Network error" happened behind the wallet, which cannot know what became of the transaction.
-                rejected = response.status_code < 500 and body["error"]["message"] != "Network error"
+                # A "Network error" happened behind the wallet, which cannot know what became of the transaction, unless the
+                # network's own check (ABCI) rejected it.
+                is_network_check = "ABCI code" in str(body["error"]["data"])
+                rejected = response.status_code < 500 and (is_network_check or body["error"]["message"] != "Network error")
             elif response.status_code == requests.codes.ok and isinstance(body["result"]["transactionHash"], str):
                 return str(body["result"]["transactionHash"])
-        raise self._error(f"HTTP {response.status_code}, {message}", may_have_executed=not rejected)
+        error = self._error(f"HTTP {response.status_code}, {message}", may_have_executed=not rejected)
+        error.rejected = rejected
+        raise error
 
     def _error(self, message: str, may_have_executed: bool = False, timed_out: bool = False) -> WalletError:
         message = truncate(redact(self._token, message))  # an answer may echo the request

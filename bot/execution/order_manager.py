@@ -4,73 +4,132 @@ Not on the page, which sends what the rule wants, whatever it holds and whatever
 `begin_turn`, the rule through `ask`, `submit`, `end_turn`. What is wrong with a turn becomes its reason not to quote.
 """
 
+import inspect
 import logging
+import math
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import bot.submission as sub
+from bot.execution.order_tracker import OrderTracker
 from bot.execution.pre_trade_checks import (
     FINAL_STATES,
     MAX_DATA_AGE,
+    MAX_DATA_AGE_BLOCKS,
+    MAX_INSTRUCTIONS,
     RETRY_TURNS,
+    SIDES,
+    Ages,
+    cancels_all,
     check_increments,
     check_market,
     check_rejections,
-    limit_to_position,
+    cut_to_room,
+    leave_out_small_orders,
+    orders_after,
+    room_on_sides,
     validate_orders,
 )
 from bot.execution.shutdown import Shutdown
 from bot.models import Market
-from bot.vega_store import VegaStore
+from bot.transport import clock
+from bot.transport.error_text import truncate
+from bot.vega_api_client import LOOKUP_TIMEOUT, VegaApiError
+from bot.vega_store import LIVE_STATUSES, VegaStore
 from bot.wallet import VegaWallet, WalletError
 
 logger = logging.getLogger(__name__)
 
 LOOP_INTERVAL = 1.0  # seconds from the start of a turn to the start of the next
 MAX_FAILURES = 10  # turns in a row in which quotes() raised
+CANCEL_TURNS = 10  # in a row that cancel while quoting is not allowed; after that, every tenth
+MAX_SILENT_TURNS = 10  # turns in which no order has appeared, until the log says so
+LOST_AFTER_BLOCKS = 2  # behind a cancellation: an order that REST does not show by then was lost
+WAITING_FOR_ORDERS = "waiting for the last orders"
+NEVER_APPEARED = "accepted, but no order has appeared"
+RULE_FAILED = "quotes() failed"
 
-Rule = Callable[[Market, float, float], list[sub.OrderSubmission]]
+
+@dataclass(frozen=True)
+class NoQuote:
+    """What a rule may return instead of orders: the turn line shows the reason."""
+
+    reason: str
+
+
+Rule = Callable[..., Union[list[sub.OrderSubmission], NoQuote]]
+AfterTurn = Callable[[Market, float, str, VegaStore], object]
 
 
 @dataclass
 class Turn:
     """What is known of the turn that runs."""
 
-    started_at: float  # time.monotonic()
-    data_age: float  # seconds, as the next
-    position_age: float
+    started_at: float  # clock.now()
+    ages: Ages
     market: Optional[Market] = None
     position: float = 0.0  # contracts
     reason: str = ""  # why there are no quotes; empty if there are
-    should_cancel: bool = False  # open orders must go although there are no quotes
     outcome: str = ""  # how the log line ends
 
 
 class OrderManager:
-    """Asks the rule, checks its orders, sends them, and knows what may be open: from the store, and from what it sent."""
+    """Asks the rule, checks its orders, sends them, and cancels what must not stay open.
 
-    def __init__(self, wallet: VegaWallet, vega_store: VegaStore, market_id: str, max_abs_position: float, shutdown: Shutdown):
+    Args:
+        wallet: sends the transactions.
+        vega_store: what the bot knows.
+        market_id: the market.
+        max_abs_position: the position limit in contracts, for long and short.
+        shutdown: what this thread and the main one tell each other.
+        dry_run: send nothing, and log what would be sent.
+        loop_interval: seconds from turn to turn.
+    """
+
+    def __init__(
+        self,
+        wallet: VegaWallet,
+        vega_store: VegaStore,
+        market_id: str,
+        max_abs_position: float,
+        shutdown: Shutdown,
+        dry_run: bool = False,
+        loop_interval: Optional[float] = None,
+    ):
         self._wallet = wallet
         self._vega_store = vega_store
         self._market_id = market_id
         self._max_abs_position = max_abs_position
         self._shutdown = shutdown
-        self._orders_may_be_open = False  # of those that this object sent
-        self._failures = 0  # turns in a row in which quotes() raised
+        self._dry_run = dry_run
+        self._loop_interval = LOOP_INTERVAL if loop_interval is None else loop_interval
+        self._tracker = OrderTracker(vega_store, market_id)
+        shutdown.has_unseen_orders = self._tracker.has_unseen
+        self._turn = Turn(0.0, Ages(data=math.inf))
         self._turns = 0
-        self._turn = Turn(0.0, 0.0, 0.0)
+        self._failures = 0  # turns in a row in which quotes() raised
+        self._silent_turns = 0  # turns in a row with orders that have not appeared
+        self._uncancelled = False  # orders were sent after the last accepted cancellation of all
+        self._cancel_turns = 0  # turns in a row in which open orders were to be cancelled
+        self._overdue_cancelled_at: Optional[int] = None  # block count when overdue orders were cancelled
+        self._must_cancel_all = False  # a call timed out: the next batch has to begin with a cancellation of all
+        self._learnt_minimum: dict[str, float] = {}  # side -> price times size that the network has rejected as too small
 
     def begin_turn(self) -> None:
         """Read the ages. Call this first: data read later is at least this fresh."""
         self._turns += 1
-        self._turn = Turn(
-            started_at=time.monotonic(),
-            data_age=self._vega_store.seconds_since_update(self._market_id),
-            position_age=self._vega_store.seconds_since_position(self._market_id),
+        interval = self._vega_store.get_block_interval(self._market_id)
+        ages = Ages(
+            data=self._vega_store.seconds_since_update(self._market_id),
+            position=self._vega_store.seconds_since_position(self._market_id),
+            orders=self._vega_store.seconds_since_orders(),
+            max_data=max(MAX_DATA_AGE, MAX_DATA_AGE_BLOCKS * interval),
         )
+        self._turn = Turn(clock.now(), ages)
 
     def has_ended(self, market: Market) -> bool:
         """Return whether the market has ended for good. Differs from the page, which continues without end."""
@@ -81,95 +140,165 @@ class OrderManager:
     def ask(self, rule: Rule, market: Market, position: float) -> list[sub.OrderSubmission]:
         """Return the orders that the rule wants, none if there is a reason not to quote.
 
+        Args:
+            rule: `quotes(market, open_volume, max_abs_position)`, or with a fourth parameter named `vega_store`.
+            market: the newest prices.
+            position: contracts.
+
         Raises:
             Exception: the rule's own, when it has failed MAX_FAILURES times in a row.
         """
         turn = self._turn
         turn.market, turn.position = market, position
+        self._follow_orders(market)
         # Differs from the page, which quotes whatever it holds, and sends again what the network has rejected.
-        turn.reason, turn.should_cancel = check_market(market, turn.data_age, turn.position_age)
+        turn.reason = check_market(market, turn.ages) or turn.reason
         if not turn.reason and self._turns % RETRY_TURNS:
             turn.reason = check_rejections(*self._vega_store.get_consecutive_rejections(self._market_id))
         if turn.reason:
             self._failures = 0
             return []
         try:
-            submissions = validate_orders(rule(market, position, self._max_abs_position), self._market_id)
+            extra = {"vega_store": self._vega_store} if "vega_store" in inspect.signature(rule).parameters else {}
+            wanted = rule(market, position, self._max_abs_position, **extra)
+            if isinstance(wanted, NoQuote):
+                turn.reason = truncate(wanted.reason) or "quotes() returned no reason"
+                return []
+            submissions = validate_orders(wanted, self._market_id)
         except Exception:  # the rule is where newcomers write
             if self._on_rule_failed():
                 raise
             return []
         if not submissions:
-            turn.reason, turn.should_cancel = "quotes() returned no orders", True
+            turn.reason = "quotes() returned no orders"
         return submissions
 
     def submit(self, batch: sub.BatchMarketInstruction, price_decimals: int, position_decimals: int) -> None:
         """Check whatever is in the batch, and send it if there is anything to send.
 
         Args:
-            batch: the instructions of this turn, in human units.
-            price_decimals: the market's `decimalPlaces`.
-            position_decimals: the market's `positionDecimalPlaces`.
+            batch: the instructions of this turn, in human units. If it does not cancel all orders, those that stay count.
+            price_decimals: the market's `decimalPlaces` at the start; if governance has changed them, the store's are used.
+            position_decimals: the market's `positionDecimalPlaces`, likewise.
         """
         turn = self._turn
+        assert turn.market is not None
+        transaction: dict[str, Any] = {}
         if not turn.reason:
             try:
-                batch, transaction = self._check(batch, price_decimals, position_decimals)
+                transaction = self._checked(batch, turn.market)
                 self._failures = 0
-            except Exception:  # orders that the network would drop without an error message
+            except Exception:  # orders that the network would reject together with the whole batch
                 if self._on_rule_failed():
                     raise
-        if turn.reason:
-            cancel_all = sub.OrderCancellation(market_id=self._market_id)
-            batch = sub.BatchMarketInstruction(submissions=[], cancellations=[cancel_all], amendments=[])
-            transaction = sub.instruction_to_json(batch, price_decimals, position_decimals)
         if self._shutdown.requested.is_set():  # quotes() ran for longer than main waits: this would come after its cancellation
             turn.outcome = "no quote: the bot is stopping"
-            return
-        turn.outcome = f"no quote: {turn.reason}" if turn.reason else "quoted"
-        is_cancellation_due = turn.should_cancel and (self._orders_may_be_open or self._shutdown.orders_may_be_in_flight())
-        if not turn.reason or is_cancellation_due:
-            self._send(transaction, has_orders=not turn.reason)
+        elif self._dry_run:
+            turn.outcome = turn.outcome or f"no quote: {turn.reason}"
+        elif turn.reason:
+            turn.outcome = f"no quote: {turn.reason}"
+            if turn.reason not in (WAITING_FOR_ORDERS, RULE_FAILED):
+                self._cancel_open_orders()
+        elif any(transaction["batchMarketInstructions"].values()):
+            self._send(transaction, turn.market)
+        else:
+            turn.outcome = turn.outcome or "quotes kept"
 
-    def end_turn(self) -> None:
-        """Log the turn, and wait for the rest of LOOP_INTERVAL, or until the bot is told to stop."""
+    def end_turn(self, after_turn: Optional[AfterTurn] = None) -> None:
+        """Log the turn, call `after_turn`, and wait for the rest of the interval, or until the bot is told to stop."""
         turn, market = self._turn, self._turn.market
         assert market is not None
+        live = len(self._tracker.live_orders())
         # Differs from the page, which prints five lines and does not know what came of its orders.
         logger.info(
-            "Latest prices are %s - %s | Position is %s | %d live orders | data %.1f s old | %s",
-            _plain(market.best_bid_price),
-            _plain(market.best_offer_price),
+            "Latest prices are %.*f - %.*f | Position is %s | %d live order%s | data %.1f s old | %s",
+            max(0, market.decimal_places),
+            market.best_bid_price,
+            max(0, market.decimal_places),
+            market.best_offer_price,
             _plain(turn.position),
-            sum(order.market_id == self._market_id for order in self._vega_store.get_orders()),
-            turn.data_age,
+            live,
+            "" if live == 1 else "s",
+            turn.ages.data,
             turn.outcome,
         )
+        if after_turn is not None:
+            try:
+                after_turn(market, turn.position, turn.outcome, self._vega_store)
+            except Exception:  # it is where newcomers write
+                logger.exception("after_turn() failed")
         # Differs from the page, which sleeps for a whole second on top of the wallet's time.
-        self._shutdown.requested.wait(max(0.0, turn.started_at + LOOP_INTERVAL - time.monotonic()))
+        self._shutdown.requested.wait(max(0.0, turn.started_at + self._loop_interval - clock.now()))
 
-    def _check(
-        self, batch: sub.BatchMarketInstruction, price_decimals: int, position_decimals: int
-    ) -> tuple[sub.BatchMarketInstruction, dict[str, Any]]:
-        """Return the batch that may be sent, and its JSON; note in the turn why nothing may be sent."""
+    def _follow_orders(self, market: Market) -> None:
+        """Learn what became of the orders that were sent; note in the turn if that is overdue."""
+        if self._tracker.read_updates(market):
+            self._silent_turns = 0
+        elif self._tracker.has_unseen():
+            self._silent_turns += 1
+        if not (self._tracker.has_unseen() and (self._tracker.is_overdue() or self._overdue_cancelled_at is not None)):
+            self._overdue_cancelled_at = None
+            return
+        self._turn.reason = NEVER_APPEARED if self._silent_turns >= MAX_SILENT_TURNS else "the last orders have not appeared"
+        if self._overdue_cancelled_at is None:
+            return  # submit cancels, which sets it
+        try:
+            orders = self._vega_store.fetch_recent_orders(time.monotonic() + LOOKUP_TIMEOUT)
+        except VegaApiError as error:
+            logger.debug("%s", error)
+            return
+        self._tracker.take_in(orders, market)
+        is_open = any(order.market_id == self._market_id and order.status in LIVE_STATUSES for order in orders)
+        blocks = self._vega_store.get_block_count(self._market_id) - self._overdue_cancelled_at
+        if not is_open and (blocks >= LOST_AFTER_BLOCKS or not self._tracker.has_unseen()):
+            self._tracker.forget_unseen()
+            self._overdue_cancelled_at = None
+            if self._silent_turns < MAX_SILENT_TURNS:
+                self._turn.reason = ""
+
+    def _checked(self, batch: sub.BatchMarketInstruction, market: Market) -> dict[str, Any]:
+        """Return the JSON of what may be sent of a batch; note in the turn why nothing may be sent."""
         turn = self._turn
-        assert turn.market is not None
+        if self._must_cancel_all and not cancels_all(batch, self._market_id):
+            batch = replace(batch, cancellations=[sub.OrderCancellation(market_id=self._market_id)], amendments=[])
+        if len(batch.submissions) + len(batch.amendments) + len(batch.cancellations) > MAX_INSTRUCTIONS:
+            raise ValueError(f"a batch holds at most {MAX_INSTRUCTIONS} instructions")
         wanted = validate_orders(batch.submissions, self._market_id)
-        submissions, left_out = limit_to_position(wanted, turn.position, self._max_abs_position, position_decimals)
-        for reason in left_out:
-            logger.debug("left out %s", reason)
-        batch = sub.BatchMarketInstruction(submissions=submissions, cancellations=batch.cancellations, amendments=batch.amendments)
-        transaction = sub.instruction_to_json(batch, price_decimals, position_decimals, turn.market.tick_size)
+        exposure = self._tracker.exposure(market)
+        kept_orders = orders_after(batch, self._tracker.live_orders(), self._market_id)
+        taken = dict.fromkeys(exposure.unseen, Decimal(0))
+        for order in kept_orders:
+            taken[order.side] += Decimal(str(order.remaining_size))
+        room = room_on_sides(exposure.low, exposure.high, self._max_abs_position, taken)
+        possible, left_out = cut_to_room(wanted, room, market.position_decimal_places)
+        room = {side: left - exposure.unseen[side] for side, left in room.items()}
+        submissions, _ = cut_to_room(wanted, room, market.position_decimal_places)
+        if {order.side for order in possible} - {order.side for order in submissions}:
+            turn.reason = WAITING_FOR_ORDERS  # only orders that have not appeared yet take the room
+            return {}
+        minimum = {side: max(self._minimum_value(side), self._learnt_minimum.get(side, 0.0)) for side in room}
+        submissions, too_small = leave_out_small_orders(submissions, minimum)
+        if any(left < 0 for left in room.values()):  # an amendment may grow an order, but not past the limit
+            batch = replace(batch, amendments=[each for each in batch.amendments if each.size_delta <= 0])
+        batch = replace(batch, submissions=submissions)
+        transaction = sub.instruction_to_json(batch, market.decimal_places, market.position_decimal_places, market.tick_size)
         check_increments(submissions, transaction)
-        if turn.data_age + time.monotonic() - turn.started_at > MAX_DATA_AGE:
-            turn.reason = f"data became older than {MAX_DATA_AGE:.0f} s while quotes() ran"
-        elif not submissions and not batch.amendments:
-            turn.reason, turn.should_cancel = "position limit reached", True
-        return batch, transaction
+        if turn.ages.data + clock.now() - turn.started_at > turn.ages.max_data:
+            turn.reason = f"data became older than {turn.ages.max_data:.0f} s while quotes() ran"
+        elif wanted and not submissions and not batch.amendments:
+            turn.reason = "; ".join(too_small or left_out)
+        elif self._dry_run:
+            turn.outcome = f"would quote: {_describe(submissions, market)}" if submissions else "would keep its quotes"
+        elif submissions and too_small:
+            turn.outcome = f"quoted; left out: {'; '.join(too_small)}"
+        return transaction
+
+    def _minimum_value(self, side: str) -> float:
+        return self._vega_store.get_minimum_order_value(self._market_id, side)
 
     def _on_rule_failed(self) -> bool:
         """Log the exception that is being handled, and return whether it should end the bot."""
-        self._turn.reason, self._turn.should_cancel = "quotes() failed", False
+        self._turn.reason = RULE_FAILED
         self._failures += 1
         if self._failures == MAX_FAILURES:
             logger.error("quotes() failed %d times in a row, so the bot ends", self._failures)
@@ -177,19 +306,78 @@ class OrderManager:
         logger.exception("quotes() failed, so this turn is skipped")
         return False
 
-    def _send(self, transaction: dict[str, Any], has_orders: bool) -> None:
+    def _send(self, transaction: dict[str, Any], market: Market) -> None:
+        turn = self._turn
         sent_before = self._shutdown.orders_sent.is_set()
         self._shutdown.orders_sent.set()  # before sending: main may have to end while the wallet hangs
+        self._cancel_turns = 0
         try:
             self._wallet.submit_transaction(transaction)
-            self._orders_may_be_open = has_orders
         except WalletError as error:
-            self._orders_may_be_open = self._orders_may_be_open or error.may_have_executed
+            turn.outcome = f"no quote: {error}"
+            if error.may_have_executed:
+                self._tracker.on_sent(transaction, market, timed_out=error.timed_out)
+                self._uncancelled = self._must_cancel_all = True
+            elif not sent_before:
+                self._shutdown.orders_sent.clear()
             if error.timed_out:
                 self._shutdown.timed_out_at = time.monotonic()
-            if not sent_before and not error.may_have_executed:
-                self._shutdown.orders_sent.clear()
-            self._turn.outcome = f"{self._turn.outcome}; cancelling failed: {error}" if not has_orders else f"no quote: {error}"
+            if error.rejected:  # as a whole, with its cancellations: the old quotes are still there
+                self._learn_minimum(str(error), transaction, market)
+                self._cancel_open_orders(after=str(error))
+            return
+        self._tracker.on_sent(transaction, market, timed_out=False)
+        self._uncancelled, self._must_cancel_all = True, False
+        turn.outcome = turn.outcome or "quoted"
+
+    def _cancel_open_orders(self, after: str = "") -> None:
+        """Cancel all orders on the market if any may be open; `after` is the error message of a rejected batch."""
+        is_overdue = self._tracker.has_unseen() and self._overdue_cancelled_at is None and self._tracker.is_overdue()
+        may_be_open = (
+            self._tracker.live_orders() or self._uncancelled or self._tracker.has_unseen() or self._shutdown.orders_may_be_in_flight()
+        )
+        if not may_be_open or self._dry_run:
+            self._cancel_turns = 0
+            return
+        self._cancel_turns += 1
+        if self._cancel_turns > CANCEL_TURNS and self._cancel_turns % CANCEL_TURNS:
+            return
+        self._shutdown.orders_sent.set()  # from now on the end has to verify
+        cancel_all = sub.BatchMarketInstruction(
+            submissions=[], cancellations=[sub.OrderCancellation(market_id=self._market_id)], amendments=[]
+        )
+        try:
+            self._wallet.submit_transaction(sub.instruction_to_json(cancel_all, price_decimals=0, position_decimals=0))
+            self._uncancelled = self._must_cancel_all = False
+            if is_overdue:
+                self._overdue_cancelled_at = self._vega_store.get_block_count(self._market_id)
+        except WalletError as error:
+            if error.timed_out:
+                self._shutdown.timed_out_at = time.monotonic()
+            if str(error) != after:
+                self._turn.outcome = f"{self._turn.outcome}; cancelling failed: {error}"
+
+    def _learn_minimum(self, message: str, transaction: dict[str, Any], market: Market) -> None:
+        """Learn the smallest order value where the node has not told it: the smallest order of the batch was too small."""
+        told = re.search(r"order value \(([0-9.]+)\) is less than minimum .*?\(([0-9.]+)\)", message)
+        values = [
+            sub.convert_to_decimals(market.decimal_places, int(padded["price"]))
+            * sub.convert_to_decimals(market.position_decimal_places, int(padded["size"]))
+            for padded in transaction["batchMarketInstructions"]["submissions"]
+            if "price" in padded
+        ]
+        if not told or not values:
+            return
+        value, minimum = float(told[1]), float(told[2])  # in the asset's padded units, of which only the ratio matters
+        smallest = min(values) * (minimum / value if value else 1 + 1e-9)
+        self._learnt_minimum = {side: max(self._learnt_minimum.get(side, 0.0), smallest) for side in SIDES}
+
+
+def _describe(submissions: list[sub.OrderSubmission], market: Market) -> str:
+    return ", ".join(
+        f"{order.side.removeprefix('SIDE_').lower()} {_plain(order.size)} at {order.price:.{max(0, market.decimal_places)}f}"
+        for order in submissions
+    )
 
 
 def _plain(number: float) -> str:

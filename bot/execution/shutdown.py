@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from types import FrameType
 from typing import Any, Optional
 
@@ -19,6 +20,7 @@ import rel
 
 import bot.submission as sub
 import bot.vega_api_client as client
+from bot.models import Position, parse_position
 from bot.parsing import ParseError
 from bot.transport.http import ABANDONED_CALL_TIMEOUT
 from bot.vega_store import VegaStore
@@ -28,11 +30,13 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT = 30.0  # seconds to reach a node
 START_RETRY_DELAY = 1.0  # seconds
+SAME_STOP_INTERVAL = 1.0  # seconds after the first signal in which others mean the same stop
 LOOP_JOIN_TIMEOUT = sum(TIMEOUTS) + ABANDONED_CALL_TIMEOUT  # seconds: a turn whose wallet hangs
-VERIFY_TIMEOUT = 5.0  # seconds to see at the end that no order is left
-END_TIMEOUT = 8.0  # seconds for the whole end
+END_TIMEOUT = 9.0  # seconds for the whole end, or …
+END_BLOCKS = 2.0  # … so many block intervals, if that is longer
+CHECK_TIMEOUT = 2.0  # seconds to ask REST whether there is anything to cancel
 VERIFY_INTERVAL = 0.2  # seconds between two looks
-MAX_CANCEL_TRIES = 3
+MAX_CANCEL_ERRORS = 3
 IN_FLIGHT_TIMEOUT = 30.0  # seconds that a wallet may take to execute a call that timed out
 MAY_BE_LEFT = "orders may be left on the market, check and cancel them by hand"
 
@@ -46,7 +50,10 @@ class Shutdown:
         self.timed_out_at = -math.inf  # loop -> main: time.monotonic() of the last wallet call that timed out
         self.failed = False  # either -> main: end with status 1
         self.signal_received = False  # set by the handler, which may interrupt anything: it takes no lock and logs nothing
+        self.has_unseen_orders: Callable[[], bool] = lambda: False  # set by the loop: orders were sent that have not appeared
+        self._signalled_at = 0.0  # time.monotonic() of the first signal
         self._starting = True
+        self._pnl_at_start = 0.0  # units of the settlement asset
 
     @property
     def status(self) -> int:
@@ -65,13 +72,15 @@ class Shutdown:
             signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, frame: Optional[FrameType]) -> None:
+        if self.signal_received and time.monotonic() - self._signalled_at < SAME_STOP_INTERVAL:
+            return  # delivered twice, as by some task runners, or to the whole process group
         if self.signal_received:
             with contextlib.suppress(OSError):
                 what = b"orders may be left on the market" if self.orders_sent.is_set() else b"nothing was sent"
                 if select.select([], [2], [], 0)[1]:  # a terminal that nobody reads would block
                     os.write(2, b"Second signal: ended at once; " + what + b"\n")
             os._exit(1)
-        self.signal_received = True
+        self.signal_received, self._signalled_at = True, time.monotonic()
         if self._starting:
             raise KeyboardInterrupt
         rel.abort()
@@ -80,12 +89,18 @@ class Shutdown:
         """Seed and subscribe the store, with tries for START_TIMEOUT; log why if it fails, and return whether it started."""
         try:
             self._start(vega_store, market_id, party_id)
+            self._pnl_at_start = _pnl(vega_store.get_position_by_market_id(market_id))
             self._starting = False  # inside the try: from now on a signal raises nothing
         except (client.VegaApiError, ParseError) as error:
             self.failed = True
             logger.error("Cannot start: %s", error)
         except KeyboardInterrupt:
-            logger.info("Stopped while starting; nothing was sent")
+            if _open_orders_in(vega_store, market_id):  # of an earlier run: the end cancels them
+                self._starting = False
+                self.requested.set()
+                rel.abort()
+            else:
+                logger.info("Stopped while starting; nothing was sent")
         return not self._starting
 
     def _start(self, vega_store: VegaStore, market_id: str, party_id: str) -> None:
@@ -113,7 +128,8 @@ class Shutdown:
         Differs from the page, where the process lives on without its loop thread.
         """
         try:
-            run(**kwargs)
+            if not self.requested.is_set():
+                run(**kwargs)
         except client.VegaApiError as error:
             self.failed = True
             logger.error("Cannot quote: %s", error)
@@ -124,10 +140,17 @@ class Shutdown:
             rel.abort()
 
     @contextlib.contextmanager
-    def guard_callbacks(self) -> Iterator[None]:
-        """End in an orderly way when a stream's callback raises inside `rel.dispatch()`."""
+    def guard(self) -> Iterator[None]:
+        """End in an orderly way when the loop thread cannot start, or when a callback raises inside `rel.dispatch()`."""
         try:
             yield
+        except RuntimeError as error:
+            self.failed = True
+            if "start new thread" in str(error):
+                logger.error("Cannot start the loop: %s", error)
+            else:
+                logger.exception("A stream's callback failed")
+            rel.abort()
         except Exception:
             self.failed = True
             logger.exception("A stream's callback failed")
@@ -136,55 +159,135 @@ class Shutdown:
     def leave_no_orders(
         self, run_thread: threading.Thread, wallet: VegaWallet, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str
     ) -> None:
-        """Stop the loop, cancel its orders, verify over REST that none is left, and log what is."""
-        deadline = time.monotonic() + END_TIMEOUT
+        """Stop the loop, cancel all orders on the market, verify over REST that none is left, and log what is."""
+        interval = vega_store.get_block_interval(market_id)
+        end = _End(wallet, node_rest_url, market_id, party_id, deadline=time.monotonic() + max(END_TIMEOUT, END_BLOCKS * interval))
         self.requested.set()
-        run_thread.join(LOOP_JOIN_TIMEOUT)
-        if not self.orders_sent.is_set():
-            logger.info("Stopped: nothing was sent")
+        if run_thread.is_alive():
+            run_thread.join(LOOP_JOIN_TIMEOUT)
+        if not self.orders_sent.is_set() and not end.has_open_orders(_open_orders_in(vega_store, market_id)):
+            logger.info("Stopped: nothing was sent%s", self._open_position(vega_store, node_rest_url, market_id, party_id))
             return
-        left = self._cancel_and_verify(wallet, node_rest_url, market_id, party_id, deadline)
-        position = vega_store.get_position_by_market_id(market_id=market_id)
-        stays_open = f"; position {position.open_volume:g} stays open" if position is not None and position.open_volume else ""
-        if left:
-            self.failed = True
-        logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", stays_open)
-
-    def _cancel_and_verify(self, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str, deadline: float) -> str:
-        """Return what is left in spite of the cancellations; empty if nothing."""
-        cancel_all = sub.BatchMarketInstruction(submissions=[], cancellations=[sub.OrderCancellation(market_id=market_id)], amendments=[])
-        transaction = sub.instruction_to_json(instruction=cancel_all, price_decimals=0, position_decimals=0)
-        left = ""
-        for _ in range(MAX_CANCEL_TRIES):
-            seconds = max(0.5, (deadline - time.monotonic()) / 2)  # half of the rest each time: the first try has the best chance
-            try:
-                wallet.submit_transaction(transaction, timeouts=(seconds / 4, seconds * 3 / 4))
-                left = _wait_for_orders(node_rest_url, market_id, party_id, min(VERIFY_TIMEOUT, deadline - time.monotonic()))
-                if not left and self.orders_may_be_in_flight():  # an order that comes after this cancellation is for the next one
-                    seconds = (deadline - time.monotonic()) / 2
-                    left = _wait_for_orders(node_rest_url, market_id, party_id, seconds, until_gone=False)
-                if not left:
-                    break
-            except WalletError as error:
-                logger.error("Cancelling all orders failed: %s", error)
-                time.sleep(min(0.5, seconds / 2))
-                # Even if there is none now: the wallet may still execute what it got before.
-                left = _wait_for_orders(node_rest_url, market_id, party_id, seconds=0) or f"{MAY_BE_LEFT}: the cancellation failed"
-        if not left and self.orders_may_be_in_flight():
+        logger.info("Stopping: cancelling all orders on the market")
+        market = vega_store.get_market_by_id(market_id)
+        in_flight = self.orders_may_be_in_flight()
+        blocks = 1 + bool(in_flight or (market is not None and market.reorders_transactions)) + self.has_unseen_orders()
+        left = end.cancel_and_verify(blocks, interval)
+        if not left and in_flight:
             left = f"{MAY_BE_LEFT}: the wallet has not answered for some of them, and may still send them"
-        return left
+        self.failed = self.failed or bool(left)
+        position = self._open_position(vega_store, node_rest_url, market_id, party_id)
+        logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", position)
+
+    def _open_position(self, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str) -> str:
+        """Return what the last line says of the position: empty if it is flat and nothing was won or lost."""
+        position = vega_store.get_position_by_market_id(market_id=market_id)
+        market = vega_store.get_market_by_id(market_id)
+        asset = vega_store.get_asset_by_id(market.settlement_asset_id) if market is not None else None
+        if market is None or asset is None:
+            return ""
+        if not market.base_asset_id:
+            # Fills may have come since the streams ended.
+            with contextlib.suppress(client.VegaApiError, ParseError):
+                deadline = time.monotonic() + CHECK_TIMEOUT
+                places = (market.position_decimal_places, market.decimal_places, asset.decimal_places)
+                for node in client.get_positions(party_id, node_rest_url, market_id, deadline):
+                    position = parse_position(node, *places)
+        volume = position.open_volume if position is not None else 0.0
+        words = [f"position {Decimal(repr(volume)).normalize():f} stays open"] if volume else []
+        pnl = _pnl(position) - self._pnl_at_start
+        if not market.base_asset_id and (volume or pnl):
+            words.append(f"PnL since the start: {pnl:.6g} {asset.symbol}")
+        return "".join(f"; {word}" for word in words)
 
 
-def _wait_for_orders(node_rest_url: str, market_id: str, party_id: str, seconds: float, until_gone: bool = True) -> str:
-    """Ask REST until the party has no live order on the market, or until it has one; return what is left when the time is over."""
-    deadline = time.monotonic() + seconds
-    while True:
+class _End:
+    """The last cancellation, and the look whether it has worked."""
+
+    def __init__(self, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str, deadline: float):
+        self._wallet = wallet
+        self._node_rest_url = node_rest_url
+        self._market_id = market_id
+        self._party_id = party_id
+        self._deadline = deadline  # time.monotonic()
+
+    def has_open_orders(self, in_store: bool) -> bool:
+        """Return whether REST shows open orders on the market, or, if it does not answer, whether the store does."""
         try:
-            orders = client.get_open_orders(party_id=party_id, node_url=node_rest_url, deadline=max(deadline, time.monotonic() + 0.5))
-            ids = [order["id"] for order in orders if order["marketId"] == market_id]
-            left = f"{len(ids)} orders left on the market, cancel them by hand: {', '.join(ids)}" if ids else ""
-        except (client.VegaApiError, LookupError, TypeError) as error:
-            left = f"{MAY_BE_LEFT}: {error}"
-        if bool(left) is not until_gone or time.monotonic() > deadline:
-            return left
-        time.sleep(VERIFY_INTERVAL)
+            return bool(self._open_orders(time.monotonic() + CHECK_TIMEOUT)[0])
+        except client.VegaApiError:
+            return in_store
+
+    def cancel_and_verify(self, blocks: int, interval: float) -> str:
+        """Cancel until REST shows no open order `blocks` after an accepted cancellation; return what is left, empty if nothing.
+
+        Args:
+            blocks: how many, since an order may reach the chain after the cancellation.
+            interval: seconds between blocks, for a node that does not tell its height.
+        """
+        accepted_at: Optional[tuple[int, float]] = None  # height and time.monotonic() of the first accepted cancellation
+        cancelled_height = -1  # of the newest cancellation
+        errors, left = 0, f"{MAY_BE_LEFT}: the cancellation failed"
+        should_cancel = True
+        while True:
+            if should_cancel:
+                problem = self._cancel()
+                should_cancel = bool(problem)
+                if problem and errors < MAX_CANCEL_ERRORS:
+                    errors += 1
+                    logger.error("Cancelling all orders failed: %s", problem)
+            try:
+                ids, height = self._open_orders(min(self._deadline, time.monotonic() + CHECK_TIMEOUT))
+            except client.VegaApiError as error:
+                left = f"{MAY_BE_LEFT}: {error}"
+            else:
+                if not should_cancel and cancelled_height < 0:
+                    cancelled_height = height
+                    accepted_at = accepted_at or (height, time.monotonic())
+                if ids:
+                    left = f"{_count(len(ids), 'order')} left on the market, cancel them by hand: {', '.join(ids)}"
+                    if not should_cancel and height > cancelled_height:  # still there a block later: it came after the cancellation
+                        should_cancel, cancelled_height = True, -1
+                elif accepted_at is None:
+                    left = f"{MAY_BE_LEFT}: the cancellation failed"
+                else:
+                    passed = height - accepted_at[0] if height else int((time.monotonic() - accepted_at[1]) / max(interval, 1.0))
+                    if passed >= blocks:
+                        return ""
+                    left = f"{MAY_BE_LEFT}: the chain has made no {_count(blocks, 'block')} since the cancellation, so more may come"
+            if time.monotonic() + VERIFY_INTERVAL > self._deadline or (errors >= MAX_CANCEL_ERRORS and should_cancel):
+                return left
+            time.sleep(VERIFY_INTERVAL)
+
+    def _cancel(self) -> str:
+        """Cancel all orders on the market; return why that failed, empty if the wallet accepted it."""
+        cancel_all = sub.BatchMarketInstruction(
+            submissions=[], cancellations=[sub.OrderCancellation(market_id=self._market_id)], amendments=[]
+        )
+        transaction = sub.instruction_to_json(instruction=cancel_all, price_decimals=0, position_decimals=0)
+        seconds = max(0.5, (self._deadline - time.monotonic()) / 2)  # half of the rest each time: the first try has the best chance
+        try:
+            self._wallet.submit_transaction(transaction, timeouts=(seconds / 4, seconds * 3 / 4))
+        except WalletError as error:
+            return str(error)
+        return ""
+
+    def _open_orders(self, deadline: float) -> tuple[list[str], int]:
+        """Return the ids of the party's open orders on the market, and the height of the block that they belong to."""
+        orders, height = client.get_open_orders_at_block(self._party_id, self._node_rest_url, max(deadline, time.monotonic() + 0.5))
+        try:
+            return [order["id"] for order in orders if order["marketId"] == self._market_id], height
+        except (LookupError, TypeError) as error:
+            raise client.VegaApiError("orders", f"an order without its id or market: {error!r}") from error
+
+
+def _open_orders_in(vega_store: VegaStore, market_id: str) -> bool:
+    return any(order.market_id == market_id for order in vega_store.get_orders())
+
+
+def _pnl(position: Optional[Position]) -> float:
+    return position.realised_pnl + position.unrealised_pnl if position is not None else 0.0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -16,6 +16,7 @@ from typing import Any, Optional, Union
 import rel
 import websocket
 
+from bot.transport import clock
 from bot.transport.error_text import close_message, disconnect_message
 from bot.transport.event_loop import EventLoop
 from bot.transport.heartbeat import Heartbeat
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT = 5.0  # seconds for connect and handshake together
 FRAME_TIMEOUT = 5.0  # seconds from a frame's first byte to its last
+MIN_SLEEP = 1.0  # seconds of sleep after which a connection is taken for lost
 SILENCE_TIMEOUT = 5.0  # seconds without a frame where frames are regular, and without a pong anywhere
 CHECK_INTERVAL = 0.5  # seconds between two checks for silence
 MAX_RECONNECT_DELAY = 10.0  # seconds, while the node cannot be reached
@@ -52,9 +54,9 @@ class StreamConnection:
         on_error: takes the app and why its connection was lost; called once per outage and reason.
         on_open: called before the first frame of each connection.
         on_disconnect: called when a connection is lost, with the seconds for which its data may have been late.
-        has_regular_frames: the node sends frames all the time, so silence means trouble.
-        regular_frames: what those are, for the log.
+        regular_frames: what the node sends all the time, if it does, so that silence means trouble.
         not_found_hint: what to check when the handshake is answered with HTTP 404.
+        is_overdue: says whether something that this connection should have brought is missing.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class StreamConnection:
         on_disconnect: Optional[Callable[[float], Any]] = None,
         regular_frames: str = "",
         not_found_hint: str = "",
+        is_overdue: Optional[Callable[[], bool]] = None,
     ):
         self.name = name
         self.heartbeat = Heartbeat()
@@ -76,6 +79,7 @@ class StreamConnection:
         self._on_open = on_open
         self._on_disconnect_callback = on_disconnect
         self._not_found_hint = not_found_hint
+        self._is_overdue = is_overdue
         self._event_loop = EventLoop.get()
         self._ws: Any = None  # the WebSocketApp; Any, since some of what is used here is missing from its types
         self._run_forever: Callable[[], Any] = bool
@@ -85,9 +89,10 @@ class StreamConnection:
         self._fragments: list[Any] = []  # frames of a message that is not complete
         self._partial_since: Optional[float] = None  # time.monotonic() when a message was first found incomplete
         self._disconnect_reason: object = None  # why this side shut the connection down
+        self._reconnects_at_once = False  # after that
         self._connecting = False
         self._connecting_since = 0.0  # time.monotonic()
-        self._frame_at = 0.0  # time.monotonic() of the newest good frame, or of the connection
+        self.frame_at = 0.0  # time.monotonic() of the newest good frame, or of the connection
         self._attempts = 0  # reconnects since the last good frame
         self._reported_reasons: set[str] = set()  # of disconnects, since the last good frame
         self._rejected = False  # the newest frame was an error, or of an unknown shape
@@ -134,7 +139,7 @@ class StreamConnection:
         if self._closed:
             return
         self._connecting, self._connecting_since = True, time.monotonic()
-        self._disconnect_reason = None
+        self._disconnect_reason, self._reconnects_at_once = None, False
         self._ws.sock = None  # websocket-client does not run again while it has one
         websocket.setdefaulttimeout(HANDSHAKE_TIMEOUT)  # bounds each step; _check_handshake bounds them together
         self._set_timer(HANDSHAKE_TIMEOUT, self._check_handshake)
@@ -152,9 +157,9 @@ class StreamConnection:
             self.disconnect(f"no handshake within {HANDSHAKE_TIMEOUT:.0f} s")
         return self._connecting  # rel: call again, in case there was no socket yet to shut down
 
-    def disconnect(self, reason: str) -> None:
+    def disconnect(self, reason: str, reconnect_at_once: bool = False) -> None:
         """Shut the raw socket down. Whoever waits for it wakes, finds the end of the stream, and a reconnect follows."""
-        self._disconnect_reason = reason
+        self._disconnect_reason, self._reconnects_at_once = reason, reconnect_at_once
         sock = self._buffer.raw if self._buffer is not None else self._ws.sock and self._ws.sock.sock
         if sock is not None:
             shutdown_socket(sock)
@@ -173,7 +178,7 @@ class StreamConnection:
 
     def seconds_since_frame(self) -> float:
         """Return for how long an open connection has been silent; 0 without a connection."""
-        return time.monotonic() - self._frame_at if self.is_open() else 0.0
+        return time.monotonic() - self.frame_at if self.is_open() else 0.0
 
     def disconnect_if_stuck(self) -> None:
         """Disconnect where a message stopped in its middle, or where the link delays the pongs."""
@@ -181,6 +186,8 @@ class StreamConnection:
             self.disconnect(f"incomplete frame for {FRAME_TIMEOUT:.0f} s")
         elif self.is_open() and self.heartbeat.latency() > SILENCE_TIMEOUT:
             self.disconnect(f"no pong for {SILENCE_TIMEOUT:.0f} s")
+        elif self.is_open() and self._is_overdue is not None and self._is_overdue():
+            self.disconnect("no complete snapshot in time")
 
     def ping_if_due(self) -> None:
         if self.is_open() and (payload := self.heartbeat.ping_payload_if_due()):
@@ -211,7 +218,7 @@ class StreamConnection:
         self._buffer = ReceiveBuffer(sock)
         self._ws.sock.frame_buffer.recv_strict = self._buffer.read_exactly
         self._fragments.clear()
-        self._frame_at = time.monotonic()
+        self.frame_at = time.monotonic()
         self.heartbeat.on_connect()
         self.has_delivered = False
         if self._on_open is not None:
@@ -268,7 +275,7 @@ class StreamConnection:
         return data.decode() if opcode == websocket.ABNF.OPCODE_TEXT else data
 
     def _on_good_frame(self) -> None:
-        self._frame_at = time.monotonic()
+        self.frame_at = time.monotonic()
         self.has_delivered = True
         if self._attempts:
             logger.info("stream %s: reconnected", self.name)
@@ -295,7 +302,7 @@ class StreamConnection:
         if self._closed:
             return
         delay = reconnect_delay(self._reconnect, self._attempts, self._rejected)
-        delay = max(0.0, delay - seconds_spent)  # an attempt that hung has used up part of it
+        delay = 0.0 if self._reconnects_at_once else max(0.0, delay - seconds_spent)  # an attempt that hung has used up part of it
         message = disconnect_message(self._disconnect_reason or reason, self._not_found_hint)
         kind = message.partition(": ")[0]  # the rest may differ from attempt to attempt
         if kind not in self._reported_reasons:  # once, not at each attempt
@@ -322,12 +329,21 @@ def reconnect_delay(reconnect: float, attempts: int, rejected: bool) -> float:
 
 
 class StreamGroup:
-    """The connections of one client, which are watched and closed together. Main thread, except where noted."""
+    """The connections of one client, which are watched and closed together. Main thread, except where noted.
 
-    def __init__(self) -> None:
+    Args:
+        get_progress: returns a number that grows while the node works, 0 if there is none; asked when regular frames stop, on
+            a thread of its own. It may raise.
+    """
+
+    def __init__(self, get_progress: Optional[Callable[[], int]] = None) -> None:
+        self._get_progress = get_progress
         self._event_loop: Optional[EventLoop] = None
         self._connections: list[StreamConnection] = []
         self._checked_at = 0.0  # time.monotonic() of the last check
+        self._slept = clock.slept()  # at that time
+        self._is_asking = False  # for the node's progress
+        self._progress: tuple[float, int] = (0.0, 0)  # when the last frame came before the silence, and the progress since
 
     def add(self, connection: StreamConnection) -> None:
         self._join_event_loop()
@@ -360,22 +376,49 @@ class StreamGroup:
         self._connections.clear()
 
     def _check(self) -> bool:
-        """Ping each connection, and disconnect those that are stuck. Differs from the page, which waits without end.
-
-        A node that answers no pings is judged by its regular frames. The other streams are silent while nothing happens, so
-        when frames stop that came before, all connections go.
-        """
-        now = time.monotonic()
-        # This process was suspended, as by Ctrl+Z. What arrived meanwhile is not read yet: read it first, judge next time.
-        was_suspended = now - self._checked_at > 2 * CHECK_INTERVAL
-        self._checked_at = now
+        """Ping each connection, and disconnect those that are stuck. Differs from the page, which waits without end."""
+        now, slept = time.monotonic(), clock.slept()
+        # This process was stopped, as by Ctrl+Z. What arrived meanwhile is not read yet: read it first, judge next time.
+        was_stopped = now - self._checked_at > 2 * CHECK_INTERVAL
+        has_slept = slept - self._slept > MIN_SLEEP
+        self._checked_at, self._slept = now, slept
         for connection in self._connections:
+            if has_slept and connection.is_open():
+                connection.disconnect("this machine was suspended", reconnect_at_once=True)
+                continue
             connection.ping_if_due()
-            if was_suspended:
+            if was_stopped:
                 continue
             connection.disconnect_if_stuck()
             if connection.regular_frames and connection.seconds_since_frame() > SILENCE_TIMEOUT:
-                for each in self._connections if connection.has_delivered else [connection]:
-                    if each.is_open():
-                        each.disconnect(f"no {connection.regular_frames} for {SILENCE_TIMEOUT:.0f} s")
+                self._on_silence(connection)
         return True  # rel: call again
+
+    def _on_silence(self, connection: StreamConnection) -> None:
+        """Find out why regular frames have stopped: a lost stream, a lost node, or a node that has nothing to send."""
+        if not connection.has_delivered:
+            connection.disconnect(_silence_message(connection))
+        elif self._get_progress is None:
+            self._on_progress(connection, None)
+        elif not self._is_asking and self._event_loop is not None:
+            self._is_asking = True
+            self._event_loop.run_in_thread(self._get_progress, lambda progress: self._on_progress(connection, progress))
+
+    def _on_progress(self, connection: StreamConnection, progress: Optional[int]) -> None:
+        self._is_asking = False
+        if not connection.is_open() or connection.seconds_since_frame() <= SILENCE_TIMEOUT:
+            return
+        if not progress:  # the node does not answer; the other streams are silent while nothing happens, so all of them go
+            for each in self._connections:
+                if each.is_open():
+                    each.disconnect(_silence_message(connection))
+            return
+        silent_since, before = self._progress
+        if silent_since == connection.frame_at and progress > before:
+            connection.disconnect(_silence_message(connection))
+        elif silent_since != connection.frame_at:  # the first answer in this silence
+            self._progress = (connection.frame_at, progress)
+
+
+def _silence_message(connection: StreamConnection) -> str:
+    return f"no {connection.regular_frames} for {SILENCE_TIMEOUT:.0f} s"

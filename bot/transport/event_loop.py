@@ -5,6 +5,7 @@ delays every frame, and leaves no safe way in for other threads.
 """
 
 import contextlib
+import logging
 import math
 import queue
 import socket
@@ -12,10 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 import rel
 import rel.registrar
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 MAX_POLL_WAIT = 0.25  # seconds that one poll waits when nothing wakes it
 _METHODS = ("epoll", "kqueue", "poll", "select")  # rel's registrars, best first
@@ -55,6 +60,25 @@ class EventLoop:
         self._wake()
         if EventLoop._current is not self:  # closed: a connection attempt that ends late still has to close its socket
             self._run_calls()
+
+    def run_in_thread(self, function: Callable[[], Result], on_done: Callable[[Optional[Result]], Any]) -> None:
+        """Run a function that may block on a thread of its own, then `on_done` on the main thread. Main thread.
+
+        `on_done` gets the function's result, or None if it raised or if no thread can be started.
+        """
+
+        def run() -> None:
+            result = None
+            try:
+                result = function()
+            except Exception as error:
+                logger.debug("%s: %s", threading.current_thread().name, error)
+            self.call_soon_threadsafe(on_done, result)
+
+        try:
+            threading.Thread(target=run, name="background call", daemon=True).start()
+        except RuntimeError:  # a limit of processes or of memory
+            self.call_soon_threadsafe(on_done, None)
 
     def abort(self) -> None:
         """End `rel.dispatch()` and everything that it watches: what `rel.abort()` does here. Any thread."""

@@ -1,0 +1,58 @@
+"""A market's terms, read again while the bot runs: governance may change them. Not on the page, which reads them once.
+
+Runs on a thread of its own; the store takes the result over on the main thread.
+"""
+
+import contextlib
+import dataclasses
+import time
+from typing import NamedTuple
+
+import bot.vega_api_client as api
+from bot.models import Market, parse_market
+from bot.parsing import ParseError, parse_decimal
+
+REFRESH_INTERVAL = 60.0  # seconds
+REFRESH_TIMEOUT = 10.0  # seconds for all calls of a refresh
+MIN_REFRESH_DELAY = 5.0  # seconds between two refreshes, however many orders are rejected
+MINIMUM_MULTIPLE = "spam.order.minimumMarginQuantumMultiple"
+
+
+class MarketTerms(NamedTuple):
+    """A market's terms, and the smallest price times size of an order, by side; 0 if there is none or the node does not say."""
+
+    market: Market
+    minimum_values: dict[str, float]  # Side name -> price units times contracts
+
+
+def fetch_terms(node_url: str, market_id: str, quantum: float) -> MarketTerms:
+    """Read the terms over REST.
+
+    Args:
+        node_url: the node's REST address.
+        market_id: the market.
+        quantum: of its settlement asset, in units of that asset.
+
+    Raises:
+        VegaApiError, ParseError: the market cannot be read.
+    """
+    deadline = time.monotonic() + REFRESH_TIMEOUT
+    market = parse_market(api.get_market(node_url, market_id, deadline))
+    minimum_values: dict[str, float] = {}
+    if not market.base_asset_id:  # spot markets have no minimum
+        # A node that does not answer these calls leaves the minimum unknown; it is then learnt from rejected batches.
+        with contextlib.suppress(api.VegaApiError, ParseError, ValueError, LookupError, TypeError, ArithmeticError):
+            multiple = parse_decimal(api.get_network_parameter(node_url, MINIMUM_MULTIPLE, deadline))
+            factors = api.get_risk_factors(node_url, market_id, deadline)
+            # The network wants price * size * (risk factor + slippage factor) of at least the multiple of the quantum.
+            for side, factor in (("SIDE_BUY", factors["long"]), ("SIDE_SELL", factors["short"])):
+                minimum_values[side] = multiple * quantum / (parse_decimal(factor) + market.linear_slippage_factor)
+    return MarketTerms(market, minimum_values)
+
+
+def with_terms(market: Market, terms: Market) -> Market:
+    """Return a market with new terms and its old prices, which the stream keeps; without prices if their scale has changed."""
+    is_same_scale = (market.decimal_places, market.position_decimal_places) == (terms.decimal_places, terms.position_decimal_places)
+    prices = ("mark_price", "best_bid_price", "best_offer_price", "best_bid_volume", "best_offer_volume", "open_interest")
+    kept = ("state", "trading_mode", "timestamp", *(prices if is_same_scale else ()))
+    return dataclasses.replace(terms, **{name: getattr(market, name) for name in kept})
