@@ -4,7 +4,7 @@ Page: "Base models". Each parser takes a node from REST (names, every field) or 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.enums import AccountType, AssetStatus, MarketState, OrderError, OrderStatus, OrderType, Side, TimeInForce, TradingMode
@@ -14,7 +14,8 @@ from bot.submission import convert_to_decimals
 from bot.transport.error_text import truncate
 
 # Differs from the page: all records are frozen. The store replaces them whole, so that a reader in another thread never
-# sees a bid of one block beside an offer of the next.
+# sees a bid of one block beside an offer of the next. Fields that the page lacks and that say how to trade, not what was traded,
+# do not count when two records are compared.
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Position:
     average_entry_price: float  # price units of the market
     unrealised_pnl: float  # units of the settlement asset
     realised_pnl: float  # units of the settlement asset
-    updated_at: int = 0  # ns of chain time; 0 on spot markets
+    updated_at: int = field(default=0, compare=False)  # ns of chain time; 0 on spot markets
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Order:
     side: str = "SIDE_UNSPECIFIED"  # a Side name
     reason: str = ""  # an OrderError name where the network stopped or rejected the order, otherwise empty
     reference: str = ""  # chosen by the sender
-    updated_at: int = 0  # ns of chain time: the block of the newest change, or of the order's creation
+    updated_at: int = field(default=0, compare=False)  # ns of chain time: the block of the newest change, or of the order's creation
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,10 @@ class Market:
     open_interest: float = 0
     tick_size: int = 1  # padded price: an order's padded price must be a multiple of it
     base_asset_id: str = ""  # spot markets only
-    reorders_transactions: bool = False  # cancellations overtake orders sent before them
-    linear_slippage_factor: float = 0  # part of the minimum order value; 0 on spot markets
-    tick: float = 0  # price units: the tick size
-    timestamp: int = 0  # ns of chain time: the block of these prices; 0 before any
+    reorders_transactions: bool = field(default=False, compare=False)  # cancellations overtake orders sent before them
+    linear_slippage_factor: float = field(default=0, compare=False)  # part of the minimum order value; 0 on spot markets
+    tick: float = field(default=0, compare=False)  # price units: the tick size
+    timestamp: int = field(default=0, compare=False)  # ns of chain time: the block of these prices; 0 before any
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Asset:
     name: str
     symbol: str
     decimal_places: int  # of padded balances
-    quantum: float = 0  # units of the asset: about one dollar's worth
+    quantum: float = field(default=0, compare=False)  # units of the asset: about one dollar's worth
 
 
 @dataclass(frozen=True)
@@ -246,8 +247,13 @@ def parse_market_data(node: dict[str, Any], price_decimal_places: int, position_
         "open_interest": parse_amount(position_decimal_places, node.get("openInterest", 0)),
         "trading_mode": parse_enum(TradingMode, node.get("marketTradingMode", 0)),
         "state": parse_enum(MarketState, node.get("marketState", 0)),
-        "timestamp": parse_int(node.get("timestamp") or 0),
     }
+
+
+@raises_parse_error
+def parse_timestamp(node: dict[str, Any]) -> int:
+    """Return the block time of market data in ns; 0 if it has none. Not on the page."""
+    return parse_int(node.get("timestamp") or 0)
 
 
 parsers: dict[str, Callable[..., Any]] = {

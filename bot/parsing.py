@@ -5,6 +5,7 @@ Not on the page, whose parsers accept `nan` as a price and stop at the first ent
 
 import functools
 import logging
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from enum import IntEnum
@@ -66,10 +67,10 @@ def parse_decimal_places(value: Any) -> int:
 
 def parse_decimal(value: Any) -> float:
     """Return a decimal number, which the API sends as a string."""
-    number = Decimal(parse_str(value))
-    if not number.is_finite():
+    number = float(Decimal(parse_str(value)))
+    if not math.isfinite(number):
         raise ValueError(f"{truncate(value)} is not a number")
-    return float(number)
+    return number
 
 
 def parse_enum(kind: type[IntEnum], value: Any) -> str:

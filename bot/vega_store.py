@@ -318,7 +318,7 @@ class VegaStore:
     def _parse_market_data(self, node: dict[str, Any]) -> Market:
         market = self._known_market(node["market"])
         prices = parsers.parse_market_data(node, market.decimal_places, market.position_decimal_places)
-        return dataclasses.replace(market, **prices)
+        return dataclasses.replace(market, timestamp=parsers.parse_timestamp(node), **prices)
 
     def _require_own(self, party_id: Any) -> None:
         if self._party_id and party_id != self._party_id:

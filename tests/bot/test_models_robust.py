@@ -120,7 +120,11 @@ def assert_record_or_parse_error(kind: str, node: Any) -> None:
 
 
 def assert_is_a(kind: Any, value: Any, name: str) -> None:
-    if kind is float and value != 0:  # a default of 0 is an int, as on the page
+    if kind is int:
+        assert type(value) is int, name
+    elif kind is bool:
+        assert type(value) is bool, name
+    elif kind is float and value != 0:  # a default of 0 is an int, as on the page
         assert type(value) is float, name
         assert math.isfinite(value), name
     elif kind is not float:

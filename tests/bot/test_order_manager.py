@@ -29,6 +29,8 @@ def test_a_first_turn_whose_rule_fails_is_skipped_and_the_next_one_follows(monke
         store.load_data(party_id="bb" * 32)
         data = streamed("future-market-data")[0]
         store._update_market_data(data)
+        for update in (store._update_accounts, store._update_order, store._update_position):
+            update({"snapshot": {"lastPage": True}})
         market_id = data["marketData"][0]["market"]
         main._run(node.url, market_id, "bb" * 32, "token", "http://127.0.0.1:1", store, shutdown=shutdown)
     assert turns == [market_id, market_id]

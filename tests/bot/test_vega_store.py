@@ -133,9 +133,13 @@ def test_data_is_infinitely_old_before_any(store: VegaStore) -> None:
     assert store.seconds_since_update(MARKETS["spot"]) == float("inf")
 
 
-def test_prices_from_rest_are_data_too(store: VegaStore) -> None:
+@pytest.mark.parametrize("lag", [0, 3_600_000_000_000])
+def test_prices_from_rest_are_fresh_if_they_belong_to_the_nodes_newest_block(store: VegaStore, node: ScriptedNode, lag: int) -> None:
+    latest = node.rest[f"market/data/{MARKETS['perp']}/latest"][1]["marketData"]
+    node.block = (372, int(latest["timestamp"]) + lag)
     store._load_market_data(MARKETS["perp"])
-    assert store.seconds_since_update(MARKETS["perp"]) < 5
+    node.block = None
+    assert (store.seconds_since_update(MARKETS["perp"]) < 60) is (lag == 0)
     market = store.get_market_by_id(MARKETS["perp"])
     assert market is not None
     assert (market.best_bid_price, market.best_offer_price) == (99.9, 100.1)
@@ -242,11 +246,11 @@ def test_each_position_has_the_decimals_of_its_own_market_and_asset(store: VegaS
 
 def test_a_position_ages_until_its_stream_has_given_a_snapshot_and_after_it_is_lost(store: VegaStore) -> None:
     assert VegaStore("ws://unused", "http://unused").seconds_since_position(MARKETS["perp"]) == float("inf")
-    assert 0 < store.seconds_since_position(MARKETS["perp"]) < 60  # REST's word
+    assert 0 < store.seconds_since_position(MARKETS["perp"]) < 60  # REST's answer
     store._update_position({"snapshot": {"lastPage": True}})
     assert store.seconds_since_position(MARKETS["perp"]) == 0
     assert store.seconds_since_position(MARKETS["spot"]) > 0  # there the balance is the position
-    store._position_snapshot.on_disconnect(300.0)
+    store._position_snapshot.mark_stale(300.0)
     assert 300 < store.seconds_since_position(MARKETS["perp"]) < 360
 
 

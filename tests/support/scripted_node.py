@@ -45,6 +45,7 @@ class ScriptedNode(AppThread):
     def __init__(self, ssl_context: Optional[ssl.SSLContext] = None) -> None:
         super().__init__(ssl_context)
         self.rest: dict[str, tuple[int, Any]] = {}  # path with query -> status, JSON body
+        self.block: Optional[tuple[int, int]] = None  # height and ns of chain time, for the headers of every REST answer
         self.rest_calls: Counter[str] = Counter()  # path with query -> number of calls
         self.first_frames: dict[str, Sequence[Frame]] = {}  # stream -> frames that each new connection gets
         self.disconnect_after_first_frames: set[str] = set()  # streams that then end without a close frame
@@ -94,7 +95,8 @@ class ScriptedNode(AppThread):
         path = request.path_qs.removeprefix("/api/v2/")
         self.rest_calls[path] += 1
         status, body = self.rest.get(path, (404, {"code": 5, "message": "Not Found", "details": []}))
-        return web.json_response(body, status=status)
+        headers = {} if self.block is None else {"X-Block-Height": str(self.block[0]), "X-Block-Timestamp": str(self.block[1])}
+        return web.json_response(body, status=status, headers=headers)
 
     def _routes(self) -> list[web.RouteDef]:
         return [web.get("/api/v2/stream/{stream:.+}", self._stream), web.get("/api/v2/{path:.*}", self._rest)]
