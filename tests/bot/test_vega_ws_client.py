@@ -53,6 +53,7 @@ def test_an_error_frame_is_reported_with_the_nodes_message_and_affects_no_other_
 
 def test_prices_are_there_before_the_first_frame(node: ScriptedNode) -> None:
     node.first_frames["markets/data"] = []
+    node.block = (372, int(node.rest[f"market/data/{MARKET}/latest"][1]["marketData"]["timestamp"]))
     with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, reconnect=1) as store:
         store.wait_for("READY")
         latest = node.rest[f"market/data/{MARKET}/latest"][1]["marketData"]
