@@ -214,6 +214,13 @@ def test_it_can_be_read_in_one_sitting() -> None:
     assert len(document("README.md").splitlines()) <= MAX_README_LINES
 
 
+def test_it_explains_parts_of_a_line_that_it_shows() -> None:
+    text = section(document("README.md"), "What you see")
+    output = re.findall(r"^```text\n(.*?)^```$", text, re.M | re.S)[0]
+    parts = [code_spans(row[0])[0] for row in rows(text)]
+    assert any(all(part in line for part in parts) for line in output.splitlines())
+
+
 def test_it_explains_twelve_problems() -> None:
     assert len(rows(section(document("README.md"), "The twelve most likely problems"))) == 12
 
