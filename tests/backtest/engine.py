@@ -49,7 +49,10 @@ class RuleError(Exception):
         seed, block: where.
         turn: what the rule was given.
         details: the traceback, without the frames of the backtest.
+        rule: its name, empty if it has none.
     """
+
+    rule = ""
 
     def __init__(self, seed: int, turn: Turn, details: str) -> None:
         super().__init__(f"seed {seed}, block {turn.block}: {details.strip().splitlines()[-1]}")
