@@ -38,7 +38,7 @@ def bot(sandbox: Sandbox, future: str) -> Iterator[BotProcess]:
     with BotProcess(sandbox, future) as running:
         running.wait_for(r"\| quoted$")
         yield running
-        assert running.stop() == 0
+        assert running.stop() == 0, running.output
 
 
 @pytest.fixture(scope="module")

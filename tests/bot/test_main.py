@@ -70,6 +70,7 @@ def test_turns_begin_a_second_apart(bot: BotProcess, sandbox: Sandbox) -> None:
     line = len(bot.lines)
     for _ in range(4):
         line = bot.wait_for(TURN.pattern, after=line)
+    sandbox.delay_wallet()
     times = [datetime.strptime(text[11:23], "%H:%M:%S,%f") for text in bot.lines if TURN.match(text)]
     periods = [(after - before).total_seconds() % 86400 for before, after in itertools.pairwise(times[-3:])]
     assert min(periods) < 2.4  # the page's would be 2.5: the wallet's time and a second on top

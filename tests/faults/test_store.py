@@ -17,6 +17,7 @@ from tests.support.processes import StoreProcess
 from tests.support.store_comparison import RestState, quiet_store, store_state, wait_for_state
 
 PAGE_SIZE = 50  # orders on one page of a snapshot
+MIN_SIZE = 10  # smallest units; the network rejects a batch with an order of too little value
 FAR = 2_000_000  # ticks from the market, where no trader trades
 
 
@@ -32,7 +33,7 @@ class Rig:
         price = str(self.market.mark_price + ticks * self.market.tick_size)
         order = {"marketId": self.market.id, "side": side, "type": "TYPE_LIMIT", "price": price, "timeInForce": "TIME_IN_FORCE_GTC"} | terms
         for first in range(0, count, 30):
-            batch = [{**order, "size": str(number + 1)} for number in range(first, min(count, first + 30))]
+            batch = [{**order, "size": str(MIN_SIZE + number)} for number in range(first, min(count, first + 30))]
             self.send({"batchMarketInstructions": {"submissions": batch}})
         self.sandbox.block(1)
 

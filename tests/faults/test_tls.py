@@ -129,7 +129,7 @@ def test_a_stream_with_the_certificate_of_another_host_is_rejected_with_one_log_
 def assert_rejected(impostor: TlsNode, error: str) -> None:
     with recorded_node() as plain, impostor, StoreProcess(impostor.ws_url, plain.rest_url, MARKET, BOT, reconnect=0.05) as store:
         for stream in STREAMS:
-            store.wait_for(rf"^stream {stream}: connection lost \(.*{error}.*\), reconnecting in 0.05 s$")
+            store.wait_for(rf"^stream {stream}: connection lost \(.*{error}.*\), reconnecting in 0")
         assert store.ask("get_market_by_id", MARKET) is not None
         assert not impostor.connections
     assert sum(line.startswith("stream ") for line in store.lines) == 4
