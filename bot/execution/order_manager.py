@@ -211,11 +211,9 @@ class OrderManager:
         live = len(self._tracker.live_orders())
         # Differs from the page, which prints five lines and does not know what came of its orders.
         logger.info(
-            "Latest prices are %.*f - %.*f | Position is %s | %d live order%s | data %.1f s old | %s",
-            max(0, market.decimal_places),
-            market.best_bid_price,
-            max(0, market.decimal_places),
-            market.best_offer_price,
+            "Latest prices are %s - %s | Position is %s | %d live order%s | data %.1f s old | %s",
+            _price(market.best_bid_price, market),
+            _price(market.best_offer_price, market),
             _plain(turn.position),
             live,
             "" if live == 1 else "s",
@@ -375,9 +373,13 @@ class OrderManager:
 
 def _describe(submissions: list[sub.OrderSubmission], market: Market) -> str:
     return ", ".join(
-        f"{order.side.removeprefix('SIDE_').lower()} {_plain(order.size)} at {order.price:.{max(0, market.decimal_places)}f}"
-        for order in submissions
+        f"{order.side.removeprefix('SIDE_').lower()} {_plain(order.size)} at {_price(order.price, market)}" for order in submissions
     )
+
+
+def _price(price: float, market: Market) -> str:
+    """Return a price with all of the market's decimals; 0 while a side of the book is empty."""
+    return f"{price:.{max(0, market.decimal_places)}f}" if price else "0"
 
 
 def _plain(number: float) -> str:

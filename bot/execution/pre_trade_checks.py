@@ -179,7 +179,7 @@ def leave_out_small_orders(
     left_out: dict[str, str] = {}
     for order in submissions:
         minimum = minimum_values.get(order.side, 0.0)
-        if order.type == "TYPE_LIMIT" and order.price * order.size < minimum:
+        if order.type == "TYPE_LIMIT" and 0 < order.price * order.size < minimum:
             left_out[order.side] = f"order value {order.price * order.size:.6g} is below the network's minimum of {minimum:.6g}"
         else:
             kept.append(order)

@@ -17,7 +17,7 @@ from tests.support.scripted_node import BOT, MARKETS, Raw, recorded_frames, reco
 from tests.support.waiting import wait_until
 
 QUOTED = r"\| quoted$"
-WITH_OPEN_ORDERS = rf"\| [12] live orders \| .*{QUOTED}"
+WITH_OPEN_ORDERS = rf"\| [12] live orders? \| .*{QUOTED}"
 CANCEL_FAILED = "Cancelling all orders failed: wallet: HTTP 500"
 NO_OPEN_ORDERS = "Stopped: no open orders left on the market"
 SIGINT_IGNORED = (  # as in a background job of a shell

@@ -71,7 +71,7 @@ def fork(sandbox: Sandbox, wallet: FaultyWallet, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def bot(sandbox: Sandbox, wallet: FaultyWallet, fork: Fork) -> Iterator[Fork]:
     """One bot for many tests. It has open orders when a test begins."""
-    fork.wait_for(rf"\| [12] live orders .*{QUOTED}", after=len(fork.lines))
+    fork.wait_for(rf"\| [12] live orders? .*{QUOTED}", after=len(fork.lines))
     yield fork
     wallet.fault = ""
     sandbox.reset()
@@ -147,7 +147,7 @@ def test_a_market_that_ends_for_good_ends_the_bot_with_a_clear_message_and_no_or
         markets = dict(zip(ENDED, sandbox.chain.markets, strict=False))
         bots = {state: stack.enter_context(Fork(tmp_path, sandbox, market_id)) for state, market_id in markets.items()}
         for bot in bots.values():
-            bot.wait_for(rf"[12] live orders .*{QUOTED}", timeout=60)
+            bot.wait_for(rf"[12] live orders? .*{QUOTED}", timeout=60)
         for state, market_id in markets.items():
             sandbox.set_state(market_id, state, "TRADING_MODE_NO_TRADING")
         for state, bot in bots.items():

@@ -152,7 +152,7 @@ def test_a_disk_that_is_full_for_a_while_loses_those_lines_and_causes_no_traceba
 
 def test_setting_the_clock_by_an_hour_changes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     with Fork(tmp_path, sandbox, sandbox.markets["future"], CLOCK_STEPS) as bot:
-        line = bot.wait_for(rf"\| [12] live orders .*{QUOTED}")
+        line = bot.wait_for(rf"\| [12] live orders? .*{QUOTED}")
         hours = [clock_of(bot.lines[line - 1])]
         for _ in ("an hour forwards", "two hours backwards"):
             sandbox.hold_blocks()  # no new data, so that ages span the step

@@ -13,7 +13,7 @@ from tests.support.processes import Process
 SHUTDOWN_TIMEOUT = 10  # s, promised; tested with twice the time
 TURN = re.compile(
     r"^\S+ \S+ Latest prices are (?P<bid>[0-9.]+) - (?P<offer>[0-9.]+) \| Position is (?P<position>-?[0-9.]+)"
-    r" \| (?P<live>\d+) live orders \| data (?P<age>[0-9.]+|inf) s old \| (?P<outcome>.+)$"
+    r" \| (?P<live>\d+) live orders? \| data (?P<age>[0-9.]+|inf) s old \| (?P<outcome>.+)$"
 )
 
 
