@@ -39,6 +39,7 @@ EFFECTS: dict[str, Callable[[Any], bool]] = {  # control -> is true on the sandb
     "refill_side": lambda inside: bool(future(inside).depth(SELL)),
     "reject_orders": lambda inside: inside.chain.reject_orders == "ORDER_ERROR_MARGIN_CHECK_FAILED",
     "set_state": lambda inside: future(inside).trading_mode == "TRADING_MODE_MONITORING_AUCTION",
+    "update_market": lambda inside: future(inside).tick_size == 10,
     "drop_streams": lambda inside: not inside.node.open_connections,
     "silence_streams": lambda inside: len(inside.faults.silent_streams) == len(STREAMS),
     "fail_handshakes": lambda inside: inside.faults.stream_status == 503,

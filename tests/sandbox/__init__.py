@@ -84,6 +84,7 @@ class Sandbox(Controls):
         start_time = _wall_time() - 10**9  # the first block is made in this second
         names = participant_names(participants)
         self.chain = Chain(read_markets(markets), seed=seed, start_time=start_time, participants=names)
+        self.first_terms = {market.id: market.terms for market in self.chain.markets.values()}
         self.faults = Faults()
         self.traders = Traders(self.chain, seed) if traders else None
         self.token = make_token(seed)
@@ -121,7 +122,8 @@ class Sandbox(Controls):
         wallet_app.middlewares.insert(0, requests.wallet_middleware)
         add_routes(self, app)
         add_reference_feed(self, app)
-        Dashboard(DashboardState(self, self.history, requests, streams), streams).add_routes(app)
+        self._dashboard = Dashboard(DashboardState(self, self.history, requests, streams), streams)
+        self._dashboard.add_routes(app)
         self.inside.add_routes(app)
         Join(self.room, self.settings_of).add_routes(app)
 
@@ -210,7 +212,12 @@ class Sandbox(Controls):
         """Make one block of the transactions accepted since the last one, followed by the traders' transactions."""
         for party_id, transaction in self.traders.transactions() if self.traders else []:
             self.chain.submit(party_id, transaction)
+        decimals = {market.id: market.price_decimals for market in self.chain.markets.values()}
         block = self.chain.block(_wall_time() if self._block_time >= 1 else None)
+        for market in self.chain.markets.values():
+            if market.price_decimals != decimals[market.id]:
+                self.history.change_decimals(market, decimals[market.id])
+                self._dashboard.reload()
         self.history.record(block)
         self.rounds.update()
         self.node.publish(block)

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from tests.sandbox.chain.chain import Chain
 from tests.sandbox.chain.commands import ENUMS
+from tests.sandbox.chain.market import Terms
 from tests.sandbox.chain.records import BUY, SELL
 from tests.sandbox.dashboard.rounds import Rounds
 from tests.sandbox.faults import Faults
@@ -25,6 +26,8 @@ from tests.sandbox.room.room import KEY_PARAMETER, Room
 
 MAX_BLOCKS = 100_000  # per call; about a day of chain time
 MAX_LOST_TRANSACTIONS = 1_000_000
+MAX_PRICE_DECIMALS = 18
+MIN_TICKS = 100  # of a market's price, so that the traders have room for their quotes
 MAX_ROUND = 24 * 60.0  # minutes
 STREAMS = tuple(PARAMETERS)
 
@@ -51,6 +54,7 @@ class Controls:
     """The controls of a running sandbox. All of them raise WrongArgumentError."""
 
     chain: Chain
+    first_terms: dict[str, Terms]  # of each market at the start
     node: DataNode
     faults: Faults
     rounds: Rounds
@@ -96,6 +100,23 @@ class Controls:
         _require_name(state, ENUMS["Market.State"], "state")
         _require_name(trading_mode, ENUMS["Market.TradingMode"], "trading_mode")
         self.chain.set_state(self.market_id(market), state, trading_mode)
+
+    @control
+    def update_market(self, market: str, tick_size: Optional[int] = None, price_decimals: Optional[int] = None) -> None:
+        """Change a market's tick size (a padded price) and price decimals by governance, at the next block.
+
+        Orders stay, also those between two new ticks. A change of the decimals, which Vega itself does not know, cancels all orders.
+        """
+        known = self.chain.markets[self.market_id(market)]
+        old = known.upcoming_terms
+        terms = Terms(old.tick_size if tick_size is None else tick_size, old.price_decimals if price_decimals is None else price_decimals)
+        _require(terms.tick_size >= 1, f"tick_size must be at least 1, not {terms.tick_size}")
+        _require(
+            0 <= terms.price_decimals <= MAX_PRICE_DECIMALS, f"price_decimals must be 0 to {MAX_PRICE_DECIMALS}, not {terms.price_decimals}"
+        )
+        ticks = int(known.mark_price / 10**known.price_decimals / terms.unit)
+        _require(ticks >= MIN_TICKS, f"the market's price would be {ticks} ticks; it must be at least {MIN_TICKS}")
+        self.chain.update_market(known.id, terms)
 
     @control
     def empty_side(self, market: str, side: str) -> None:
@@ -197,6 +218,8 @@ class Controls:
         self.chain.reject_orders = None
         self.chain.emptied_sides.clear()
         for market in self.chain.markets.values():
+            if market.upcoming_terms != self.first_terms[market.id]:
+                self.chain.update_market(market.id, self.first_terms[market.id])
             if (market.state, market.trading_mode) != ("STATE_ACTIVE", "TRADING_MODE_CONTINUOUS"):
                 self.chain.resume(market.id)
 
@@ -213,7 +236,8 @@ def add_routes(sandbox: Controls, app: web.Application) -> None:
 
     async def overview(_request: web.Request) -> web.Response:
         chain = sandbox.chain
-        of_chain = {"reject_orders": chain.reject_orders, "emptied_sides": sorted(chain.emptied_sides)}
+        changed = {market.id: market.terms._asdict() for market in chain.markets.values() if market.terms != sandbox.first_terms[market.id]}
+        of_chain = {"updated_markets": changed, "reject_orders": chain.reject_orders, "emptied_sides": sorted(chain.emptied_sides)}
         state = {"height": chain.height, **sandbox.faults.overview(), **of_chain}
         listing = {f"POST /control/{name}{_usage(method)}": inspect.getdoc(method) for name, method in CONTROLS.items()}
         return web.json_response({**state, "controls": listing}, dumps=functools.partial(json.dumps, indent=2))

@@ -343,6 +343,7 @@ def test_reset_ends_all_faults(sandbox: Sandbox) -> None:
         "delay_wallet": {"seconds": 0.2},
         "fail_wallet": {"status": 403},
         "pause_chain": {"seconds": 600},
+        "update_market": {"market": "perpetual", "tick_size": 10, "price_decimals": 3},
         "lose_transactions": {"count": 3},
         "delay_transactions": {"seconds": 0.3},
     }

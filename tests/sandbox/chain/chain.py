@@ -17,7 +17,7 @@ from tests.sandbox.chain import commands
 from tests.sandbox.chain.execution import Execution
 from tests.sandbox.chain.ledger import Ledger
 from tests.sandbox.chain.liquidity import Liquidity
-from tests.sandbox.chain.market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, build_market
+from tests.sandbox.chain.market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, Terms, build_market
 from tests.sandbox.chain.network_checks import NetworkChecks
 from tests.sandbox.chain.records import Account, Asset, Block, Order, Position
 from tests.sandbox.chain.transaction_order import TransactionQueue
@@ -152,6 +152,14 @@ class Chain:
         """Set a market's state and trading mode, by name, at the next block. Final states close its orders and positions."""
         market = self.markets[market_id]
         self._governance.append(lambda: self._execution.set_state(market, state, trading_mode))
+
+    def update_market(self, market_id: str, terms: Terms) -> None:
+        """Change a market's tick size and price decimals by governance at the next block."""
+        market = self.markets[market_id]
+        if not market.pending_terms:
+            engine = self._execution.engines[market_id]
+            self._governance.append(lambda: engine.change_terms(market.upcoming_terms))
+        market.pending_terms = terms
 
     def _build_asset(self, symbol: str, terms: Union[int, dict[str, Any]]) -> Asset:
         """Make an asset from its entry in the markets file: its decimals, or those and its quantum."""

@@ -8,6 +8,7 @@ matched. Statuses, reasons and versions are those of the real network.
 """
 
 import heapq
+from fractions import Fraction
 from typing import Any, Optional
 
 from tests.sandbox.chain import amendments
@@ -25,6 +26,7 @@ from tests.sandbox.chain.market import (
     SECOND,
     UNOPENED_STATES,
     Market,
+    Terms,
 )
 from tests.sandbox.chain.order_validation import BEST_BID, MID, reject
 from tests.sandbox.chain.records import (
@@ -191,6 +193,24 @@ class MarketEngine:
         if state in FINAL_STATES:
             self._close_all(STOPPED)
             self._settle_market()
+
+    def change_terms(self, terms: Terms) -> None:
+        """Change tick size and price decimals.
+
+        As in `Market.Update` of core/execution/future/market.go, resting orders stay, also between two new ticks, and only pegged orders
+        with such an offset are cancelled. Vega cannot change price decimals; here that cancels all orders, whose prices would be wrong.
+        """
+        market, old = self.market, self.market.terms
+        if terms.price_decimals != old.price_decimals:
+            self._close_all(CANCELLED)
+            for (_, market_id), position in self.journal.positions.positions.items():
+                if market_id == market.id:
+                    position.average_entry_price *= Fraction(10) ** (terms.price_decimals - old.price_decimals)
+        market.change_terms(terms)
+        for order in [*market.book.pegged(), *self._parked.values()]:
+            if order.peg and order.peg.offset % terms.tick_size:
+                self.close(order, CANCELLED)
+                self._release_excess(order.party_id)
 
     def empty_side(self, side: str) -> None:
         """Cancel every order on one side."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from tests.sandbox.chain.book import Book
 from tests.sandbox.chain.fees import FeeFactors
@@ -29,6 +29,18 @@ SPOT = "spot"
 DEFAULT_FEES = {"maker": "0.0002", "infrastructure": "0.0005", "liquidity": "0"}  # as on the second network recorded
 SECOND = 10**9  # ns
 MARK_INTERVAL = 5 * SECOND  # network.markPriceUpdateMaximumFrequency of the networks recorded
+
+
+class Terms(NamedTuple):
+    """What an order price is counted in."""
+
+    tick_size: int  # padded price
+    price_decimals: int
+
+    @property
+    def unit(self) -> Fraction:
+        """The price of one tick."""
+        return Fraction(self.tick_size, 10**self.price_decimals)
 
 
 @dataclass
@@ -62,12 +74,32 @@ class Market:
     open_interest: int = 0
     next_closeout: int = 0  # when the network next tries to close a position it took over; 0 if it has none
     book: Book = field(default_factory=Book)
+    pending_terms: Optional[Terms] = None  # set by governance for the next block
 
     def __post_init__(self) -> None:
-        shift = self.settlement_asset.decimals - self.price_decimals
-        self._up, self._down = _power(shift), _power(-shift)
+        self._set_price_decimals(self.price_decimals)
         # The value of one padded size unit, as numerator and denominator.
         self.unit = (_power(-self.size_decimals), _power(self.size_decimals))
+
+    def _set_price_decimals(self, price_decimals: int) -> None:
+        self.price_decimals = price_decimals
+        shift = self.settlement_asset.decimals - price_decimals
+        self._up, self._down = _power(shift), _power(-shift)
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.tick_size, self.price_decimals)
+
+    @property
+    def upcoming_terms(self) -> Terms:
+        """The terms of the next block."""
+        return self.pending_terms or self.terms
+
+    def change_terms(self, terms: Terms) -> None:
+        """Set tick size and price decimals. Asset prices stay the same, padded prices follow."""
+        self.tick_size, self.pending_terms = terms.tick_size, None
+        self._set_price_decimals(terms.price_decimals)
+        self.mark_price = self.to_price(self.mark_asset_price)
 
     @property
     def is_spot(self) -> bool:

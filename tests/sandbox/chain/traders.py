@@ -13,6 +13,7 @@ the queue would never trade.
 
 import random
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Optional
 
 from tests.sandbox.chain.chain import Chain, Market
@@ -47,6 +48,7 @@ class RandomWalk:
     start: int
     now: int
     step: int  # ticks; maximum move per block, and maximum half spread of the maker
+    unit: Fraction  # price of a tick
 
     def move(self, generator: random.Random) -> None:
         self.now = self._moved(self.now, self.step, generator)
@@ -55,6 +57,12 @@ class RandomWalk:
         distance = self.start - price
         pull = distance // 50 if distance > 0 else -(-distance // 50)
         return max(self._minimum, price + pull + generator.randint(-most, most))
+
+    def rescale(self, unit: Fraction) -> None:
+        """Count in another tick size."""
+        ratio = self.unit / unit
+        self.start, self.now, self.unit = round(self.start * ratio), round(self.now * ratio), unit
+        self.step = max(1, round(self.step * ratio))
 
     @property
     def _minimum(self) -> int:
@@ -70,6 +78,10 @@ class DelayedPrice(RandomWalk):
 
     def __post_init__(self) -> None:
         self.value = self.now
+
+    def rescale(self, unit: Fraction) -> None:
+        self.value = round(self.value * self.unit / unit)
+        super().rescale(unit)
 
     def move(self, generator: random.Random) -> None:
         self.value = self._moved(self.value, round(VALUE_STEPS * self.step), generator)
@@ -98,6 +110,7 @@ class Traders:
         sent: Transactions = []
         for market in self._chain.markets.values():
             walk, generator = self._walks[market.id], self._generators[market.id]
+            walk.rescale(market.upcoming_terms.unit)
             walk.move(generator)
             crowd = self._count_quoting_parties(market)
             if market.state in QUOTED_STATES:
@@ -160,7 +173,7 @@ def _market_order(market: Market, generator: random.Random, crowd: int) -> Optio
 
 def _walk(market: Market, kind: type[RandomWalk]) -> RandomWalk:
     start = market.mark_price // market.tick_size
-    return kind(start=start, now=start, step=max(1, start // STEPS_PER_PRICE))
+    return kind(start=start, now=start, step=max(1, start // STEPS_PER_PRICE), unit=market.terms.unit)
 
 
 def _contract(market: Market) -> int:
@@ -171,5 +184,5 @@ def _contract(market: Market) -> int:
 
 def _order(market: Market, side: str, size: int, ticks: int, time_in_force: str = "TIME_IN_FORCE_GTC") -> dict[str, Any]:
     """Build a limit order at a price in ticks."""
-    price = str(ticks * market.tick_size)
+    price = str(ticks * market.upcoming_terms.tick_size)
     return {"marketId": market.id, "side": side, "size": str(size), "price": price, "type": "TYPE_LIMIT", "timeInForce": time_in_force}

@@ -127,6 +127,10 @@ class Dashboard:
         self._update_task = asyncio.create_task(self._send_updates())
 
     async def _close_streams(self, _app: web.Application) -> None:
+        self.reload()
+
+    def reload(self) -> None:
+        """Disconnect all pages; they connect again and get everything anew."""
         for client in self._clients:
             client.send(None)
 

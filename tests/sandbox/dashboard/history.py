@@ -5,6 +5,7 @@ Five minutes of chain time are 300 blocks, however long the blocks took. Older b
 
 import itertools
 from collections import Counter, deque
+from fractions import Fraction
 from typing import NamedTuple, Optional, TypeVar
 
 from tests.sandbox.chain.chain import Chain, Market
@@ -80,6 +81,13 @@ class History:
                 key = (party_id, market.id)
                 self.largest_positions[key] = max(self.largest_positions[key], abs(party.position))
         self._discard_old_trades(seconds)
+
+    def change_decimals(self, market: Market, old: int) -> None:
+        """Forget the charts of a market whose price decimals have changed; what its parties paid stays."""
+        self.snapshots[market.id].clear()
+        self.trades[market.id].clear()
+        for key in [key for key in self._net_paid if key[1] == market.id]:
+            self._net_paid[key] = round(self._net_paid[key] * Fraction(10) ** (market.price_decimals - old))
 
     def start_round(self) -> None:
         """Set every PnL to zero, and count fills and the largest position from now on. Positions stay."""

@@ -49,6 +49,11 @@ HINTS = {  # in the order of the panel
         "The bot's line names the state and the trading mode. In a final state, such as STATE_SETTLED, the bot ends.",
         {"state": "STATE_SUSPENDED", "trading_mode": "TRADING_MODE_MONITORING_AUCTION"},
     ),
+    "update_market": Hint(
+        "Market",
+        "The bot reads the market's terms again within a minute, or after a rejection. Until then its prices may be rejected.",
+        {"tick_size": "10"},
+    ),
     "drop_streams": Hint(
         "Streams",
         "The bot logs “connection lost (…), reconnecting in 5 s” for each stream. Each new connection starts with a new snapshot.",
@@ -161,6 +166,10 @@ def active_faults(sandbox: Controls) -> list[dict[str, Any]]:
             is_same = market.state.removeprefix("STATE_") == market.trading_mode.removeprefix("TRADING_MODE_")
             state = market.state if is_same else f"{market.state}, {market.trading_mode}"
             found.append(_fault(name, f"{market.name} is {state}", "resume", market=market.id))
+        if market.terms != (first := sandbox.first_terms[market.id]):
+            text = f"{market.name} has tick size {market.tick_size} and {market.price_decimals} price decimals"
+            parameters = {"market": market.id, "tick_size": str(first.tick_size), "price_decimals": str(first.price_decimals)}
+            found.append(_fault("update_market", text, "update_market", **parameters))
     for market_id, side in sorted(chain.emptied_sides):
         text = f"{chain.markets[market_id].name} has no {'bids' if side == BUY else 'offers'}"
         found.append(_fault("empty_side", text, "refill_side", market=market_id, side=side))

@@ -102,14 +102,20 @@ class RandomWalks:
 
     def __init__(self, markets: list[Market]) -> None:
         self._generator = random.Random(" ".join(market.id for market in markets))
-        begins = {market.id: market.mark_price // market.tick_size for market in markets}
-        self._walks = {market_id: RandomWalk(start=begin, now=begin, step=max(1, begin // 3000)) for market_id, begin in begins.items()}
+        self._markets = markets
+        self._walks = {market.id: _walk(market) for market in markets}
 
     def mid_prices(self) -> dict[str, int]:
         """Advance by one block and return the prices in ticks, by market id."""
-        for walk in self._walks.values():
-            walk.move(self._generator)
+        for market in self._markets:
+            self._walks[market.id].rescale(market.upcoming_terms.unit)
+            self._walks[market.id].move(self._generator)
         return {market_id: walk.now for market_id, walk in self._walks.items()}
+
+
+def _walk(market: Market) -> RandomWalk:
+    start = market.mark_price // market.tick_size
+    return RandomWalk(start=start, now=start, step=max(1, start // 3000), unit=market.terms.unit)
 
 
 def _frame(symbol: str, market: Market, middle: int, height: int) -> str:
@@ -120,7 +126,8 @@ def _frame(symbol: str, market: Market, middle: int, height: int) -> str:
 
 
 def _price(market: Market, ticks: int) -> str:
-    return f"{Decimal(ticks * market.tick_size).scaleb(-market.price_decimals):f}"
+    terms = market.upcoming_terms
+    return f"{Decimal(ticks * terms.tick_size).scaleb(-terms.price_decimals):f}"
 
 
 class _Client:
