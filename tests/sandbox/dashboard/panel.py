@@ -52,7 +52,7 @@ HINTS = {  # in the order of the panel
     "update_market": Hint(
         "Market",
         "The bot reads the market's terms again within a minute, or after a rejection. Until then its prices may be rejected.",
-        {"tick_size": "10"},
+        {"tick_size": "10", "price_decimals": "5"},
     ),
     "drop_streams": Hint(
         "Streams",
