@@ -113,14 +113,18 @@ def test_on_a_phone_only_the_status_line_is_sticky(page: Any) -> None:
     assert page.execute_script("return document.getElementById('status').offsetHeight") < 844 / 15
 
 
-@pytest.mark.parametrize("view", ["", "?view=ranking"])
-@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (1024, 768), (700, 900), (390, 844)])
+@pytest.mark.parametrize("view", ["", "?view=ranking", "?view=inside"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (1920, 1080), (1366, 768), (1024, 768), (700, 900), (390, 844)])
 def test_nothing_overflows_horizontally(page: Any, sandbox: Sandbox, width: int, height: int, view: str) -> None:
     resize(page, width, height)
+    sandbox.room.participants["p01"].display_name = "Sixteen letters!"
     sandbox.reject_orders("ORDER_ERROR_EXPIRYAT_BEFORE_CREATEDAT")
+    sandbox.start_round()
     send_market_order(sandbox, "p01")
+    sandbox.set_state("future", "STATE_SUSPENDED", "TRADING_MODE_MONITORING_AUCTION")
+    sandbox.block()
     load(page, sandbox, view)
-    wait_until(lambda: page.execute_script("return document.getElementById('active-count').textContent") == "1 fault is on")
+    wait_until(lambda: page.execute_script("return document.getElementById('active-count').textContent") == "2 faults are on")
     script = """
         const overflowing = [...document.querySelectorAll("header, main, section, form, .row")]
             .filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth);

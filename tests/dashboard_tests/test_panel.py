@@ -205,7 +205,7 @@ def test_the_result_of_a_control_is_visible_and_nothing_moves(page: Any, sandbox
         positions = page.execute_script(BUTTON_POSITIONS)
         element.click()
         wait_until(functools.partial(result_starts_with, page, f"{name}: done"))
-        sandbox.block()
+        sandbox.block(4)  # with trades
         wait_for_text(page, "height", str(sandbox.call(lambda inside: inside.chain.height)))
         assert page.execute_script(BUTTON_POSITIONS) == pytest.approx(positions, abs=0.5), name
         assert all(page.execute_script(IS_VISIBLE, one) for one in ("result", "active-count")), name
