@@ -16,11 +16,12 @@ import bot.submission as sub
 from bot.execution.order_manager import OrderManager
 from bot.execution.shutdown import Shutdown
 from bot.models import Market
+from bot.transport import clock
 from bot.wallet import WalletError
 from tests.backtest.figures import Figures, Result, Snapshot
 from tests.backtest.store import BacktestStore
 from tests.sandbox.chain import commands
-from tests.sandbox.chain.chain import Chain
+from tests.sandbox.chain.chain import SECOND, Chain
 from tests.sandbox.chain.traders import Traders
 from tests.sandbox.markets import read_markets
 
@@ -110,7 +111,6 @@ class Backtest:
         self._order_manager = OrderManager(self._wallet, self._store, self.market.id, max_abs_position, Shutdown())  # type: ignore[arg-type]
         self._blocks = 0
         self.turn: Optional[Turn] = None
-        self._make_block()  # without the rule: it finds prices
 
     def run(
         self, blocks: int, observe: Optional[Callable[[Snapshot], None]] = None, progress: Callable[[int], None] = lambda _: None
@@ -122,7 +122,8 @@ class Backtest:
             observe: gets every block; this takes time.
             progress: gets the number of blocks played since its last call, about every hundred blocks.
         """
-        with _rule_errors() as errors:
+        with _rule_errors() as errors, _clock(lambda: self.chain.time / SECOND):
+            self._make_block()  # without the rule: it finds prices
             for number in range(1, blocks + 1):
                 self._play_block(errors, observe)
                 if number % 100 == 0 or number == blocks:
@@ -202,16 +203,30 @@ class _ChainWallet:
         return self.transaction["batchMarketInstructions"]["submissions"] if self.transaction else []
 
     def submit_transaction(self, transaction: dict[str, Any], timeouts: Optional[tuple[float, float]] = None) -> str:
-        self.transaction = transaction
+        error, decoded = "", {}
         try:
             decoded = commands.decode(transaction)
-        except commands.InvalidCommandError as error:
-            self.error_message = f"the transaction does not use a valid Vega command: {error}"
-        else:
-            self.error_message = self._chain.rejection(self._party_id, decoded)
-        if self.error_message:
-            raise WalletError(f"wallet: {self.error_message}")
+        except commands.InvalidCommandError as problem:
+            error = f"the transaction does not use a valid Vega command: {problem}"
+        error = error or self._chain.rejection(self._party_id, decoded)
+        if self.transaction is None:  # after a rejection, the order manager sends a cancellation alone
+            self.transaction, self.error_message = transaction, error
+        if error:
+            rejection = WalletError(f"wallet: {error}")
+            rejection.rejected = True
+            raise rejection
         return self._chain.submit(self._party_id, decoded)
+
+
+@contextmanager
+def _clock(now: Callable[[], float]) -> Iterator[None]:
+    """Replace the bot's clock, by which it knows how old its data are: a rule may take its time, or stop in a debugger."""
+    before = clock.now
+    clock.now = now
+    try:
+        yield
+    finally:
+        clock.now = before
 
 
 @contextmanager

@@ -1,9 +1,12 @@
-"""The bot's store, fed by a chain in the same process instead of REST and streams. Its getters are the bot's own."""
+"""The bot's store, fed by a chain in the same process instead of REST and streams. Its getters and parsers are the bot's own."""
 
+from bot.market_terms import MINIMUM_MULTIPLE, MarketTerms
 from bot.models import parse_account, parse_asset, parse_market
 from bot.vega_store import VegaStore
 from tests.sandbox.chain.chain import Chain, Market
-from tests.sandbox.chain.records import Block
+from tests.sandbox.chain.margin import LONG_RISK, SHORT_RISK
+from tests.sandbox.chain.records import BUY, SELL, Block
+from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS
 from tests.sandbox.node.serializers import account_node, asset_node, market_data_node, market_node, order_node, position_node
 
 
@@ -21,11 +24,19 @@ class BacktestStore(VegaStore):
         self._chain, self._market = chain, market
         self._party_id = party_id
         self._assets = {asset.id: parse_asset(asset_node(asset)) for asset in chain.assets.values()}
-        self._markets = {market.id: parse_market(market_node(market, opened=0))}
-        accounts = [account for account in chain.accounts.values() if account.owner == party_id]
-        parsed = [parse_account(account_node(account), self._assets[account.asset_id].decimal_places) for account in accounts]
-        self._accounts = {account.get_id(): account for account in parsed}
+        terms = parse_market(market_node(market, opened=0))
+        self._markets = {market.id: terms}
+        accounts = [account_node(account) for account in chain.accounts.values() if account.owner == party_id]
+        parsed = [parse_account(node, self._assets[node["asset"]].decimal_places) for node in accounts]
+        self._update_accounts({"snapshot": {"accounts": accounts, "lastPage": True}})
+        self._update_order({"snapshot": {"lastPage": True}})
+        self._update_position({"snapshot": {"lastPage": True}})
         self._balances_at_start = {account.asset_id: self._balance(account.asset_id) for account in parsed}
+        if not market.is_spot:
+            value = float(NETWORK_PARAMETERS.get(MINIMUM_MULTIPLE, "0")) * self._assets[market.settlement_asset.id].quantum
+            factors = {BUY: LONG_RISK, SELL: SHORT_RISK}
+            minimum_values = {side: value / (float(factor) + terms.linear_slippage_factor) for side, factor in factors.items()}
+            self._update_terms(MarketTerms(terms, minimum_values))
 
     def add(self, block: Block) -> None:
         """Take over what a block changed, as the streams would send it. The chain must be in the state that the block left."""
@@ -39,11 +50,3 @@ class BacktestStore(VegaStore):
         accounts = [account_node(account) for account in block.accounts if account.owner == self._party_id]
         if accounts:
             self._update_accounts({"updates": {"accounts": accounts}})
-
-    def seconds_since_update(self, market_id: str) -> float:
-        """Return 0: the data are always those of the newest block, however long a block takes to compute."""
-        return 0.0
-
-    def seconds_since_position(self, market_id: str) -> float:
-        """Return 0, as for the data."""
-        return 0.0

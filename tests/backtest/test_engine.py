@@ -1,11 +1,15 @@
 """The backtest's engine: the same each time, through the live bot's checks, with figures that add up."""
 
+import time
 from dataclasses import replace
 
 import pytest
 
+from bot.execution.order_manager import NoQuote
 from bot.models import Market
 from bot.submission import OrderSubmission
+from bot.transport import clock
+from bot.vega_store import VegaStore
 from tests.backtest.engine import Backtest, RuleError, play
 from tests.backtest.figures import Snapshot
 from tests.sandbox.chain.traders import KINDS
@@ -74,6 +78,51 @@ def test_orders_that_the_network_rejects_are_counted_with_their_reason() -> None
     assert set(result.rejected) == {"ORDER_ERROR_MARGIN_CHECK_FAILED"}
     assert sum(result.rejected.values()) == result.sent
     assert result.sent < 20  # after ten in a row, every tenth turn only, as in the live bot
+
+
+def test_orders_below_the_networks_minimum_vanish_until_the_bot_has_learnt_it() -> None:
+    def too_small(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        return [order(market, "SIDE_BUY", market.best_bid_price, size=0.001)]
+
+    result = play(too_small, [1], 20)[0]
+
+    assert result.fills == 0
+    assert result.vanished == result.sent == 1
+
+
+def test_a_slow_rule_changes_nothing() -> None:
+    def slow(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        turns.append(market)
+        if len(turns) == 3:
+            clock_before = clock.now()
+            time.sleep(0.1)
+            assert clock.now() == clock_before  # so the age of the data does not depend on the rule's speed
+        return quotes(market, open_volume, max_abs_position)
+
+    turns: list[Market] = []
+    assert play(slow, [1], 20) == play(quotes, [1], 20)
+
+
+def test_a_rule_with_a_fourth_parameter_gets_the_store_of_the_same_block() -> None:
+    def skewed(market: Market, open_volume: float, max_abs_position: float, vega_store: VegaStore) -> list[OrderSubmission]:
+        assert vega_store.get_market_by_id(market.market_id) == market
+        assert vega_store.seconds_since_update(market.market_id) == 0
+        orders.update(own.side for own in vega_store.get_orders())
+        balances.add(sum(account.balance for account in vega_store.get_accounts()))
+        return quotes(market, open_volume, max_abs_position)
+
+    orders: set[str] = set()
+    balances: set[float] = set()
+    play(skewed, [1], 30)
+
+    assert orders == {"SIDE_BUY", "SIDE_SELL"}
+    assert len(balances) > 1
+
+
+def test_a_rule_may_return_no_quote() -> None:
+    result = play(lambda market, open_volume, max_abs_position: NoQuote("too quiet"), [1], 20)[0]
+
+    assert (result.sent, result.fills, result.pnl) == (0, 0, 0)
 
 
 def test_a_rule_that_raises_ends_the_backtest_with_what_it_was_given() -> None:
