@@ -71,3 +71,21 @@ def test_a_page_reads_only_its_records_and_one_more() -> None:
     shown = page(endless(), lambda place: {"place": place}, MultiDict({"pagination.first": "3"}))
     assert [edge["node"]["place"] for edge in shown["edges"]] == [0, 1, 2]
     assert (shown["pageInfo"]["hasNextPage"], read) == (True, [0, 1, 2, 3])
+
+
+def test_the_newest_dead_orders_are_kept_and_pages_end_with_them(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.sandbox.chain.archive.MAX_DEAD_ORDERS", 5)
+    resting = network.place("c", "BUY", 8, 15_000)
+    for size in range(10, 20):
+        network.cancel("c", network.place("c", "BUY", size, 15_000))
+    c = network.chain.parties["c"]
+    rows = [(order.number, order) for order in network.chain.newest_orders([c])]
+    assert [order.size for _, order in rows] == [19, 18, 17, 16, 15, resting.size, 7]  # live orders stay, whatever their age
+    assert set(network.chain.orders) == {order.id for order in network.chain.newest_orders()}
+    first = page(rows, lambda order: {"size": order.size}, MultiDict({"pagination.first": "5"}), newest_first=True)
+    network.cancel("c", network.place("c", "BUY", 20, 15_000))
+    rows = [(order.number, order) for order in network.chain.newest_orders([c])]
+    query = MultiDict({"pagination.after": first["pageInfo"]["endCursor"]})
+    second = page(rows, lambda order: {"size": order.size}, query, newest_first=True)
+    assert [edge["node"]["size"] for edge in second["edges"]] == [8, 7]
+    assert not second["pageInfo"]["hasNextPage"]

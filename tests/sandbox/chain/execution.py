@@ -34,6 +34,7 @@ class Execution:
         self.journal.archive.end_block()
         for engine in self.engines.values():
             engine.end_block()
+        self.journal.archive.prune(self.journal.changed.values())
 
     def submit(self, party_id: str, terms: dict[str, Any]) -> None:
         """Execute a decoded order submission."""
