@@ -224,7 +224,7 @@ def test_only_the_sandboxs_own_module_can_post(monkeypatch: pytest.MonkeyPatch) 
         assert requests.post(url, data=body, headers={"X-Inside-Key": "wrong"}, timeout=5).status_code == 403
         assert requests.post(url, data=body, headers={"X-Inside-Key": key}, timeout=5).status_code == 204
         assert requests.post(url, data="{", headers={"X-Inside-Key": key}, timeout=5).status_code == 400
-        monkeypatch.setattr("tests.sandbox.dashboard.inside.is_loopback", lambda address: False)
+        monkeypatch.setattr("tests.sandbox.dashboard.inside._is_from_this_machine", lambda request: False)
         assert requests.post(url, data=body, headers={"X-Inside-Key": key}, timeout=5).status_code == 403
 
 

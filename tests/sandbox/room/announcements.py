@@ -41,7 +41,7 @@ def announce_room(sandbox: Sandbox, output: TextIO) -> None:
         lines.append(f"#   dashboard with this key: {sandbox.url(path=f'/#key={room.teacher_key}', host=host)}")
     if room.participants:
         lines.append(f"# Projector: {sandbox.url(path='/?view=ranking', host=host)}")
-        lines.append(f"# Each code returns the settings of its participant, once: {sandbox.url(path='/join', host=host)}")
+        lines.append(f"# Participants get their settings with their code, in one browser each: {sandbox.url(path='/join', host=host)}")
         lines.append("# The token of bot, a, b and c works on this machine only. Codes:")
         codes = [f"{one.name} {one.code}" for one in room.participants.values()]
         lines += [f"#   {'   '.join(codes[start : start + 5])}" for start in range(0, len(codes), 5)]
