@@ -24,6 +24,10 @@ ONE_OFF_ACCOUNTS = (
 )
 
 
+_ID = re.compile("[0-9a-fA-F]{64}")
+_WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
+
+
 def problems(kind: str, command: dict[str, Any]) -> str:
     """Return the problems of a decoded command as `property (reason, …), …`; empty if there are none."""
     checks = {
@@ -365,13 +369,13 @@ def _number_problems(name: str, field: str, text: str, if_empty: str, if_not_pos
     place = f"{name}.{field}"
     if not text:
         return [(place, if_empty)]
-    if not re.fullmatch("[+-]?[0-9]+", text):
+    if not _WHOLE_NUMBER.fullmatch(text):
         return [(place, "not a valid integer")]
     return [] if text.strip("+-0") and text[0] != "-" else [(place, if_not_positive)]
 
 
 def _is_id(text: str) -> bool:
-    return re.fullmatch("[0-9a-fA-F]{64}", text) is not None
+    return _ID.fullmatch(text) is not None
 
 
 def _is_decimal(text: str) -> bool:

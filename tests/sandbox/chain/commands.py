@@ -5,10 +5,11 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 ENUMS = json.loads(Path(__file__).with_name("enums.json").read_text(encoding="utf-8"))
 STRING, BOOLEAN, INT64, UINT64, ANYTHING = "string", "bool", "int64", "uint64", "anything"
+_INTEGER = re.compile("-?(0|[1-9][0-9]{0,18})|[1-9][0-9]{19}")
 RANGES = {INT64: range(-(2**63), 2**63), UINT64: range(2**64)}
 
 
@@ -174,15 +175,24 @@ def decode(value: Any, kind: Kind = TRANSACTION) -> Any:
 def _decode_message(value: Any, message: Message) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _mismatch(value, "map[string]json.RawMessage")
-    rest, decoded = dict(value), {}
-    for name, kind in message.fields.items():
-        either = [rest.pop(key, None) for key in (snake_case(name), name)]
-        given = [item for item in either if item is not None]  # null counts as absent
-        if given:
-            decoded[name] = decode(given[-1], kind)
-    for unknown in rest:
+    unknown = None
+    if not value.keys() <= message.fields.keys():
+        value, unknown = _camel_case_keys(value, message)
+    # The first invalid field in the message's order is reported; null counts as absent.
+    decoded = {name: decode(value[name], kind) for name, kind in message.fields.items() if value.get(name) is not None}
+    if unknown is not None:
         raise InvalidCommandError(f'unknown field "{unknown}" in {message.name}')
     return decoded
+
+
+def _camel_case_keys(value: dict[str, Any], message: Message) -> tuple[dict[str, Any], Optional[str]]:
+    """Return the message with camelCase keys, and the first key that it does not know. The camelCase form of a key wins."""
+    rest, renamed = dict(value), {}
+    for name in message.fields:
+        given = [item for key in (snake_case(name), name) if (item := rest.pop(key, None)) is not None]
+        if given:
+            renamed[name] = given[-1]
+    return renamed, next(iter(rest), None)
 
 
 def _decode_enum(value: Any, enum: Enum) -> Union[str, int]:
@@ -201,7 +211,7 @@ def _decode_integer(value: Any, kind: str) -> int:
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise _mismatch(value, kind)
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    if not re.fullmatch("-?(0|[1-9][0-9]{0,18})|[1-9][0-9]{19}", text) or int(text) not in RANGES[kind]:
+    if not _INTEGER.fullmatch(text) or int(text) not in RANGES[kind]:
         raise InvalidCommandError(f"json: cannot unmarshal number {text} into Go value of type {kind}")
     return int(text)
 

@@ -21,6 +21,7 @@ from tests.sandbox.chain.records import BUY, CANCELLED, FOK, LIMIT, MARKET, NETW
 from tests.sandbox.chain.settlement import Settlement, SettlementEngine
 from tests.sandbox.chain.uint_limits import fits_potential_position
 
+LONG_FACTOR, SHORT_FACTOR = LONG_RISK + SLIPPAGE, SHORT_RISK + SLIPPAGE  # of an order's value; for the minimum order value
 MARGIN_CHECK_FAILED = "ORDER_ERROR_MARGIN_CHECK_FAILED"
 
 
@@ -417,11 +418,11 @@ class FuturesEngine(MarketEngine):
     # --- Other ---
 
     def value_shortfall(self, side: str, asset_price: int, size: int) -> Optional[str]:
-        factor = (LONG_RISK if side == BUY else SHORT_RISK) + SLIPPAGE
-        value = Fraction(*self.market.value(asset_price, size)) * factor
-        required = Fraction(self.market.settlement_asset.quantum, MIN_ORDER_VALUE)
-        if value >= required:
+        factor, (numerator, denominator) = LONG_FACTOR if side == BUY else SHORT_FACTOR, self.market.value(asset_price, size)
+        quantum = self.market.settlement_asset.quantum
+        if numerator * factor.numerator * MIN_ORDER_VALUE >= quantum * denominator * factor.denominator:  # faster than with fractions
             return None
+        value, required = Fraction(numerator, denominator) * factor, Fraction(quantum, MIN_ORDER_VALUE)
         return f"order value ({decimal_text(value)}) is less than minimum maintenance margin for spam ({decimal_text(required)})"
 
     def _open_volume(self, party_id: str) -> int:
