@@ -7,14 +7,14 @@ To trade by a rule of your own, edit `quotes`. Everything else may stay.
 import logging
 import sys
 import threading
-from typing import Optional
+from typing import Optional, Union
 
 import rel
 
 import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
-from bot.execution.order_manager import OrderManager
+from bot.execution.order_manager import NoQuote, OrderManager
 from bot.execution.shutdown import Shutdown
 from bot.logs import exit_with_log, start_log
 from bot.models import Market
@@ -25,8 +25,10 @@ logger = logging.getLogger(__name__)
 
 
 # Differs from the page, where this is in the middle of the loop.
-def quotes(market: Market, open_volume: float, max_abs_position: float) -> list[sub.OrderSubmission]:
+def quotes(market: Market, open_volume: float, max_abs_position: float) -> Union[list[sub.OrderSubmission], NoQuote]:
     """Choose the orders to have on the book until the next turn. They replace all earlier ones. Edit this one.
+
+    A rule that needs more takes a fourth parameter, `vega_store`. One that has a reason not to quote returns `NoQuote("…")`.
 
     Args:
         market: the newest prices of the market, which is active and has orders on both sides.
@@ -57,6 +59,10 @@ def quotes(market: Market, open_volume: float, max_abs_position: float) -> list[
             )
         )
     return submissions
+
+
+def after_turn(market: Market, position: float, outcome: str, vega_store: store.VegaStore) -> None:
+    """Do something after each turn: write a CSV, send a message. What it raises is logged, and nothing else happens."""
 
 
 def _run(
@@ -94,7 +100,7 @@ def _run(
         )
         # Differs from the page, which sends whatever it has: checks the batch, pads its numbers, and sends it to the wallet.
         order_manager.submit(batch_tx, market_price_decimals, market_pos_decimals)
-        order_manager.end_turn()  # one log line, then the rest of the second
+        order_manager.end_turn(after_turn)  # one log line, then the rest of the second
 
 
 def main(

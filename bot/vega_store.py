@@ -26,6 +26,7 @@ from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 logger = logging.getLogger(__name__)
 
 LIVE_STATUSES = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: a pegged order that waits is live, as for REST.
+HEIGHT_TIMEOUT = 3.0  # seconds for a node to tell its height when market data has stopped
 
 
 class VegaStore:
@@ -461,4 +462,4 @@ class VegaStore:
 
     def _get_block_height(self) -> int:
         """On a thread of its own."""
-        return api.get_block_height(self._rest_api_url, self._market_id, time.monotonic() + api.LOOKUP_TIMEOUT)
+        return api.get_block_height(self._rest_api_url, self._market_id, time.monotonic() + HEIGHT_TIMEOUT)

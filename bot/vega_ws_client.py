@@ -23,6 +23,7 @@ RECONNECT = 5  # seconds until a lost stream is reconnected; the delay doubles w
 Callback = Callable[[dict[str, Any]], Any]
 OnOpen = Optional[Callable[[], Any]]
 OnDisconnect = Optional[Callable[[float], Any]]
+IsOverdue = Optional[Callable[[], bool]]
 
 
 class VegaWebSocketClient:
@@ -85,23 +86,50 @@ class VegaWebSocketClient:
         self.subscribe_endpoint(url, callback=callback, regular_frames="market data")  # it comes with each block
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-orders
-    def subscribe_orders(self, market_id: Optional[str], party_id: str, callback: Callback, **connection_callbacks: Any) -> None:
+    def subscribe_orders(
+        self,
+        market_id: Optional[str],
+        party_id: str,
+        callback: Callback,
+        on_open: OnOpen = None,
+        on_disconnect: OnDisconnect = None,
+        is_overdue: IsOverdue = None,
+    ) -> None:
         """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two.
 
-        `connection_callbacks` are those of `subscribe_endpoint`.
+        The last three arguments are those of `subscribe_endpoint`.
         """
         market = f"marketIds={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}", callback, **connection_callbacks)
+        url = f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}"
+        self.subscribe_endpoint(url, callback, on_open, on_disconnect, is_overdue)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-positions
-    def subscribe_positions(self, market_id: Optional[str], party_id: str, callback: Callback, **connection_callbacks: Any) -> None:
+    def subscribe_positions(
+        self,
+        market_id: Optional[str],
+        party_id: str,
+        callback: Callback,
+        on_open: OnOpen = None,
+        on_disconnect: OnDisconnect = None,
+        is_overdue: IsOverdue = None,
+    ) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/positions?{market}partyId={party_id}", callback, **connection_callbacks)
+        url = f"{self._data_node_url}/stream/positions?{market}partyId={party_id}"
+        self.subscribe_endpoint(url, callback, on_open, on_disconnect, is_overdue)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-accounts
-    def subscribe_accounts(self, market_id: Optional[str], party_id: str, callback: Callback, **connection_callbacks: Any) -> None:
+    def subscribe_accounts(
+        self,
+        market_id: Optional[str],
+        party_id: str,
+        callback: Callback,
+        on_open: OnOpen = None,
+        on_disconnect: OnDisconnect = None,
+        is_overdue: IsOverdue = None,
+    ) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}", callback, **connection_callbacks)
+        url = f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}"
+        self.subscribe_endpoint(url, callback, on_open, on_disconnect, is_overdue)
 
     def subscribe_endpoint(
         self,
@@ -109,7 +137,7 @@ class VegaWebSocketClient:
         callback: Callback,
         on_open: OnOpen = None,
         on_disconnect: OnDisconnect = None,
-        is_overdue: Optional[Callable[[], bool]] = None,
+        is_overdue: IsOverdue = None,
         regular_frames: str = "",
     ) -> None:
         """Connect a stream, and reconnect it whenever it is lost. Main thread.

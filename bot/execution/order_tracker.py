@@ -162,7 +162,8 @@ class OrderTracker:
     def _report_foreign(self, count: int) -> None:
         if count and not self._reported_foreign:
             self._reported_foreign = True
-            logger.warning("%d open orders on this market were not sent by this bot: they are cancelled like its own", count)
+            orders, them = ("order on this market was", "it is") if count == 1 else ("orders on this market were", "they are")
+            logger.warning("%d open %s not sent by this bot: %s cancelled like its own", count, orders, them)
 
 
 def _filled_size(order: Order) -> Decimal:

@@ -1,0 +1,219 @@
+"""Fresh means fresh at the node: nodes that fall behind, chains that pause, machines that sleep, books that cannot be right."""
+
+import dataclasses
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.execution.pre_trade_checks import Ages, check_market
+from bot.models import Market
+from bot.sync import DataAge, SnapshotAssembler
+from bot.transport import clock
+from tests.sandbox import Sandbox
+from tests.support.fork import Fork
+from tests.support.processes import BotProcess, StoreProcess
+from tests.support.waiting import wait_until
+
+QUOTED = r"\| quoted$"
+SECOND = 10**9  # ns
+GOOD = Market(
+    market_id="a" * 64,
+    state="STATE_ACTIVE",
+    trading_mode="TRADING_MODE_CONTINUOUS",
+    decimal_places=5,
+    position_decimal_places=3,
+    code="SOL",
+    name="SOL/DAI",
+    settlement_asset_id="d" * 64,
+    best_bid_price=99.5,
+    best_offer_price=101.25,
+    tick=0.00005,
+)
+FRESH = Ages(data=0.5)
+SLEEP = """
+import bot.transport.clock
+slept, last, real_monotonic = 0.0, time.monotonic(), time.monotonic
+
+def monotonic():  # stands still while the process is stopped, as Linux' does in a suspend; the other clock counts that time
+    global slept, last
+    now = real_monotonic()
+    if now - last > 4:
+        slept += now - last
+    last = now
+    return now - slept
+
+time.monotonic = monotonic
+"""
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seconds = 1000.0
+        monkeypatch.setattr(clock, "now", lambda: self.seconds)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(block_time=1, seed=91) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _healthy(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    sandbox.reset()
+
+
+###########################################################
+#                     The age of data                     #
+###########################################################
+
+
+def test_a_node_that_falls_behind_sends_old_data_at_the_usual_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, age = Clock(monkeypatch), DataAge()
+    for block in range(5):
+        age.on_block((7000 + block) * SECOND, latency=0)
+        assert age.seconds() < 1e-6
+        now.seconds += 1
+    now.seconds += 20
+    age.on_block(7005 * SECOND, latency=0)
+    assert age.seconds() == pytest.approx(20, abs=0.5)
+
+
+def test_the_baseline_survives_a_reconnect_and_follows_a_slow_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, age = Clock(monkeypatch), DataAge()
+    timestamp = 7000.0
+    for _ in range(2000):
+        age.on_block(int(timestamp * SECOND), latency=0)
+        now.seconds += 1.005
+        timestamp += 1
+    age.on_block(int(timestamp * SECOND), latency=0)
+    assert age.seconds() < 1
+
+
+def test_data_without_a_block_time_is_as_old_as_its_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, age = Clock(monkeypatch), DataAge()
+    age.on_block(0, latency=1.5)
+    now.seconds += 2
+    assert age.seconds() == pytest.approx(3.5)
+
+
+def test_no_data_is_infinitely_old() -> None:
+    assert DataAge().seconds() == float("inf")
+
+
+def test_slow_blocks_are_allowed_to_be_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, age = Clock(monkeypatch), DataAge()
+    for block in range(6):
+        age.on_block((7000 + 10 * block) * SECOND, latency=0)
+        now.seconds += 10
+    assert age.block_interval() == 10
+    assert check_market(GOOD, dataclasses.replace(FRESH, data=12.0, max_data=15.0)) == ""
+    assert check_market(GOOD, dataclasses.replace(FRESH, data=15.5, max_data=15.0)) == "data is older than 15 s"
+
+
+def test_a_machine_that_slept_quotes_nothing_in_its_first_turn_and_reconnects_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    with Fork(tmp_path, sandbox, sandbox.markets["future"], "import time\n" + SLEEP, loop_interval=1) as bot:
+        bot.wait_for(QUOTED)
+        line = len(bot.lines)
+        bot.signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        wait_until(lambda: time.monotonic() - stopped > 8)
+        bot.signal(signal.SIGCONT)
+        woke = bot.wait_for("Latest prices are", after=line)
+        assert re.search("no quote: (data|waiting)", bot.lines[woke - 1])
+        bot.wait_for("connection lost .this machine was suspended., reconnecting in 0 s", after=line)
+        bot.wait_for(QUOTED, after=woke)
+        assert bot.stop() == 0
+
+
+def test_a_chain_that_pauses_stops_the_quotes_and_costs_no_stream(sandbox: Sandbox) -> None:
+    market, party = sandbox.markets["future"], sandbox.parties["bot"]
+    with StoreProcess(sandbox.ws_url, sandbox.node_url, market, party) as store:
+        store.wait_for("READY")
+        store.wait_until(lambda: store.ask("seconds_since_update", market) < 2)
+        sandbox.pause_chain(8)
+        store.wait_until(lambda: store.ask("seconds_since_update", market) > 6.5)
+        store.wait_until(lambda: store.ask("seconds_since_update", market) < 2)
+        assert "connection lost" not in store.output
+
+
+def test_market_data_that_is_silent_while_the_chain_goes_on_reconnects_alone(sandbox: Sandbox) -> None:
+    market, party = sandbox.markets["future"], sandbox.parties["bot"]
+    with StoreProcess(sandbox.ws_url, sandbox.node_url, market, party, reconnect=1) as store:
+        store.wait_for("READY")
+        store.wait_until(lambda: store.ask("seconds_since_update", market) < 2)
+        sandbox.silence_streams("markets/data")
+        store.wait_for(r"^stream markets/data: connection lost \(no market data for 5 s\)")
+        sandbox.silence_streams("markets/data", on=False)
+        store.wait_for("^stream markets/data: reconnected$")
+        assert store.output.count("connection lost") == 1
+
+
+###########################################################
+#                Books and terms that are wrong           #
+###########################################################
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"best_bid_price": 101.25}, "the book is crossed"),
+        ({"best_bid_price": 102.5}, "the book is crossed"),
+        ({"best_bid_price": -5.0}, "impossible prices from the node: -5 - 101.25"),
+        ({"tick": 1e30}, "impossible tick size from the node: 1e+30 at a price of 99.5"),
+        ({"tick": -0.5}, "impossible tick size from the node: -0.5 at a price of 99.5"),
+    ],
+)
+def test_a_book_that_cannot_be_right_is_a_reason_not_to_quote(changes: dict[str, float], reason: str) -> None:
+    assert check_market(GOOD, FRESH) == ""
+    assert check_market(dataclasses.replace(GOOD, **changes), FRESH) == reason
+
+
+def test_a_new_tick_size_is_used_within_a_minute() -> None:
+    with Sandbox(block_time=0.5, seed=92) as sandbox:
+        market_id = sandbox.markets["perpetual"]
+        with BotProcess(sandbox, market_id) as bot:
+            bot.wait_for(QUOTED)
+            sandbox.call(lambda box: setattr(box.chain.markets[market_id], "tick_size", 50))
+            bot.wait_for("STATUS_REJECTED")  # a price off the new tick
+            line = len(bot.lines)
+            bot.wait_for(r"\| [12] live orders? .*quoted$", timeout=120, after=line)
+            assert bot.stop() == 0
+
+
+###########################################################
+#                       Snapshots                         #
+###########################################################
+
+
+def test_a_page_that_comes_again_after_the_last_one_forgets_nothing() -> None:
+    snapshot: SnapshotAssembler[str] = SnapshotAssembler()
+    snapshot.on_connect()
+    assert snapshot.add({"snapshot": {}}, {"1": "one"}) is None
+    assert snapshot.add({"snapshot": {"lastPage": True}}, {"2": "two"}) == {"1": "one", "2": "two"}
+    assert snapshot.add({"snapshot": {"lastPage": True}}, {"2": "two"}) is None
+    assert snapshot.is_complete
+
+
+def test_a_snapshot_that_never_ends_is_a_reason_to_reconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, snapshot = Clock(monkeypatch), SnapshotAssembler[str]()
+    snapshot.on_connect()
+    snapshot.add({"snapshot": {}}, {"1": "one"})
+    now.seconds += 9
+    assert not snapshot.is_overdue()
+    now.seconds += 2
+    assert snapshot.is_overdue()
+
+
+def test_the_clock_counts_like_the_monotonic_one_while_the_machine_is_awake() -> None:
+    before = clock.slept()
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 0.05)
+    assert abs(clock.slept() - before) < 0.5
