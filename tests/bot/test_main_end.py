@@ -10,9 +10,8 @@ import pytest
 
 from bot.execution.shutdown import START_RETRY_DELAY
 from tests.sandbox import Sandbox
-from tests.support.live_sandbox import CRASH, live_on
+from tests.support.live_sandbox import CRASH, live_on, repeat_signal
 from tests.support.processes import BotProcess, Process
-from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("healthy")
 
@@ -114,8 +113,7 @@ def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox
         sandbox.delay_wallet(20)
         bot.wait_for("no answer within", timeout=20)
         bot.signal(signal.SIGINT)
-        wait_until(lambda: (bot.signal(signal.SIGTERM), bot.has_ended)[1])  # signals of the first second are the same stop
-        assert bot.finish() == 1
+        assert repeat_signal(bot, signal.SIGTERM) == 1
     assert bot.lines[-1] == "Second signal: ended at once; orders may be left on the market"
 
 

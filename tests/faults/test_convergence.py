@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.sandbox import Sandbox
 from tests.sandbox.chain.records import ACTIVE, BUY, SELL
-from tests.sandbox.control import DISCONNECT_MODES
+from tests.sandbox.node.subscription import DISCONNECT_MODES
 from tests.support.fault_proxy import DOWN, FaultProxy
 from tests.support.frames import STREAMS
 from tests.support.store_comparison import RestState, quiet_store, wait_for_state

@@ -9,6 +9,7 @@ import requests
 
 from tests.sandbox import Sandbox
 from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 SHUTDOWN_TIMEOUT = 10  # s, promised; tested with twice the time
 TURN = re.compile(
@@ -57,6 +58,17 @@ def end_with(bot: Process, *signals: int) -> int:
     status = bot.finish(timeout=2 * SHUTDOWN_TIMEOUT)
     assert "Traceback" not in bot.output
     return status
+
+
+def repeat_signal(bot: Process, number: int) -> int:
+    """Send a signal again and again until the bot has ended, because those of the first second count as one; return the exit status."""
+
+    def has_ended() -> bool:
+        bot.signal(number)
+        return bot.has_ended
+
+    wait_until(has_ended)
+    return bot.finish()
 
 
 def fills(sandbox: Sandbox, market_id: str) -> int:
