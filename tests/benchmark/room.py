@@ -7,6 +7,8 @@ Measured at the bots' end of the sockets:
 - the delay of a block: when its market data first reached any bot, compared with a clock that ticks once per second;
 - the delay of a stream: from then until the frame of the same block reached the other bots;
 - the response time of the wallet, and missing frames.
+
+With `--attack`, one more participant sends as much as it may, and 248 streams are opened that nobody reads.
 """
 
 import argparse
@@ -29,6 +31,12 @@ WARM_UP = 3.0  # s in which all bots connect; not measured
 MAX_SECONDS = 600
 MAX_BOTS = 200
 MAX_BLOCK_DELAY = 0.050  # s
+UNREAD_STREAMS = 248
+ATTACK_BATCHES, ATTACK_ORDERS = 50, 29  # per second and per batch: the most that a participant may send
+HANDSHAKE = (
+    "GET /api/v2/stream/orders HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 class Bot:
@@ -95,6 +103,31 @@ class Bot:
         self.response_times.append(time.monotonic() - began)
 
 
+async def attack(sandbox: dict[str, Any], name: str, session: aiohttp.ClientSession) -> None:
+    """Send as many orders as a participant may, which all rest, and open streams that nobody reads."""
+    address = sandbox["node_url"].removeprefix("http://").removesuffix("/api/v2")
+    host, _, port = address.rpartition(":")
+    unread = []
+    for _ in range(UNREAD_STREAMS):
+        _, writer = await asyncio.open_connection(host, int(port), local_addr=("127.0.0.2", 0))  # reading pauses after 128 KB
+        writer.write(HANDSHAKE.format(address).encode())
+        unread.append(writer)
+    market, key = sandbox["markets"]["future"], sandbox["parties"][name]
+    order = {"marketId": market, "size": "1000", "price": "5000000", "side": "SIDE_BUY", "type": "TYPE_LIMIT"}
+    batch = {
+        "cancellations": [{"marketId": market}],
+        "submissions": [{**order, "timeInForce": "TIME_IN_FORCE_GTC"}] * ATTACK_ORDERS,
+    }
+    params = {"publicKey": key, "sendingMode": "TYPE_SYNC", "transaction": {"batchMarketInstructions": batch}}
+    call = {"jsonrpc": "2.0", "id": "1", "method": "client.send_transaction", "params": params}
+    headers = {"Origin": "benchmark", "Authorization": f"VWT {sandbox['participants'][name]['token']}"}
+    while True:
+        for _ in range(ATTACK_BATCHES):
+            async with session.post(f"{sandbox['wallet_url']}/api/v2/requests", json=call, headers=headers) as response:
+                await response.read()
+        await asyncio.sleep(0.5)
+
+
 async def watch_page(sandbox: dict[str, Any], party: str, session: aiohttp.ClientSession) -> None:
     """Keep a page open, as a browser does."""
     address = sandbox["node_url"].replace("/api/v2", "/page/events")
@@ -115,11 +148,16 @@ async def start_sandbox(parties: int) -> AsyncIterator[dict[str, Any]]:
         await child.wait()
 
 
-async def measure(parties: int, pages: int, seconds: float) -> list[Bot]:
+async def measure(parties: int, pages: int, seconds: float, is_attacked: bool = False) -> list[Bot]:
     """Run all bots and pages for some seconds; return the bots with what they measured after the warm-up."""
-    async with start_sandbox(parties) as sandbox, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        bots = [Bot(sandbox, name, session) for name in sandbox["participants"]]
-        tasks = [asyncio.create_task(bot.run(number / parties)) for number, bot in enumerate(bots)]
+    participants = parties + is_attacked
+    async with start_sandbox(participants) as sandbox, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        *names, last = sandbox["participants"]
+        if not is_attacked:
+            names.append(last)
+        bots = [Bot(sandbox, name, session) for name in names]
+        attackers = [asyncio.create_task(attack(sandbox, last, session))] if is_attacked else []
+        tasks = attackers + [asyncio.create_task(bot.run(number / parties)) for number, bot in enumerate(bots)]
         names = list(sandbox["parties"])
         tasks += [asyncio.create_task(watch_page(sandbox, names[number % len(names)], session)) for number in range(pages)]
         await asyncio.sleep(WARM_UP)
@@ -182,10 +220,11 @@ def main() -> None:
     parser.add_argument("--parties", type=int, default=30, help="bots (default 30)")
     parser.add_argument("--pages", type=int, default=5, help="open pages (default 5)")
     parser.add_argument("--seconds", type=float, default=30, help="measured, after a short warm-up (default 30)")
+    parser.add_argument("--attack", action="store_true", help="with a participant that sends all it may, and streams that nobody reads")
     options = parser.parse_args()
     if not (1 <= options.parties <= MAX_BOTS and 0 <= options.pages <= MAX_BOTS and 3 <= options.seconds <= MAX_SECONDS):
         parser.error(f"at most {MAX_BOTS} bots and pages, for 3 to {MAX_SECONDS} seconds")
-    bots = asyncio.run(measure(options.parties, options.pages, options.seconds))
+    bots = asyncio.run(measure(options.parties, options.pages, options.seconds, options.attack))
     raise SystemExit(0 if report(bots, options.pages) else 1)
 
 

@@ -18,7 +18,7 @@ from tests.sandbox.dashboard.dashboard import FILES
 from tests.sandbox.room import announcements
 from tests.sandbox.room.private_files import load_or_create_secret
 from tests.sandbox.room.room import is_loopback
-from tests.sandbox.wallet.wallet import MAX_TRANSACTIONS_PER_BLOCK
+from tests.sandbox.wallet.wallet import MAX_INSTRUCTIONS_PER_BLOCK, MAX_TRANSACTIONS_PER_BLOCK
 from tests.support.processes import Process
 from tests.support.room_calls import ask, call, error_data, send, start, token_of
 
@@ -97,6 +97,23 @@ def test_transactions_of_one_participant_are_limited_per_block(sandbox: Sandbox)
     assert send(sandbox, other, "p02").status_code == 200
     sandbox.block()
     assert send(sandbox, own, "p01").status_code == 200
+
+
+def test_instructions_of_one_participant_are_limited_per_block(sandbox: Sandbox) -> None:
+    order = {"marketId": sandbox.markets["future"], "price": "9000000", "size": "1000", "side": "SIDE_BUY", "type": "TYPE_LIMIT"}
+    batch = {
+        "submissions": [{**order, "timeInForce": "TIME_IN_FORCE_GTC"}] * 29,
+        "cancellations": [{"marketId": sandbox.markets["future"]}],
+    }
+    params = {"publicKey": sandbox.parties["p01"], "sendingMode": "TYPE_SYNC", "transaction": {"batchMarketInstructions": batch}}
+    own = token_of(sandbox, "p01")
+    for _ in range(MAX_INSTRUCTIONS_PER_BLOCK // 30):
+        assert call(sandbox, own, "client.send_transaction", params).status_code == 200
+    rejected = call(sandbox, own, "client.send_transaction", params)
+    assert (rejected.status_code, error_data(rejected)) == (400, "the transaction failed: more than 200 instructions since the last block")
+    assert send(sandbox, own, "p01").status_code == 200  # a cancellation still fits
+    sandbox.block()
+    assert call(sandbox, own, "client.send_transaction", params).status_code == 200
 
 
 @pytest.mark.parametrize(("address", "here"), [("127.0.0.2", True), ("::1", True), ("::ffff:127.0.0.1", True), ("localhost", True)])

@@ -38,7 +38,9 @@ MESSAGES = {
     2000: "Application error",
     3001: "User error",
 }
-MAX_TRANSACTIONS_PER_BLOCK = 50  # of one participant, so that a bot without a delay in its loop does not slow the others
+# Of one participant, so that a bot without a delay in its loop does not slow the others, and blocks stay on time.
+MAX_TRANSACTIONS_PER_BLOCK = 50
+MAX_INSTRUCTIONS_PER_BLOCK = 200
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Keyring:
     token: str
     keys: Mapping[str, str]  # by name
     loopback_only: bool = False  # whether it works from this machine only
-    rate_limited: bool = False  # to MAX_TRANSACTIONS_PER_BLOCK
+    rate_limited: bool = False  # to MAX_TRANSACTIONS_PER_BLOCK and MAX_INSTRUCTIONS_PER_BLOCK
 
 
 class RpcError(Exception):
@@ -77,7 +79,7 @@ class Wallet:
         self._null_chain = null_chain
         self._faults = switches
         self._keyrings = keyrings
-        self._sent: Counter[str] = Counter()  # token -> transactions since the block of height …
+        self._sent: Counter[tuple[str, str]] = Counter()  # (token, what) -> number since the block of height …
         self._sent_since = 0  # … `_sent_since`
         self._methods: dict[str, Callable[[web.Request, Any], Any]] = {
             "client.check_transaction": self._check_transaction,
@@ -158,8 +160,9 @@ class Wallet:
     def _send_transaction(self, request: web.Request, params: Any) -> dict[str, Any]:
         received_at = _now()
         keyring = self._authorise(request)
+        self._count(keyring, "transactions", 1, MAX_TRANSACTIONS_PER_BLOCK)  # first: it costs less than reading the transaction
         party_id, transaction = self._read_transaction(params, keyring, sending=True)
-        self._count(keyring)
+        self._count(keyring, "instructions", _instructions(transaction), MAX_INSTRUCTIONS_PER_BLOCK)
         if not self._null_chain:
             self._check_with_network(party_id, transaction)
         transaction_hash = self._chain.submit(party_id, transaction, self._deliver)
@@ -203,13 +206,14 @@ class Wallet:
             raise RpcError(-32003, "there is no connection associated to this authentication token")
         return found[0]
 
-    def _count(self, keyring: Keyring) -> None:
+    def _count(self, keyring: Keyring, what: str, number: int, limit: int) -> None:
         if self._sent_since != self._chain.height:
             self._sent_since = self._chain.height
             self._sent.clear()
-        self._sent[keyring.token] += 1
-        if keyring.rate_limited and self._sent[keyring.token] > MAX_TRANSACTIONS_PER_BLOCK:
-            raise RpcError(1000, f"the transaction failed: more than {MAX_TRANSACTIONS_PER_BLOCK} transactions since the last block")
+        key = (keyring.token, what)
+        if keyring.rate_limited and self._sent[key] + number > limit:
+            raise RpcError(1000, f"the transaction failed: more than {limit} {what} since the last block")
+        self._sent[key] += number
 
     def _read_transaction(self, params: Any, keyring: Keyring, sending: bool = False) -> tuple[str, dict[str, Any]]:
         """Return the party and its transaction. The order of the checks is that of the real wallet."""
@@ -228,6 +232,12 @@ class Wallet:
         if problems:
             raise RpcError(-32602, problems)
         return party_id, {kind: command}
+
+
+def _instructions(transaction: dict[str, Any]) -> int:
+    """Return the number of instructions in a transaction; 1 for anything but a batch."""
+    batch = transaction.get("batchMarketInstructions", {})
+    return max(1, sum(len(instructions) for instructions in batch.values() if isinstance(instructions, list)))
 
 
 def _parse(body: bytes) -> dict[str, Any]:
