@@ -4,6 +4,7 @@ The rule's orders pass through the bot's `OrderManager`, so the same checks and 
 rule's orders first, which it made from the prices of the block before, then the traders', as in the sandbox.
 """
 
+import inspect
 import logging
 import random
 import traceback
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 import bot.submission as sub
-from bot.execution.order_manager import OrderManager
+from bot.execution import order_manager
 from bot.execution.shutdown import Shutdown
 from bot.models import Market
 from bot.transport import clock
@@ -21,7 +22,7 @@ from bot.wallet import WalletError
 from tests.backtest.figures import Figures, Result, Snapshot
 from tests.backtest.store import BacktestStore
 from tests.sandbox.chain import commands
-from tests.sandbox.chain.chain import SECOND, Chain
+from tests.sandbox.chain.chain import SECOND, Chain, RejectedTransactionError
 from tests.sandbox.chain.traders import Traders
 from tests.sandbox.markets import read_markets
 
@@ -100,7 +101,7 @@ class Backtest:
 
     def __init__(self, rule: Rule, seed: int, traders: str = "informed", market: str = "future", max_abs_position: float = 1.0) -> None:
         random.seed(seed)
-        self._rule, self._seed, self._max_abs_position = rule, seed, max_abs_position
+        self._rule, self._seed, self._max_abs_position = _with_signature(rule), seed, max_abs_position
         self.chain = Chain(market_config(market), seed=seed)
         self._traders = Traders(self.chain, seed, traders)
         (self.market,) = self.chain.markets.values()
@@ -108,7 +109,7 @@ class Backtest:
         self._figures = Figures(self.chain, self.market, party_id, max_abs_position)
         self._store = BacktestStore(self.chain, self.market, party_id)
         self._wallet = _ChainWallet(self.chain, party_id)
-        self._order_manager = OrderManager(self._wallet, self._store, self.market.id, max_abs_position, Shutdown())  # type: ignore[arg-type]
+        self._order_manager = order_manager.OrderManager(self._wallet, self._store, self.market.id, max_abs_position, Shutdown())  # type: ignore[arg-type]
         self._blocks = 0
         self.turn: Optional[Turn] = None
 
@@ -151,15 +152,14 @@ class Backtest:
     def _take_turn(self, errors: list[str]) -> None:
         """Do what `main._run` does in a turn."""
         self._wallet.begin_turn()
-        order_manager = self._order_manager
-        order_manager.begin_turn()
+        self._order_manager.begin_turn()
         latest_data = self._store.get_market_by_id(self.market.id)
         assert latest_data is not None
         held = self._store.get_position_by_market_id(self.market.id)
         position = held.open_volume if held is not None else 0
-        submissions = order_manager.ask(self._rule, latest_data, position)
+        submissions = self._order_manager.ask(self._rule, latest_data, position)
         batch = sub.BatchMarketInstruction(submissions, [sub.OrderCancellation(market_id=self.market.id)], amendments=[])
-        order_manager.submit(batch, latest_data.decimal_places, latest_data.position_decimal_places)
+        self._order_manager.submit(batch, latest_data.decimal_places, latest_data.position_decimal_places)
         self.turn = Turn(self._blocks, latest_data, position, self._max_abs_position, self._wallet.transaction, self._wallet.error_message)
         if errors:
             raise RuleError(self._seed, self.turn, errors[0])
@@ -186,6 +186,16 @@ def market_config(market: str) -> dict[str, Any]:
     return {**config, "markets": chosen[:1]}
 
 
+def _with_signature(rule: Rule) -> Rule:
+    """Return the same rule. The order manager looks at its signature in each turn, which takes longer than most rules."""
+
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        return rule(*args, **kwargs)
+
+    asked.__signature__ = inspect.signature(rule)  # type: ignore[attr-defined]
+    return asked
+
+
 class _ChainWallet:
     """Stands in for VegaWallet: hands each transaction to the chain, after the checks of the sandbox's wallet."""
 
@@ -203,19 +213,17 @@ class _ChainWallet:
         return self.transaction["batchMarketInstructions"]["submissions"] if self.transaction else []
 
     def submit_transaction(self, transaction: dict[str, Any], timeouts: Optional[tuple[float, float]] = None) -> str:
-        error, decoded = "", {}
+        is_first = self.transaction is None  # after a rejection, the order manager sends a cancellation alone
+        if is_first:
+            self.transaction = transaction
         try:
-            decoded = commands.decode(transaction)
-        except commands.InvalidCommandError as problem:
-            error = f"the transaction does not use a valid Vega command: {problem}"
-        error = error or self._chain.rejection(self._party_id, decoded)
-        if self.transaction is None:  # after a rejection, the order manager sends a cancellation alone
-            self.transaction, self.error_message = transaction, error
-        if error:
+            return self._chain.submit(self._party_id, transaction, strict=True)
+        except (commands.InvalidCommandError, RejectedTransactionError) as error:
+            if is_first:
+                self.error_message = str(error)
             rejection = WalletError(f"wallet: {error}")
             rejection.rejected = True
-            raise rejection
-        return self._chain.submit(self._party_id, decoded)
+            raise rejection from error
 
 
 @contextmanager
@@ -249,6 +257,8 @@ def _rule_errors() -> Iterator[list[str]]:
 
 
 def _traceback_of_rule(error: BaseException) -> str:
-    """Return the traceback without the frame of the order manager that called the rule."""
-    frames = error.__traceback__.tb_next if error.__traceback__ and error.__traceback__.tb_next else error.__traceback__
+    """Return the traceback from the rule's own frame on. An error that the order manager raised has none; then that of the whole."""
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_code.co_filename in (__file__, order_manager.__file__):
+        frames = frames.tb_next
     return "".join(traceback.format_exception(type(error), error, frames))

@@ -1,8 +1,9 @@
 """The bot's store, fed by a chain in the same process instead of REST and streams. Its getters and parsers are the bot's own."""
 
 from bot.market_terms import MINIMUM_MULTIPLE, MarketTerms
-from bot.models import parse_account, parse_asset, parse_market
+from bot.models import Account, parse_account, parse_asset, parse_market
 from bot.vega_store import VegaStore
+from tests.sandbox.chain import records
 from tests.sandbox.chain.chain import Chain, Market
 from tests.sandbox.chain.margin import LONG_RISK, SHORT_RISK
 from tests.sandbox.chain.records import BUY, SELL, Block
@@ -23,6 +24,7 @@ class BacktestStore(VegaStore):
         super().__init__(websocket_url="", rest_api_url="")
         self._chain, self._market = chain, market
         self._party_id = party_id
+        self._changed_accounts: dict[tuple[str, str, str], records.Account] = {}  # not parsed yet
         self._assets = {asset.id: parse_asset(asset_node(asset)) for asset in chain.assets.values()}
         terms = parse_market(market_node(market, opened=0))
         self._markets = {market.id: terms}
@@ -47,6 +49,14 @@ class BacktestStore(VegaStore):
         positions = [position_node(position) for position in block.positions if position.party_id == self._party_id]
         if positions:
             self._update_position({"updates": {"positions": positions}})
-        accounts = [account_node(account) for account in block.accounts if account.owner == self._party_id]
-        if accounts:
+        for account in block.accounts:
+            if account.owner == self._party_id:
+                self._changed_accounts[account.type, account.market_id, account.asset_id] = account
+
+    def get_accounts(self) -> list[Account]:
+        """Return the accounts, parsed only now: few rules look at them, and two or three change in each block."""
+        if self._changed_accounts:
+            accounts = [account_node(account) for account in self._changed_accounts.values()]
+            self._changed_accounts = {}
             self._update_accounts({"updates": {"accounts": accounts}})
+        return super().get_accounts()

@@ -32,6 +32,10 @@ DEFAULT_PARTIES = ("bot", "a", "b", "c")  # the parties of every sandbox
 __all__ = ["Chain", "Market"]
 
 
+class RejectedTransactionError(ValueError):
+    """A transaction that the network rejects as a whole; the text is the network's error message."""
+
+
 def run_now(function: Callable[[], None]) -> None:
     function()
 
@@ -92,22 +96,30 @@ class Chain:
         """Return the error message with which a network with CometBFT rejects a decoded transaction; empty if it accepts it."""
         return next((error for kind, command in transaction.items() if (error := self._checks.error(party_id, kind, command))), "")
 
-    def submit(self, party_id: str, transaction: dict[str, Any], deliver: Callable[[Callable[[], None]], None] = run_now) -> str:
+    def submit(
+        self, party_id: str, transaction: dict[str, Any], deliver: Callable[[Callable[[], None]], None] = run_now, strict: bool = False
+    ) -> str:
         """Queue a transaction (JSON form of the protobuf message) for the next block, and return its hash.
 
-        A transaction that the network rejects gets a hash, as on a null chain, and has no effect. Call `rejection` first to know.
+        A transaction that the network rejects gets a hash, as on a null chain, and has no effect. Call `rejection` first to know, or be
+        strict.
 
         Args:
             party_id: the public key that signs the transaction.
             transaction: one of the kinds of `commands.TRANSACTION`.
             deliver: gets the function that queues the transaction, and calls it now, later or never.
+            strict: whether to raise an error for a transaction that the network rejects.
 
         Raises:
             commands.InvalidCommandError: the transaction cannot be decoded; a wallet would not send it.
+            RejectedTransactionError: the network rejects the transaction; the text is its error message.
         """
         decoded = commands.decode(transaction)
-        if not self.rejection(party_id, decoded):
+        rejection = self.rejection(party_id, decoded)
+        if not rejection:
             deliver(lambda: self._queue.add(party_id, decoded))
+        elif strict:
+            raise RejectedTransactionError(rejection)
         return self._next_id("transaction").upper()
 
     def block(self, wall_time: Optional[int] = None) -> Block:
