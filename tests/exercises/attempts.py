@@ -498,6 +498,75 @@ NEXT_PAGES = {
     ),
 }
 
+OURS = "if self._is_ours(trade)]"
+IS_OURS = 'trade["marketId"] == self._market.market_id and self._party_id in (trade["buyer"], trade["seller"])'
+KEEP = "        with self._fills_lock:\n            for fill in fills:\n                self._fills[fill.trade_id] = fill\n"
+SIDE = '"SIDE_BUY" if trade["buyer"] == self._party_id else "SIDE_SELL"'
+COPY = "        with self._fills_lock:\n            return list(self._fills.values())"
+FIFTH_STREAM = {
+    "the starting point": Attempt("0 fills after a frame with two trades", base=STARTING_POINT),
+    "the first trade of a frame": attempt(
+        "1 fills after a frame with two trades expected: 2 hint: a frame holds a list", (OURS, OURS.replace("]", "][:1]"))
+    ),
+    "the newest frame only": attempt(
+        "hint: keep a trade only if you are its buyer or its seller",
+        (KEEP, "        with self._fills_lock:\n            self._fills = {fill.trade_id: fill for fill in fills}\n"),
+    ),
+    "the side of the aggressor": attempt(
+        "hint: you have bought if the buyer is your party id", (SIDE, '"SIDE_BUY" if trade["aggressor"] == 1 else "SIDE_SELL"')
+    ),
+    "the side of the other": attempt(
+        "hint: you have bought if the buyer is your party id", ('== self._party_id else "SIDE_SELL"', '!= self._party_id else "SIDE_SELL"')
+    ),
+    "padded numbers": attempt(
+        "hint: prices have market.decimal_places",
+        ('convert_to_decimals(self._market.decimal_places, int(trade["price"]))', 'float(trade["price"])'),
+    ),
+    "swapped decimals": attempt(
+        "hint: prices have market.decimal_places",
+        ("convert_to_decimals(self._market.decimal_places", "convert_to_decimals(self._market.position_decimal_places"),
+    ),
+    "trades of others": attempt("a fill that is a trade of two other parties", (IS_OURS, 'trade["marketId"] == self._market.market_id')),
+    "all markets": attempt("a fill on another market", (IS_OURS, 'self._party_id in (trade["buyer"], trade["seller"])')),
+    "a list of fills": attempt(
+        "a trade that arrived twice is two fills",
+        ("self._fills: dict[str, Fill] = {}", "self._fills: list[Fill] = []"),
+        ("self._fills[fill.trade_id] = fill", "self._fills.append(fill)"),
+        ("list(self._fills.values())", "list(self._fills)"),
+    ),
+    "a frame without trades": attempt("hint: streams leave out empty lists", ('trade_dict.get("trades", [])', 'trade_dict["trades"]')),
+    "bought and sold together": attempt("a net volume of 1.9, after 1.5 bought and 0.4 sold", ("else -fill.size", "else fill.size")),
+    "the store's own list": attempt(
+        "hint: return a new list",
+        ("        self._fills_lock = Lock()\n", "        self._fills_lock = Lock()\n        self._list: list[Fill] = []\n"),
+        (KEEP, KEEP + "            self._list[:] = self._fills.values()\n"),
+        (COPY, "        with self._fills_lock:\n            return self._list"),
+    ),
+    "one dict for all stores": attempt(
+        "fills in a new store expected: none",
+        ("        self._fills: dict[str, Fill] = {}  # by trade id\n", ""),
+        ("    def __init__(self, websocket_url", "    _fills: dict[str, Fill] = {}\n\n    def __init__(self, websocket_url"),
+    ),
+    "no lock": attempt(
+        "1 of 2 trades of a frame while _update_trades was paused",
+        (KEEP, "        for fill in fills:\n            self._fills[fill.trade_id] = fill\n"),
+    ),
+    "a lock for each trade": attempt(
+        "hint: parse all trades first, then take the lock once",
+        (KEEP, "        for fill in fills:\n            with self._fills_lock:\n                self._fills[fill.trade_id] = fill\n"),
+    ),
+    "a lock for the writer": attempt("while _update_trades was paused", (COPY, "        return list(self._fills.values())")),
+    "no subscription": attempt(
+        "connections to no stream after start()",
+        (
+            "        self._ws_client.subscribe_trades(market_id=self._market.market_id, party_id=self._party_id,"
+            " callback=self._update_trades)\n",
+            "",
+        ),
+    ),
+    "another stream": attempt("connections to orders after start()", ("/stream/trades?", "/stream/orders?")),
+}
+
 AMENDED = "OrderAmendment(order_id=order.order_id, size_delta=0, price=price, market_id=self._market_id)"
 NEW = "if not orders and not is_in_flight and room > 0:"
 BATCH = "return BatchMarketInstruction(submissions=submissions, cancellations=[], amendments=amendments)"
@@ -639,6 +708,7 @@ ATTEMPTS: dict[int, dict[str, Attempt]] = {
     7: NEVER_BLIND,
     8: A_RULE_OF_YOUR_OWN,
     9: NEXT_PAGES,
+    10: FIFTH_STREAM,
     11: KEEP_YOUR_PLACE,
     12: LEAVE_NOTHING_BEHIND,
 }
