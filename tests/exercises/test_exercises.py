@@ -25,6 +25,7 @@ HINTS = {  # exercise -> part of the hint for its starting point
     7: "ask for the age first, then decide",
     8: "your position reaches its limits",
     9: "the account whose account_type is ACCOUNT_TYPE_GENERAL",
+    10: "a frame holds a list of trades",
     11: "send nothing for it, and the queue position stays",
     12: "one look is not enough",
 }
@@ -141,7 +142,7 @@ def test_the_list_has_all_exercises() -> None:
     assert titles[:3] == ["Padded integers", "Names and numbers", "Snapshot and updates"]
     assert titles[3:6] == ["The lock", "The loop", "Reconnecting"]
     assert titles[6:9] == ["Never blind", "A rule of your own", "The next pages"]
-    assert titles[9:] == ["Keep your place", "Leave nothing behind"]
+    assert titles[9:] == ["A fifth stream", "Keep your place", "Leave nothing behind"]
 
 
 def test_the_list_shows_what_is_solved_and_what_comes_next(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
