@@ -95,7 +95,7 @@ class StreamConnection:
         self.frame_at = 0.0  # time.monotonic() of the newest good frame, or of the connection
         self._attempts = 0  # reconnects since the last good frame
         self._reported_reasons: set[str] = set()  # of disconnects, since the last good frame
-        self._rejected = False  # the newest frame was an error, or of an unknown shape
+        self.is_rejected = False  # the newest frame was an error, or of an unknown shape
         self._reports: dict[str, float] = {}  # problem with a frame -> time.monotonic() of its log line
         self._closed = False
 
@@ -196,7 +196,7 @@ class StreamConnection:
 
     def report(self, problem: str, rejected: bool = False) -> None:
         """Log a problem with a frame, once per REPORT_INTERVAL; `rejected` when the frame brought no data at all."""
-        self._rejected = rejected
+        self.is_rejected = rejected
         now = time.monotonic()
         self._reports = {known: then for known, then in self._reports.items() if now - then < REPORT_INTERVAL}
         if problem not in self._reports and len(self._reports) < MAX_REPORTS:
@@ -243,9 +243,9 @@ class StreamConnection:
             if message is None:
                 continue
             self._partial_since = None
-            self._rejected = False
+            self.is_rejected = False
             self._ws.on_message(self._ws, message)
-            if not self._rejected:
+            if not self.is_rejected:
                 self._on_good_frame()
         return self._buffer is buffer
 
@@ -301,7 +301,7 @@ class StreamConnection:
         self._connecting = False
         if self._closed:
             return
-        delay = reconnect_delay(self._reconnect, self._attempts, self._rejected)
+        delay = reconnect_delay(self._reconnect, self._attempts, self.is_rejected)
         delay = 0.0 if self._reconnects_at_once else max(0.0, delay - seconds_spent)  # an attempt that hung has used up part of it
         message = disconnect_message(self._disconnect_reason or reason, self._not_found_hint)
         kind = message.partition(": ")[0]  # the rest may differ from attempt to attempt
@@ -309,7 +309,7 @@ class StreamConnection:
             self._reported_reasons.add(kind)
             self._on_error(self._ws, f"connection lost ({message}), reconnecting in {delay:g} s")
         self._attempts += 1
-        self._rejected = False
+        self.is_rejected = False
         self._set_timer(delay, self._connect)
 
     def _set_timer(self, seconds: float, callback: Callable[[], Any]) -> None:
@@ -396,7 +396,7 @@ class StreamGroup:
 
     def _on_silence(self, connection: StreamConnection) -> None:
         """Find out why regular frames have stopped: a lost stream, a lost node, or a node that has nothing to send."""
-        if not connection.has_delivered:
+        if connection.is_rejected:  # its newest frame was an error
             connection.disconnect(_silence_message(connection))
         elif self._get_progress is None:
             self._on_progress(connection, None)
@@ -409,7 +409,7 @@ class StreamGroup:
         if not connection.is_open() or connection.seconds_since_frame() <= SILENCE_TIMEOUT:
             return
         if not progress:  # the node does not answer; the other streams are silent while nothing happens, so all of them go
-            for each in self._connections:
+            for each in self._connections if connection.has_delivered else [connection]:
                 if each.is_open():
                     each.disconnect(_silence_message(connection))
             return
