@@ -272,7 +272,7 @@ class VegaStore:
                         self._orders.pop(order.order_id, None)
             for order in orders:
                 self._order_history.add(order)
-        self._on_rejected([order for order in orders if is_rejected(order)])
+        self._on_rejected([order for order in orders if order.status in ("STATUS_REJECTED", "STATUS_STOPPED")])
         if problem:
             raise ParseError(problem)
 
@@ -311,7 +311,7 @@ class VegaStore:
     def _on_rejected(self, orders: list[Order]) -> None:
         for order in orders:  # Differs from the page, which never says so.
             logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
-        if any(order.market_id == self._market_id for order in orders):
+        if any(order.market_id == self._market_id and is_rejected(order) for order in orders):
             self._refresh_terms()  # they may have changed
 
     # Parsing with the decimals that the store holds. Differs from the page: an unknown id is looked up over REST.

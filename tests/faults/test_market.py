@@ -213,13 +213,15 @@ def test_after_ten_rejections_in_a_row_the_bot_tries_every_tenth_turn_until_an_o
         line = last
         sandbox.reject_orders()
         line = bot.wait_for(rf"\| 2 live orders .*{QUOTED}", after=line)
-        assert all(re.search(QUOTED, bot.lines[turns(bot, count, after=line) - 1]) for count in (1, 2, 3))
+        for _ in range(3):
+            line = bot.wait_for(QUOTED, after=line)
 
 
-def test_stopped_orders_are_logged_with_their_reason_and_count_as_rejected(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_stopped_orders_are_logged_and_count_as_rejected_if_they_have_a_reason(sandbox: Sandbox, tmp_path: Path) -> None:
     markets = sandbox.markets
     with Fork(tmp_path, sandbox, markets["perpetual"], TAKE_AT_A_PRICE_WITHOUT_OFFERS) as taker:
-        taker.wait_for("order [0-9a-f]{64}: STATUS_STOPPED, no reason given$")
-        taker.wait_for(r"no quote: \d+ orders in a row were rejected \(no reason given\), trying every 10th turn$")
+        for _ in range(12):  # normal for an order that takes what is there, or nothing: it does not count
+            taker.wait_for("order [0-9a-f]{64}: STATUS_STOPPED, no reason given$", after=len(taker.lines))
+        assert "in a row were rejected" not in taker.output
     with Fork(tmp_path, sandbox, markets["spot"], SELF_TRADING) as itself:
         itself.wait_for("order [0-9a-f]{64}: STATUS_STOPPED, ORDER_ERROR_SELF_TRADING$")
