@@ -13,6 +13,7 @@ from tests.sandbox.chain.records import BUY, SELL, Block, Trade
 
 HISTORY_LENGTH = 300  # blocks, which are seconds of chain time
 MAX_TRADES = 5_000  # kept per market
+MANY_ORDERS = 200  # of one party on one market
 
 Row = tuple[int, float, Optional[float], Optional[float], Optional[float], Optional[float], float, float]
 
@@ -128,9 +129,7 @@ class History:
         position = self._chain.positions.get((party_id, market.id))
         if not orders and not position and not self.fills[key]:
             return None
-        open_orders = orders.values() if orders else ()
-        bid = max((order.price for order in open_orders if order.side == BUY), default=None)
-        offer = min((order.price for order in open_orders if order.side == SELL), default=None)
+        bid, offer = (_best_price(market, party_id, side) for side in (BUY, SELL))
         if position:
             pnl = float(position.realised_pnl + position.unrealised_pnl) / 10**market.settlement_asset.decimals
             return PartySnapshot(bid, offer, position.open_volume, pnl - self._earlier_pnl.get(key, 0.0))
@@ -142,6 +141,15 @@ class History:
         for trades in self.trades.values():
             while trades and trades[0].time <= now - HISTORY_LENGTH:
                 trades.popleft()
+
+
+def _best_price(market: Market, party_id: str, side: str) -> Optional[int]:
+    """Return the best padded price of a party's open orders on a side."""
+    own = market.book.by_party.get(party_id, {})
+    if len(own) > MANY_ORDERS:  # then one of them is probably near the top of the book
+        return next((order.price for order in market.book.orders(side) if order.party_id == party_id), None)
+    prices = [order.price for order in own.values() if order.side == side]
+    return (max(prices) if side == BUY else min(prices)) if prices else None
 
 
 def newer_than(records: "deque[Record]", since: int) -> "list[Record]":
