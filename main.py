@@ -7,6 +7,7 @@ To trade by a rule of your own, edit `quotes`. Everything else may stay.
 import logging
 import sys
 import threading
+from dataclasses import dataclass
 from typing import Optional, Union
 
 import rel
@@ -14,7 +15,7 @@ import rel
 import bot.submission as sub
 import bot.vega_api_client as client
 import bot.vega_store as store
-from bot.execution.order_manager import NoQuote, OrderManager
+from bot.execution.order_manager import LOOP_INTERVAL, NoQuote, OrderManager
 from bot.execution.shutdown import Shutdown
 from bot.logs import exit_with_log, start_log
 from bot.models import Market
@@ -22,6 +23,14 @@ from bot.settings import SettingsError, load_settings
 from bot.wallet import VegaWallet
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """Settings of your own, such as `skew: float = 0.5`: the variable SKEW in `.env` or the environment replaces the default."""
+
+
+rule_settings = RuleSettings()
 
 
 # Differs from the page, where this is in the middle of the loop.
@@ -74,13 +83,15 @@ def _run(
     vega_store: store.VegaStore,
     max_abs_position: float = 1,
     shutdown: Optional[Shutdown] = None,
+    dry_run: bool = False,
+    loop_interval: float = LOOP_INTERVAL,
 ) -> None:
     shutdown = shutdown or Shutdown()
     market_info = client.get_market(node_url=node_rest_url, market_id=market_id)
     market_price_decimals = int(market_info["decimalPlaces"])
     market_pos_decimals = int(market_info["positionDecimalPlaces"])
     wallet = VegaWallet(token=token, wallet_url=wallet_url, pub_key=party_id)
-    order_manager = OrderManager(wallet, vega_store, market_id, max_abs_position, shutdown)
+    order_manager = OrderManager(wallet, vega_store, market_id, max_abs_position, shutdown, dry_run, loop_interval)
 
     while not shutdown.requested.is_set():
         order_manager.begin_turn()  # reads the ages first: data read later is at least this fresh
@@ -111,8 +122,14 @@ def main(
     token: str,
     wallet_url: str,
     max_abs_position: float = 1,
+    dry_run: bool = False,
+    loop_interval: float = LOOP_INTERVAL,
 ) -> int:
     """Run the bot until it is told to stop, its market ends or something breaks.
+
+    Args:
+        dry_run: send nothing, and log what would be sent.
+        loop_interval: seconds from turn to turn.
 
     Returns:
         The process's exit status (the page has none): 0, or 1 if something broke or orders are left.
@@ -135,6 +152,8 @@ def main(
             "max_abs_position": max_abs_position,
             "vega_store": vega_store,
             "shutdown": shutdown,
+            "dry_run": dry_run,
+            "loop_interval": loop_interval,
         },
         daemon=True,
     )
@@ -143,14 +162,14 @@ def main(
         run_thread.start()
         rel.dispatch()
     wallet = VegaWallet(token=token, wallet_url=wallet_url, pub_key=party_id)
-    shutdown.leave_no_orders(run_thread, wallet, vega_store, node_rest_url, market_id, party_id)
+    shutdown.leave_no_orders(run_thread, wallet, vega_store, node_rest_url, market_id, party_id, dry_run)
     vega_store.stop()
     return shutdown.status
 
 
 if __name__ == "__main__":
     try:
-        settings = load_settings()
+        settings, rule_settings = load_settings(RuleSettings)
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -163,7 +182,9 @@ if __name__ == "__main__":
             token=settings.token,
             party_id=settings.party_id,
             wallet_url=settings.wallet_url,
-            max_abs_position=1,
+            max_abs_position=settings.max_abs_position,
+            dry_run=settings.dry_run,
+            loop_interval=settings.loop_interval,
         )
     except Exception:
         logger.exception("The bot failed")

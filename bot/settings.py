@@ -1,24 +1,37 @@
-"""Settings: `.env` and the environment become one checked, frozen record. Main thread, once, before anything connects.
+"""Settings: `.env` and the environment become checked, frozen records. Main thread, once, before anything connects.
 
 Not on the page, which reads `os.environ` where it needs a value. The values stay there too: later pages read them there.
 """
 
+import dataclasses
 import logging
+import math
 import os
 import re
+import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional, TypeVar
 from urllib.parse import urlsplit
 
 import dotenv
 
+from bot.transport.error_text import truncate
+
+Own = TypeVar("Own")
+
 _KEY_NAMES = {"MARKET_ID": "the market's id", "PARTY_ID": "your wallet's public key"}
 _URL_SCHEMES = {"NODE_URL": ("http", "https"), "WS_URL": ("ws", "wss"), "WALLET_URL": ("http", "https")}
+_WALLET_KEYS = ("WALLET_URL", "WALLET_TOKEN")  # a dry run needs neither
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_ENVIRONMENT = "the environment"
+MAX_POSITION_LIMIT = 1e12  # contracts
+MIN_LOOP_INTERVAL, MAX_LOOP_INTERVAL = 0.01, 3600  # seconds
 
 
 class SettingsError(Exception):
-    """Everything that is wrong with the settings: one line each, with what to do."""
+    """Everything that is wrong with the settings: one line each, with what to do. Shows no value: it may be a secret."""
 
 
 @dataclass(frozen=True)
@@ -29,69 +42,161 @@ class Settings:
     party_id: str  # 64 hex digits
     node_rest_url: str  # ends in /api/v2
     node_ws_url: str  # ends in /api/v2
-    wallet_url: str  # without a path
-    token: str = field(repr=False)
+    wallet_url: str  # without a path; may be empty in a dry run
+    token: str = field(repr=False)  # may be empty in a dry run
     log_level: int = logging.INFO
+    max_abs_position: float = 1.0  # contracts
+    loop_interval: float = 1.0  # seconds
+    dry_run: bool = False
 
 
-def load_settings() -> Settings:
-    """Read `.env` from the working directory or above it, then the environment, whose values win.
+def load_settings(own: type[Own]) -> tuple[Settings, Own]:
+    """Read `.env`, or the file that `ENV_FILE` names, then the environment, whose values win.
+
+    `.env` is searched in the working directory and above it.
+
+    Args:
+        own: a dataclass whose fields are settings too. A field is read from the variable of its name in capitals, and may be a
+            str, int, float or bool with a default.
 
     Raises:
         SettingsError: with all problems at once.
     """
-    path = dotenv.find_dotenv(usecwd=True)
-    try:
-        dotenv.load_dotenv(path)
-    except (OSError, ValueError) as error:  # unreadable, not UTF-8, or with a NUL in it
-        raise SettingsError(f"{path} cannot be read; save it as UTF-8 text: {error}") from error
-    keys = [*_KEY_NAMES, *_URL_SCHEMES, "WALLET_TOKEN"]
-    values = {key: os.environ.get(key, "").strip() for key in keys}
-    log_level = os.environ.get("LOG_LEVEL", "").strip().upper() or "INFO"
-    problems = [problem for key in keys if (problem := _problem(key, values[key]))]
-    if log_level not in _LOG_LEVELS:
-        problems.append(f"LOG_LEVEL must be one of {', '.join(_LOG_LEVELS)}")
+    sources = _load_file()
+    problems: list[str] = []
+
+    def value_of(key: str) -> str:
+        return os.environ.get(key, "").strip()
+
+    def optional(key: str, parse: Callable[[str], Any], default: Any) -> Any:
+        try:
+            return parse(value_of(key)) if value_of(key) else default
+        except ValueError as error:
+            problems.append(f"{key} in {sources[key]} {error}")
+            return default
+
+    dry_run = optional("DRY_RUN", _parse_bool, False)
+    keys = [key for key in (*_KEY_NAMES, *_URL_SCHEMES, "WALLET_TOKEN") if not (dry_run and key in _WALLET_KEYS)]
+    problems = [problem for key in keys if (problem := _problem(key, value_of(key), sources.get(key, "")))] + problems
+    settings = Settings(
+        market_id=value_of("MARKET_ID").lower(),
+        party_id=value_of("PARTY_ID").lower(),
+        node_rest_url=value_of("NODE_URL").rstrip("/"),
+        node_ws_url=value_of("WS_URL").rstrip("/"),
+        wallet_url=value_of("WALLET_URL").rstrip("/"),
+        token=value_of("WALLET_TOKEN"),
+        log_level=optional("LOG_LEVEL", _parse_log_level, logging.INFO),
+        max_abs_position=optional("MAX_ABS_POSITION", _parse_position_limit, 1.0),
+        loop_interval=optional("LOOP_INTERVAL", _parse_interval, 1.0),
+        dry_run=dry_run,
+    )
+    types = typing.get_type_hints(own)
+    own_values = {
+        item.name: optional(item.name.upper(), _PARSERS[types[item.name]], item.default)
+        for item in dataclasses.fields(own)  # type: ignore[arg-type]  # TypeVar bounds cannot say "a dataclass"
+    }
     if problems:
         raise SettingsError("\n".join(problems))
-    return Settings(
-        market_id=values["MARKET_ID"].lower(),
-        party_id=values["PARTY_ID"].lower(),
-        node_rest_url=values["NODE_URL"].rstrip("/"),
-        node_ws_url=values["WS_URL"].rstrip("/"),
-        wallet_url=values["WALLET_URL"].rstrip("/"),
-        token=values["WALLET_TOKEN"],
-        log_level=logging.getLevelName(log_level),
-    )
+    return settings, own(**own_values)
 
 
-def _problem(key: str, value: str) -> Optional[str]:
-    """Return what is wrong with one setting, and what to do; None if nothing is. Never shows a token."""
-    if key not in os.environ:
+def _load_file() -> dict[str, str]:
+    """Load the file into `os.environ`; return name -> where its value comes from."""
+    sources = dict.fromkeys(os.environ, _ENVIRONMENT)
+    chosen = os.environ.get("ENV_FILE", "")
+    path = chosen or dotenv.find_dotenv(usecwd=True)
+    if not path:
+        return sources
+    shown = truncate(chosen or os.path.relpath(path))
+    try:
+        if chosen:  # dotenv takes a file that does not exist for an empty one
+            open(path, "rb").close()
+        dotenv.load_dotenv(path, encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+    except (OSError, ValueError) as error:  # unreadable, not UTF-8, or with a NUL in it
+        reason = error.strerror if isinstance(error, OSError) else "save it as UTF-8 text"  # the rest may show what is in it
+        raise SettingsError(f"{shown}{' (ENV_FILE)' if chosen else ''} cannot be read: {reason}") from None
+    return {**dict.fromkeys(os.environ, shown), **sources}
+
+
+def _parse_bool(value: str) -> bool:
+    if value.lower() not in _BOOLEANS:
+        raise ValueError("must be true or false")
+    return _BOOLEANS[value.lower()]
+
+
+def _parse_int(value: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+        raise ValueError("must be an integer")
+    return int(value)
+
+
+def _parse_float(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:  # whose message shows the value
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError("must be a number")
+    return number
+
+
+def _parse_position_limit(value: str) -> float:
+    limit = _parse_float(value)
+    if not 0 < limit <= MAX_POSITION_LIMIT:
+        raise ValueError("must be above 0: a number of contracts")
+    return limit
+
+
+def _parse_interval(value: str) -> float:
+    seconds = _parse_float(value)
+    if not MIN_LOOP_INTERVAL <= seconds <= MAX_LOOP_INTERVAL:
+        raise ValueError(f"must be from {MIN_LOOP_INTERVAL} to {MAX_LOOP_INTERVAL} seconds")
+    return seconds
+
+
+def _parse_log_level(value: str) -> int:
+    if value.upper() not in _LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(_LOG_LEVELS)}")
+    level: int = logging.getLevelName(value.upper())
+    return level
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {str: str, int: _parse_int, float: _parse_float, bool: _parse_bool}
+
+
+def _problem(key: str, value: str, source: str) -> Optional[str]:
+    """Return what is wrong with one necessary setting, and what to do; None if nothing is."""
+    if not source:
         return f"{key} is missing: add it to .env (cp .env.example .env) or to the environment"
+    problem = _value_problem(key, value)
+    return f"{key} in {source} {problem}" if problem else None
+
+
+def _value_problem(key: str, value: str) -> Optional[str]:
     if not value:
-        return f"{key} is empty: fill it in, .env.example says where it comes from"
+        return "is empty: fill it in, .env.example says where it comes from"
     if "<" in value or ">" in value:
-        return f"{key} still has its placeholder in angle brackets: put the value in their place"
+        return "still has its placeholder in angle brackets: put the value in their place"
     if key in _KEY_NAMES:
         return _key_problem(key, value)
     if key in _URL_SCHEMES:
         return _url_problem(key, value)
     if not value.isascii() or len(value.split()) > 1:
-        return f"{key} has characters that no token has: copy it again, without quotes or blanks"
+        return "has characters that no token has: copy it again, without quotes or blanks"
     return None
 
 
 def _key_problem(key: str, value: str) -> Optional[str]:
     if value[:2].lower() == "0x":
-        return f"{key} starts with 0x: leave that out, Vega's ids have no prefix"
+        return "starts with 0x: leave that out, Vega's ids have no prefix"
     if not re.fullmatch("[0-9a-fA-F]{64}", value):
-        return f"{key} is {value!r}, but {_KEY_NAMES[key]} has 64 hex digits (0-9, a-f)"
+        length = "has other characters" if len(value) == 64 else f"has {len(value)} characters"
+        return f"{length}, but {_KEY_NAMES[key]} has 64 hex digits (0-9, a-f)"
     return None
 
 
 def _url_problem(key: str, value: str) -> Optional[str]:
     schemes = _URL_SCHEMES[key]
-    expected = " or ".join(f"{scheme}://" for scheme in schemes)
     example = "http://127.0.0.1:1789" if key == "WALLET_URL" else f"{schemes[0]}://127.0.0.1:3008/api/v2"
     try:
         url = urlsplit(value)
@@ -99,7 +204,8 @@ def _url_problem(key: str, value: str) -> Optional[str]:
     except ValueError:  # a bad host name, port or IPv6 address
         complete = False
     if not complete:
-        return f"{key} is {value!r}, which is not an address: write it like {example}"
+        return f"is not an address: write it like {example}"
     if url.scheme not in schemes:
-        return f"{key} starts with {url.scheme}://, but must start with {expected}"
+        has = f"starts with {url.scheme}://, but" if url.scheme in ("http", "https", "ws", "wss") else "has another scheme, but"
+        return f"{has} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     return None

@@ -98,7 +98,7 @@ class OrderManager:
         max_abs_position: float,
         shutdown: Shutdown,
         dry_run: bool = False,
-        loop_interval: Optional[float] = None,
+        loop_interval: float = LOOP_INTERVAL,
     ):
         self._wallet = wallet
         self._vega_store = vega_store
@@ -106,7 +106,7 @@ class OrderManager:
         self._max_abs_position = max_abs_position
         self._shutdown = shutdown
         self._dry_run = dry_run
-        self._loop_interval = LOOP_INTERVAL if loop_interval is None else loop_interval
+        self._loop_interval = loop_interval
         self._tracker = OrderTracker(vega_store, market_id)
         shutdown.has_unseen_orders = self._tracker.has_unseen
         self._turn = Turn(0.0, Ages(data=math.inf))

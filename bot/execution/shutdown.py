@@ -157,14 +157,28 @@ class Shutdown:
             rel.abort()
 
     def leave_no_orders(
-        self, run_thread: threading.Thread, wallet: VegaWallet, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str
+        self,
+        run_thread: threading.Thread,
+        wallet: VegaWallet,
+        vega_store: VegaStore,
+        node_rest_url: str,
+        market_id: str,
+        party_id: str,
+        dry_run: bool = False,
     ) -> None:
-        """Stop the loop, cancel all orders on the market, verify over REST that none is left, and log what is."""
+        """Stop the loop, cancel all orders on the market, verify over REST that none is left, and log what is.
+
+        A dry run cancels nothing: it logs which open orders there are.
+        """
         interval = vega_store.get_block_interval(market_id)
         end = _End(wallet, node_rest_url, market_id, party_id, deadline=time.monotonic() + max(END_TIMEOUT, END_BLOCKS * interval))
         self.requested.set()
         if run_thread.is_alive():
             run_thread.join(LOOP_JOIN_TIMEOUT)
+        if dry_run:
+            position = self._open_position(vega_store, node_rest_url, market_id, party_id)
+            logger.info("Stopped: dry run, nothing was sent; %s%s", end.describe_open_orders(), position)
+            return
         if not self.orders_sent.is_set() and not end.has_open_orders(_open_orders_in(vega_store, market_id)):
             logger.info("Stopped: nothing was sent%s", self._open_position(vega_store, node_rest_url, market_id, party_id))
             return
@@ -217,6 +231,14 @@ class _End:
             return bool(self._open_orders(time.monotonic() + CHECK_TIMEOUT)[0])
         except client.VegaApiError:
             return in_store
+
+    def describe_open_orders(self) -> str:
+        """Return how many orders REST shows as open on the market, and which."""
+        try:
+            ids = self._open_orders(time.monotonic() + CHECK_TIMEOUT)[0]
+        except client.VegaApiError as error:
+            return f"open orders are unknown: {error}"
+        return f"{_count(len(ids), 'open order')} on the market{': ' if ids else ''}{', '.join(ids)}"
 
     def cancel_and_verify(self, blocks: int, interval: float) -> str:
         """Cancel until REST shows no open order `blocks` after an accepted cancellation; return what is left, empty if nothing.

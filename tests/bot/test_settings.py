@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,36 @@ GOOD = {
     "WALLET_URL": "http://127.0.0.1:1789",
     "WALLET_TOKEN": TOKEN,
 }
-SHOW = "from bot.settings import load_settings; settings = load_settings(); print(settings); print(len(settings.token), settings.log_level)"
+SHOW = """
+from bot.settings import load_settings
+from main import RuleSettings
+
+settings, _ = load_settings(RuleSettings)
+print(settings)
+print(len(settings.token), settings.log_level)
+"""
+EMPTY = "is empty: fill it in, .env.example says where it comes from"
+OPTIONAL = ["LOG_LEVEL", "MAX_ABS_POSITION", "LOOP_INTERVAL", "DRY_RUN", "ENV_FILE"]
+
+
+@dataclass(frozen=True)
+class NoRuleSettings:
+    """A bot without settings of its own."""
+
+
+@dataclass(frozen=True)
+class Skewed:
+    """Settings that a fork adds: one of each type."""
+
+    skew: float = 0.5
+    levels: int = 3
+    post_only: bool = True
+    name: str = "mine"
 
 
 @pytest.fixture(autouse=True)
 def _a_clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for key in [*GOOD, "LOG_LEVEL"]:
+    for key in [*GOOD, *OPTIONAL, "SKEW", "LEVELS", "POST_ONLY", "NAME"]:
         monkeypatch.delenv(key, raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -36,7 +61,7 @@ def problems_with(monkeypatch: pytest.MonkeyPatch, **changes: str) -> list[str]:
     for key, value in {**GOOD, **changes}.items():
         monkeypatch.setenv(key, value)
     with pytest.raises(SettingsError) as caught:
-        load_settings()
+        load_settings(NoRuleSettings)
     return str(caught.value).splitlines()
 
 
@@ -62,18 +87,18 @@ def dotenv(settings: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("key", GOOD)
 def test_an_empty_setting_is_named_with_where_to_get_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems_with(monkeypatch, **{key: ""}) == [f"{key} is empty: fill it in, .env.example says where it comes from"]
+    assert problems_with(monkeypatch, **{key: ""}) == [f"{key} in the environment {EMPTY}"]
 
 
 @pytest.mark.parametrize("key", GOOD)
 def test_blanks_count_as_empty(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems_with(monkeypatch, **{key: "  \t"}) == [f"{key} is empty: fill it in, .env.example says where it comes from"]
+    assert problems_with(monkeypatch, **{key: "  \t"}) == [f"{key} in the environment {EMPTY}"]
 
 
 @pytest.mark.parametrize("key", GOOD)
 def test_a_placeholder_in_angle_brackets_is_named(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: f"<your {key} here>"})
-    assert problem == f"{key} still has its placeholder in angle brackets: put the value in their place"
+    assert problem == f"{key} in the environment still has its placeholder in angle brackets: put the value in their place"
 
 
 @pytest.mark.parametrize("key", GOOD)
@@ -82,14 +107,15 @@ def test_a_missing_setting_is_named_with_how_to_add_it(key: str, monkeypatch: py
         monkeypatch.setenv(name, value)
     monkeypatch.delenv(key)
     with pytest.raises(SettingsError, match=rf"^{key} is missing: add it to \.env \(cp \.env\.example \.env\) or to the environment$"):
-        load_settings()
+        load_settings(NoRuleSettings)
 
 
 @pytest.mark.parametrize("key", ["MARKET_ID", "PARTY_ID"])
 @pytest.mark.parametrize("value", ["aa", "a" * 63, "a" * 65, "g" * 64, "aa " * 21 + "a", "٣" * 64], ids=len)
 def test_a_key_without_64_hex_digits_is_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: value})
-    assert problem.startswith(f"{key} is ")
+    assert problem.startswith(f"{key} in the environment has ")
+    assert value not in problem
     assert problem.endswith(" has 64 hex digits (0-9, a-f)")
 
 
@@ -97,19 +123,19 @@ def test_a_key_without_64_hex_digits_is_named(key: str, value: str, monkeypatch:
 @pytest.mark.parametrize("value", ["0x" + "a" * 64, "0X" + "a" * 62])
 def test_a_key_that_starts_with_0x_is_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: value})
-    assert problem == f"{key} starts with 0x: leave that out, Vega's ids have no prefix"
+    assert problem == f"{key} in the environment starts with 0x: leave that out, Vega's ids have no prefix"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_http_where_ws_belongs_is_named(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, WS_URL=f"{scheme}://127.0.0.1:3008/api/v2")
-    assert problem == f"WS_URL starts with {scheme}://, but must start with ws:// or wss://"
+    assert problem == f"WS_URL in the environment starts with {scheme}://, but must start with ws:// or wss://"
 
 
 @pytest.mark.parametrize("key", ["NODE_URL", "WALLET_URL"])
 def test_ws_where_http_belongs_is_named(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: "ws://127.0.0.1:3008/api/v2"})
-    assert problem == f"{key} starts with ws://, but must start with http:// or https://"
+    assert problem == f"{key} in the environment starts with ws://, but must start with http:// or https://"
 
 
 @pytest.mark.parametrize("key", ["NODE_URL", "WS_URL", "WALLET_URL"])
@@ -118,17 +144,19 @@ def test_ws_where_http_belongs_is_named(key: str, monkeypatch: pytest.MonkeyPatc
 )
 def test_a_bad_address_is_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: value})
-    assert re.fullmatch(f"{key} is '.*', which is not an address: write it like (http|ws)://127.0.0.1:\\d+(/api/v2)?", problem)
+    assert re.fullmatch(f"{key} in the environment is not an address: write it like (http|ws)://127.0.0.1:\\d+(/api/v2)?", problem)
 
 
 @pytest.mark.parametrize("value", ["two words", "tokén"])
 def test_a_token_that_cannot_be_in_a_header_is_named_and_not_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, WALLET_TOKEN=value)
-    assert problem == "WALLET_TOKEN has characters that no token has: copy it again, without quotes or blanks"
+    assert problem == "WALLET_TOKEN in the environment has characters that no token has: copy it again, without quotes or blanks"
 
 
 def test_an_unknown_log_level_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems_with(monkeypatch, LOG_LEVEL="LOUD") == ["LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"]
+    assert problems_with(monkeypatch, LOG_LEVEL="LOUD") == [
+        "LOG_LEVEL in the environment must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
+    ]
 
 
 ###########################################################
@@ -153,15 +181,121 @@ def test_an_unknown_log_level_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_setting_arrives_in_its_field(key: str, value: str, field: str, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, good in {**GOOD, key: value}.items():
         monkeypatch.setenv(name, good)
-    assert getattr(load_settings(), field) == expected
+    assert getattr(load_settings(NoRuleSettings)[0], field) == expected
 
 
 def test_the_token_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in GOOD.items():
         monkeypatch.setenv(key, value)
-    settings = load_settings()
+    settings, _ = load_settings(NoRuleSettings)
     assert settings.token == TOKEN
     assert TOKEN not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize(
+    ("key", "field", "default", "values"),
+    [
+        ("MAX_ABS_POSITION", "max_abs_position", 1.0, {"2.5": 2.5, " 10 ": 10.0}),
+        ("LOOP_INTERVAL", "loop_interval", 1.0, {"0.25": 0.25, "3600": 3600.0}),
+        ("DRY_RUN", "dry_run", False, {"true": True, "YES": True, "1": True, "False": False, "no": False, "0": False}),
+    ],
+)
+def test_an_optional_setting_has_a_default(
+    key: str, field: str, default: Any, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, good in GOOD.items():
+        monkeypatch.setenv(name, good)
+    assert getattr(load_settings(NoRuleSettings)[0], field) == default
+    for value, expected in {"": default, **values}.items():
+        monkeypatch.setenv(key, value)
+        assert getattr(load_settings(NoRuleSettings)[0], field) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "problem"),
+    [
+        ("MAX_ABS_POSITION", ["0", "-1"], "must be above 0: a number of contracts"),
+        ("MAX_ABS_POSITION", ["nan", "inf", "1,5", "one", "1e999"], "must be a number"),
+        ("LOOP_INTERVAL", ["0", "-1", "0.001", "3601"], "must be from 0.01 to 3600 seconds"),
+        ("LOOP_INTERVAL", ["nan", "1 s"], "must be a number"),
+        ("DRY_RUN", ["tru", "on", "2", "none"], "must be true or false"),
+    ],
+)
+def test_an_optional_setting_with_a_bad_value_is_named(key: str, values: list[str], problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in values:
+        assert problems_with(monkeypatch, **{key: value}) == [f"{key} in the environment {problem}"]
+
+
+def test_a_dry_run_needs_no_wallet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {**GOOD, "DRY_RUN": "true", "WALLET_URL": "not yet", "WALLET_TOKEN": "<none>"}.items():
+        monkeypatch.setenv(key, value)
+    assert load_settings(NoRuleSettings)[0].dry_run
+    for key in ("WALLET_URL", "WALLET_TOKEN"):
+        monkeypatch.delenv(key)
+    assert load_settings(NoRuleSettings)[0].token == ""
+    monkeypatch.delenv("PARTY_ID")
+    with pytest.raises(SettingsError, match=r"^PARTY_ID is missing: .*$"):
+        load_settings(NoRuleSettings)
+
+
+@pytest.mark.parametrize("key", [key for key in GOOD if key != "WALLET_TOKEN"] + OPTIONAL[:-1] + ["SKEW", "LEVELS", "POST_ONLY"])
+@pytest.mark.parametrize("before", ["", "http://", "ftp://", "0x", f"{TOKEN}://"])
+def test_a_token_in_the_wrong_setting_is_not_shown(key: str, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**GOOD, key: f"{before}{TOKEN}"}.items():
+        monkeypatch.setenv(name, value)
+    if key in ("NODE_URL", "WALLET_URL") and before == "http://":
+        return  # a host may have any name
+    with pytest.raises(SettingsError, match=f"^{key} in the environment ") as caught:
+        load_settings(Skewed)
+    assert TOKEN.lower() not in str(caught.value).lower()
+
+
+###########################################################
+#                    Settings of a fork                   #
+###########################################################
+
+
+def test_settings_of_a_fork_are_read_from_variables_of_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in GOOD.items():
+        monkeypatch.setenv(key, value)
+    assert load_settings(Skewed)[1] == Skewed()
+    for key, value in {"SKEW": "-1e-3", "LEVELS": "5", "POST_ONLY": "false", "NAME": " a name "}.items():
+        monkeypatch.setenv(key, value)
+    assert load_settings(Skewed)[1] == Skewed(skew=-0.001, levels=5, post_only=False, name="a name")
+
+
+def test_settings_of_a_fork_are_checked_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {**GOOD, "MARKET_ID": "", "SKEW": "much", "LEVELS": "2.5", "POST_ONLY": "perhaps"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Skewed)
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
+        "MARKET_ID in the environment is empty",
+        "SKEW in the environment must be a number",
+        "LEVELS in the environment must be an integer",
+        "POST_ONLY in the environment must be true or false",
+    ]
+
+
+def test_a_rule_of_main_uses_its_settings_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(dotenv({**GOOD, "SKEW": "much", "LOG_LEVEL": "LOUD"}))
+    source = (ROOT / "main.py").read_text()
+    start = "@dataclass(frozen=True)\nclass RuleSettings:\n"
+    assert start in source
+    changed = tmp_path / "fork.py"
+    changed.write_text(source.replace(start, f"{start}    skew: float = 0.5\n"))
+    ended = python(str(changed))
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "LOG_LEVEL in .env must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL",
+        "SKEW in .env must be a number",
+    ]
+
+
+def test_importing_main_reads_no_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(dotenv({"SKEW": "0.7", "MARKET_ID": "aa"}))
+    ended = python("-c", "import os, main; print(os.environ.get('SKEW'), os.environ.get('MARKET_ID'), main.rule_settings)")
+    assert ended.stdout == "None None RuleSettings()\n"
 
 
 ###########################################################
@@ -204,6 +338,43 @@ def test_a_dotenv_that_is_no_utf_8_ends_with_status_2_and_no_traceback(content: 
     assert ended.returncode == 2
 
 
+def test_a_file_that_is_no_text_does_not_show_its_content(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(f"WALLET_TOKEN={TOKEN}".encode() + b"\xe9")
+    ended = python("-m", "main")
+    assert (ended.returncode, ended.stderr) == (2, ".env cannot be read: save it as UTF-8 text\n")
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbf" + dotenv(GOOD).encode())
+    ended = python("-c", SHOW)
+    assert ended.stderr == ""
+    assert "aa" * 32 in ended.stdout
+
+
+def test_a_problem_says_where_its_value_comes_from(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(dotenv({**GOOD, "MARKET_ID": "", "PARTY_ID": ""}))
+    ended = python("-m", "main", PARTY_ID="0x")
+    assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == [
+        "MARKET_ID in .env is empty",
+        "PARTY_ID in the environment starts with 0x",
+    ]
+
+
+def test_another_file_is_read_instead_of_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(dotenv({**GOOD, "MARKET_ID": "dd" * 32, "ENV_FILE": "nothing.env"}))
+    (tmp_path / "second.env").write_text(dotenv(GOOD))
+    assert "aa" * 32 in python("-c", SHOW, ENV_FILE="second.env").stdout
+    assert "dd" * 32 in python("-c", SHOW).stdout  # ENV_FILE counts in the environment only
+    (tmp_path / "second.env").write_text(dotenv({**GOOD, "MARKET_ID": "0x"}))
+    assert python("-m", "main", ENV_FILE="second.env").stderr.startswith("MARKET_ID in second.env starts with 0x")
+
+
+def test_another_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(dotenv(GOOD))
+    ended = python("-m", "main", ENV_FILE="nothing.env")
+    assert (ended.returncode, ended.stderr) == (2, "nothing.env (ENV_FILE) cannot be read: No such file or directory\n")
+
+
 def test_a_good_dotenv_loads_and_does_not_show_its_token(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("# comments, quotes and blank lines are fine\n\n" + dotenv({**GOOD, "PARTY_ID": f'"{"bb" * 32}"'}))
     ended = python("-c", SHOW)
@@ -223,12 +394,12 @@ def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
 
 def test_what_dotenv_holds_is_in_the_environment_for_the_next_pages(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(dotenv(GOOD))
-    assert python("-c", f"{SHOW}; import os; print(os.environ['WALLET_URL'])").stdout.splitlines()[-1] == GOOD["WALLET_URL"]
+    assert python("-c", f"{SHOW}\nimport os; print(os.environ['WALLET_URL'])").stdout.splitlines()[-1] == GOOD["WALLET_URL"]
 
 
 def test_the_example_names_every_setting() -> None:
     example = (ROOT / ".env.example").read_text()
-    assert [key for key in [*GOOD, "LOG_LEVEL"] if not re.search(rf"^#? ?{key}=", example, re.MULTILINE)] == []
+    assert [key for key in [*GOOD, *OPTIONAL] if not re.search(rf"^#? ?{key}=", example, re.MULTILINE)] == []
 
 
 def test_the_example_loads_as_it_is(tmp_path: Path) -> None:

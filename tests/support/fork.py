@@ -35,6 +35,6 @@ class Fork(BotProcess):
         before, start, after = (ROOT / "main.py").read_text().partition(_START)
         assert start, "main.py has no last block that starts everything"
         path = folder / f"my_bot_{next(_numbers)}.py"
-        set_interval = f"import bot.execution.order_manager\nbot.execution.order_manager.LOOP_INTERVAL = {loop_interval}"
-        path.write_text(f"{before}\n{set_interval}\n{code}\n{start}{after}")
-        super().__init__(sandbox, market_id, command=(str(path),), PYTHONPATH=str(ROOT), **changes)
+        path.write_text(f"{before}\n{code}\n{start}{after}")
+        settings = {"PYTHONPATH": str(ROOT), "LOOP_INTERVAL": str(loop_interval), **changes}
+        super().__init__(sandbox, market_id, command=(str(path),), **settings)

@@ -85,7 +85,7 @@ CRASH = """
 import sys
 import main
 {sabotage}
-settings = main.load_settings()
+settings, _ = main.load_settings(main.RuleSettings)
 main.logging.basicConfig(level=settings.log_level)
 urls = settings.node_rest_url, settings.node_ws_url
 sys.exit(main.main(*urls, settings.market_id, settings.party_id, settings.token, settings.wallet_url))
