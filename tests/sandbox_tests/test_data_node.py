@@ -267,6 +267,7 @@ def test_network_parameters_are_listed_by_key_and_found_one_by_one(sandbox: Sand
     parameters = {edge["node"]["key"]: edge["node"]["value"] for edge in edges}
     assert list(parameters) == sorted(parameters)
     assert parameters["spam.protection.max.batchSize"] == "30"
+    assert parameters["spam.order.minimumMarginQuantumMultiple"] == "0.01"
     one = requests.get(f"{sandbox.node_url}/network/parameters/spam.protection.max.batchSize", timeout=10).json()
     assert one == {"networkParameter": {"key": "spam.protection.max.batchSize", "value": "30"}}
     unknown = requests.get(f"{sandbox.node_url}/network/parameters/nope", timeout=10)
