@@ -87,6 +87,19 @@ def test_the_page_opens_on_the_first_bot_that_quotes(browser: Any, sandbox: Sand
         assert text(page, "own-title") == "bot"
 
 
+def test_a_party_that_is_not_listed_does_not_make_the_page_reconnect(page: Any, sandbox: Sandbox) -> None:
+    page.execute_script("""
+        window.states = [];
+        const close = EventSource.prototype.close;
+        EventSource.prototype.close = function () { states.push("reconnected"); close.call(this); };""")
+    send_market_order(sandbox, "a")
+    wait_for_text(page, "height", "4")
+    sandbox.block(3)
+    wait_for_text(page, "height", "7")
+    assert text(page, "own-title") == "p01"
+    assert page.execute_script("return states") == []
+
+
 GROUPS = """
     return [...document.querySelectorAll("#party optgroup")]
         .map((group) => [group.label, [...group.querySelectorAll("option")].map((option) => option.text)])"""

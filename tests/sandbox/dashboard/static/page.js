@@ -119,8 +119,9 @@ function showNames() {
 
 /** Without a selected party, the page shows the first one that quotes, also where it starts to quote later. */
 function followFirstActive(active) {
-  if (selection.get("party") || !active.length || active.some((row) => row.party === config.party)) return;
-  connect();
+  if (selection.get("party") || active.some((row) => row.party === config.party)) return;
+  const listed = config.partyGroups.flatMap(([, parties]) => parties);
+  if (active.some((row) => listed.includes(row.party))) connect(); // the sandbox chooses it
 }
 
 function market() {
