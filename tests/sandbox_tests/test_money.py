@@ -164,9 +164,10 @@ def test_a_party_commits_once_on_a_market(network: Network, amount: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("fee", "committed"), [("0", True), ("1", True), ("5e-3", True), ("1.0001", False), ("-0.1", False), ("much", False), ("", False)]
+    ("fee", "committed"),
+    [("0", True), ("0.1", True), ("5e-3", True), ("0.1001", False), ("0.5", False), ("-0.1", False), ("much", False), ("", False)],
 )
-def test_the_fee_of_a_commitment_is_a_decimal_from_0_to_1(network: Network, fee: str, committed: bool) -> None:
+def test_the_fee_of_a_commitment_is_a_decimal_from_0_to_a_tenth(network: Network, fee: str, committed: bool) -> None:
     network.send("a", liquidityProvisionSubmission={"marketId": network.market.id, "commitmentAmount": "7", "fee": fee})
     assert network.balance("a", "BOND", "tUSD", network.market) == (7 if committed else 0)
 

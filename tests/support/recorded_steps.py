@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from tests.sandbox.chain import commands
 from tests.sandbox.chain.command_validation import problems
@@ -21,6 +21,9 @@ from tests.support.chain_network import SECOND, Network
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 FEES = {"maker": "0.0002", "infrastructure": "0.0005", "liquidity": "0"}
 BLOCKS_TO_OUTCOME = 3
+BLOCKS_AFTER_VOTE = 4  # governance takes the chain time of a vote first; the next step follows its outcome
+EPOCH_LENGTH = 120 * SECOND
+FIRST_EPOCH = 188 * SECOND  # from the first step of the auction recordings to the first epoch; the bonds they show leave it little room
 NEAR = 1000 * SECOND  # ns; expiries within this time of the step are relative to it, others are far in the past or future
 
 
@@ -48,6 +51,9 @@ class Replay:
         self._set_funds()
         for _ in range(phase):
             self.network.chain.block()
+        market = self.network.market
+        market.epoch_start = self.network.chain.time + FIRST_EPOCH - EPOCH_LENGTH - 2 * SECOND  # an epoch ends two blocks after its length
+        market.epoch_length = EPOCH_LENGTH
         self._offset = 0  # ns; recorded chain time minus the chain's
         self._expiries: dict[int, str] = {}  # expiry on the chain -> as recorded
 
@@ -82,13 +88,17 @@ class Replay:
         changed: dict[str, Order] = {}
         for number, step in enumerate(self.steps):
             self._offset = int(step.get("time", chain.time)) - chain.time
-            self._govern(step.get("gov"))
+            blocks = self._blocks_between(number)
+            if step.get("gov"):
+                self._make_blocks(blocks - BLOCKS_AFTER_VOTE)
+                self._govern(step["gov"])
+                blocks = BLOCKS_AFTER_VOTE
             for sent in [step, *step.get("also", [])]:
                 if sent["transaction"] is not None:
                     yield from self._send(number, sent)
             changed |= self._make_blocks(BLOCKS_TO_OUTCOME)
             yield from self._compare(step, changed)
-            changed = self._make_blocks(self._blocks_between(number) - BLOCKS_TO_OUTCOME)
+            changed = self._make_blocks(blocks - BLOCKS_TO_OUTCOME)
 
     def _make_blocks(self, count: int) -> dict[str, Order]:
         """Make blocks, and return the orders that they changed."""
@@ -100,7 +110,7 @@ class Replay:
             return (int(self.steps[number + 1]["time"]) - int(self.steps[number]["time"])) // SECOND
         return BLOCKS_TO_OUTCOME
 
-    def _govern(self, change: Optional[str]) -> None:
+    def _govern(self, change: str) -> None:
         chain, market = self.network.chain, self.network.market
         if change == "suspend":
             chain.suspend(market.id)

@@ -16,7 +16,6 @@ from typing import Any, Optional, Union
 from tests.sandbox.chain import commands
 from tests.sandbox.chain.execution import Execution
 from tests.sandbox.chain.ledger import Ledger
-from tests.sandbox.chain.liquidity import Liquidity
 from tests.sandbox.chain.market import ACTIVE_STATE, CONTINUOUS, SUSPENDED, SUSPENDED_STATE, Market, Terms, build_market
 from tests.sandbox.chain.network_checks import NetworkChecks
 from tests.sandbox.chain.records import Account, Asset, Block, Order, Position
@@ -62,8 +61,7 @@ class Chain:
         self._fund(self.parties.values(), BALANCE)
         self._fund(self.traders.values(), TRADER_BALANCE)
         self._execution = Execution(self.markets, self._ledger, self._next_id, self.traders.values())
-        self._liquidity = Liquidity(self._execution)
-        self._transactions = TransactionExecutor(self._execution, self._liquidity)
+        self._transactions = TransactionExecutor(self._execution)
         self._checks = NetworkChecks(self._execution.engines, self._ledger)
         self._queue = TransactionQueue({market.id for market in self.markets.values() if market.reorders_transactions})
         self._governance: list[Callable[[], None]] = []

@@ -15,6 +15,7 @@ from tests.sandbox.chain import amendments
 from tests.sandbox.chain.book import Fills, show_peak
 from tests.sandbox.chain.fees import FREE, FeeRule
 from tests.sandbox.chain.journal import Journal
+from tests.sandbox.chain.liquidity import Liquidity
 from tests.sandbox.chain.market import (
     ACTIVE_STATE,
     AUCTION_STATE,
@@ -41,6 +42,7 @@ from tests.sandbox.chain.records import (
     GTT,
     IOC,
     LIMIT,
+    NETWORK,
     NO_SIDE,
     OTHER_SIDE,
     PARKED,
@@ -68,6 +70,7 @@ class MarketEngine:
         self.journal = journal
         self.ledger = journal.ledger
         self.stop_orders = StopOrders(market.id, journal)
+        self.liquidity = Liquidity(market, journal)
         self._parked: dict[str, Order] = {}  # pegged orders without a price, by id
         self._expiries: list[tuple[int, str]] = []  # heap of (time, order id); entries of dead or amended orders are skipped
         self._pegs_follow: Optional[tuple[int, int, int, int]] = None  # the static prices that pegged orders were last priced at
@@ -166,6 +169,7 @@ class MarketEngine:
             self._expire()
             for order in self.stop_orders.expired(market.in_auction):
                 self.submit(order)
+        self.liquidity.begin_block()
         if market.trigger == PRICE_TRIGGER and market.auction_end and market.auction_end < now:
             self._end_price_auction()
 
@@ -175,6 +179,7 @@ class MarketEngine:
         market.begin_block()
         if market.can_trade and not market.in_auction and market.mark_due <= self.journal.now:
             self._mark()
+        self.liquidity.end_block()
 
     # --- Auctions ---
 
@@ -381,6 +386,7 @@ class MarketEngine:
             timestamp=self.journal.now,
             buyer_fees=buyer_fees,
             seller_fees=seller_fees,
+            type="TYPE_NETWORK_CLOSE_OUT_GOOD" if order.party_id == NETWORK else "TYPE_DEFAULT",
         )
 
     def _record(self, trade: Trade) -> None:

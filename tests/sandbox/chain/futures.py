@@ -310,6 +310,7 @@ class FuturesEngine(MarketEngine):
         if distressed:
             self._close_out(distressed)
         self._adjust_margins(self.exposures.values())
+        self.liquidity.top_up_bonds()
 
     def _transfer(self, settlements: list[Settlement]) -> None:
         """Collect losses from margin, general, bond and insurance; pay gains into margin, less than in full where losses are missing."""

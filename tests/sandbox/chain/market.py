@@ -29,6 +29,7 @@ SPOT = "spot"
 DEFAULT_FEES = {"maker": "0.0002", "infrastructure": "0.0005", "liquidity": "0"}  # as on the second network recorded
 SECOND = 10**9  # ns
 MARK_INTERVAL = 5 * SECOND  # network.markPriceUpdateMaximumFrequency of the networks recorded
+EPOCH_LENGTH = 24 * 60 * 60 * SECOND
 
 
 class Terms(NamedTuple):
@@ -72,6 +73,8 @@ class Market:
     auctions_completed: int = 1  # includes the opening auction; orders get this count as their batch id
     traded: bool = False  # since the last mark to market
     open_interest: int = 0
+    epoch_start: int = 0  # ns
+    epoch_length: int = EPOCH_LENGTH  # ns
     next_closeout: int = 0  # when the network next tries to close a position it took over; 0 if it has none
     book: Book = field(default_factory=Book)
     pending_terms: Optional[Terms] = None  # set by governance for the next block
@@ -229,6 +232,8 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
             next_mark_to_market=now + first_mark,
             mark_due=now + first_mark,
             fees=FeeFactors(**{kind: Fraction(factor) for kind, factor in (DEFAULT_FEES | entry.get("fees", {})).items()}),
+            epoch_start=now,
+            epoch_length=entry.get("epoch_length", 0) * SECOND or EPOCH_LENGTH,
             reorders_transactions=entry.get("reorders_transactions", False),
             monitor=PriceMonitor([Trigger.from_entry(trigger) for trigger in entry.get("price_monitoring", [])]),
         )
@@ -242,6 +247,7 @@ def build_market(market_id: str, entry: Mapping[str, Any], assets: Mapping[str, 
         decimals = market.price_decimals
         raise ValueError(f"market {name}: first_price {entry['first_price']} is not a price above zero of at most {decimals} decimals")
     market.last_asset_price = market.mark_asset_price = market.to_asset_price(price)
+    market.monitor.begin_block(now)
     market.monitor.reset(market.mark_asset_price)
     return market
 

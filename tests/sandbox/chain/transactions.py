@@ -4,13 +4,11 @@ from typing import Any
 
 from tests.sandbox.chain.command_validation import problems
 from tests.sandbox.chain.execution import Execution
-from tests.sandbox.chain.liquidity import Liquidity
 
 
 class TransactionExecutor:
-    def __init__(self, execution: Execution, liquidity: Liquidity) -> None:
+    def __init__(self, execution: Execution) -> None:
         self._execution = execution
-        self._liquidity = liquidity
 
     def execute(self, party_id: str, transaction: dict[str, Any]) -> None:
         """Execute a transaction that has passed the network's checks. Kinds that the chain does not execute have no effect."""
@@ -29,12 +27,19 @@ class TransactionExecutor:
                 self._execution.submit_stop_orders(party_id, command)
             elif kind == "stopOrdersCancellation":
                 self._execution.cancel_stop_orders(party_id, command)
-            elif kind == "liquidityProvisionSubmission":
-                self._liquidity.commit(party_id, command)
-            elif kind == "liquidityProvisionAmendment":
-                self._liquidity.amend(party_id, command)
-            elif kind == "liquidityProvisionCancellation":
-                self._liquidity.cancel(party_id, command)
+            elif kind.startswith("liquidityProvision"):
+                self._provide_liquidity(party_id, kind, command)
+
+    def _provide_liquidity(self, party_id: str, kind: str, command: dict[str, Any]) -> None:
+        engine = self._execution.engines.get(command["marketId"])
+        if engine is None:
+            return
+        if kind == "liquidityProvisionSubmission":
+            engine.liquidity.commit(party_id, command)
+        elif kind == "liquidityProvisionAmendment":
+            engine.liquidity.amend(party_id, command)
+        else:
+            engine.liquidity.cancel(party_id)
 
     def _execute_batch(self, party_id: str, batch: dict[str, Any]) -> None:
         """Run cancellations, then amendments, then submissions, then stop orders. A failed instruction does not stop the others."""
