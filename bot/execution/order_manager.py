@@ -45,6 +45,7 @@ from bot.wallet import VegaWallet, WalletError
 logger = logging.getLogger(__name__)
 
 LOOP_INTERVAL = 1.0  # seconds from the start of a turn to the start of the next
+SNAPSHOT_POLL_INTERVAL = 0.02  # seconds, before the first turn
 MAX_FAILURES = 10  # turns in a row in which quotes() raised
 CANCEL_TURNS = 10  # in a row that cancel while quoting is not allowed; after that, every tenth
 MAX_SILENT_TURNS = 10  # turns in which no order has appeared, until the log says so
@@ -122,6 +123,8 @@ class OrderManager:
     def begin_turn(self) -> None:
         """Read the ages. Call this first: data read later is at least this fresh."""
         self._turns += 1
+        if self._turns == 1:
+            self._wait_for_snapshots()
         interval = self._vega_store.get_block_interval(self._market_id)
         ages = Ages(
             data=self._vega_store.seconds_since_update(self._market_id),
@@ -130,6 +133,14 @@ class OrderManager:
             max_data=max(MAX_DATA_AGE, MAX_DATA_AGE_BLOCKS * interval),
         )
         self._turn = Turn(clock.now(), ages)
+
+    def _wait_for_snapshots(self) -> None:
+        """Give the streams the time of one turn to deliver what the first quote needs."""
+        deadline = clock.now() + self._loop_interval
+        while clock.now() < deadline and not self._shutdown.requested.is_set():
+            if not (self._vega_store.seconds_since_position(self._market_id) or self._vega_store.seconds_since_orders()):
+                return
+            self._shutdown.requested.wait(SNAPSHOT_POLL_INTERVAL)
 
     def has_ended(self, market: Market) -> bool:
         """Return whether the market has ended for good. Differs from the page, which continues without end."""

@@ -180,7 +180,7 @@ def test_a_signal_in_the_middle_of_a_frame_ends_the_bot() -> None:
                 node.send(stream, half)
             bot.wait_for("Latest prices are", after=len(bot.lines))
             assert end_with(bot, signal.SIGINT) == 0
-    assert NO_OPEN_ORDERS in bot.lines[-1]
+    assert bot.lines[-1].endswith("Stopped: nothing was sent")  # the streams have delivered no snapshot
 
 
 def test_a_signal_while_reconnecting_leaves_no_order(sandbox: Sandbox, wallet: FaultyWallet, future: str) -> None:

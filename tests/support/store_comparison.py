@@ -77,6 +77,8 @@ class RestState:
             "party_id": node["partyId"],
             "side": node["side"],
             "reason": node.get("reason", ""),
+            "reference": node["reference"],
+            "updated_at": max(int(node["createdAt"]), int(node["updatedAt"])),
         }
 
     def _position(self, node: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +91,7 @@ class RestState:
             "average_entry_price": int(node["averageEntryPrice"]) / 10**market.price_decimals,
             "unrealised_pnl": int(node["unrealisedPnl"]) / money,
             "realised_pnl": int(node["realisedPnl"]) / money,
+            "updated_at": int(node["updatedAt"]),
         }
 
     def _account(self, node: dict[str, Any]) -> dict[str, Any]:
