@@ -9,17 +9,16 @@ import logging.handlers
 import os
 import queue
 import sys
-import threading
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from bot.transport.error_text import redact
+from bot.transport.error_text import escape, redact
 
 MAX_QUEUED_LINES = 10_000  # lines that nobody has read; further ones are lost until somebody reads
 FLUSH_TIMEOUT = 0.5  # seconds at the end, for lines that nobody may read
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats log lines without the token, whatever a library or a traceback has put into them."""
+    """Formats log lines without the token and without control characters, whatever a server or a library has put into them."""
 
     def __init__(self, token: str):
         super().__init__("%(asctime)s %(message)s")
@@ -28,9 +27,17 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return redact(self._token, super().format(record))
 
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return escape(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """Indent the traceback: an exception's message can have line breaks, and must not look like a line of the log."""
+        return "\n".join(f"  {escape(line)}" for line in super().formatException(ei).split("\n"))
+
 
 def start_log(level: int, token: str) -> logging.handlers.QueueListener:
     """Log to standard error. Call `exit_with_log` at the end."""
+    _reserve_standard_streams()
     logging.raiseExceptions = False  # a full disk, a closed terminal or a full queue must not cost a traceback per line
     lines: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED_LINES)
     handler = logging.handlers.QueueHandler(lines)
@@ -43,12 +50,19 @@ def start_log(level: int, token: str) -> logging.handlers.QueueListener:
     return listener
 
 
+def _reserve_standard_streams() -> None:
+    """Open the null device for standard streams that are closed: the next socket would get their number, and what is written to it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)  # as the others are
+    os.close(number)
+
+
 def exit_with_log(listener: logging.handlers.QueueListener, status: int) -> NoReturn:
     """End the process when the last line is written, or cannot be written."""
-    stop = threading.Thread(target=listener.stop, daemon=True)
-    stop.start()
-    stop.join(FLUSH_TIMEOUT)
-    if stop.is_alive():
+    lines: Any = listener.queue  # a queue.Queue, which counts what is not written yet
+    with lines.all_tasks_done:
+        is_written = lines.all_tasks_done.wait_for(lambda: not lines.unfinished_tasks, FLUSH_TIMEOUT)
+    if not is_written:
         os._exit(status)  # Python's own exit would wait for the writer without end
     try:
         for output in filter(None, (sys.stdout, sys.stderr)):  # None if it was closed from the start

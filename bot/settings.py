@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 import dotenv
 
-from bot.transport.error_text import truncate
+from bot.transport.certificates import certificate_problems
+from bot.transport.error_text import escape, truncate
+from bot.transport.proxies import proxy_problems
 
 Own = TypeVar("Own")
 
@@ -81,9 +83,9 @@ def load_settings(own: type[Own]) -> tuple[Settings, Own]:
     settings = Settings(
         market_id=value_of("MARKET_ID").lower(),
         party_id=value_of("PARTY_ID").lower(),
-        node_rest_url=value_of("NODE_URL").rstrip("/"),
-        node_ws_url=value_of("WS_URL").rstrip("/"),
-        wallet_url=value_of("WALLET_URL").rstrip("/"),
+        node_rest_url=_normalized(value_of("NODE_URL")),
+        node_ws_url=_normalized(value_of("WS_URL")),
+        wallet_url=_normalized(value_of("WALLET_URL")),
         token=value_of("WALLET_TOKEN"),
         log_level=optional("LOG_LEVEL", _parse_log_level, logging.INFO),
         max_abs_position=optional("MAX_ABS_POSITION", _parse_position_limit, 1.0),
@@ -95,8 +97,9 @@ def load_settings(own: type[Own]) -> tuple[Settings, Own]:
         item.name: optional(item.name.upper(), _PARSERS[types[item.name]], item.default)
         for item in dataclasses.fields(own)  # type: ignore[arg-type]  # TypeVar bounds cannot say "a dataclass"
     }
+    problems += [*proxy_problems(map(value_of, _URL_SCHEMES)), *certificate_problems()]
     if problems:
-        raise SettingsError("\n".join(problems))
+        raise SettingsError("\n".join(map(escape, problems)))
     return settings, own(**own_values)
 
 
@@ -198,6 +201,8 @@ def _key_problem(key: str, value: str) -> Optional[str]:
 def _url_problem(key: str, value: str) -> Optional[str]:
     schemes = _URL_SCHEMES[key]
     example = "http://127.0.0.1:1789" if key == "WALLET_URL" else f"{schemes[0]}://127.0.0.1:3008/api/v2"
+    if "@" in value:
+        return "has a user or a password in it, which the bot does not send: leave out what is before the @"
     try:
         url = urlsplit(value)
         complete = bool(url.hostname and url.hostname.encode("idna")) and (url.port is None or url.port > 0)
@@ -209,3 +214,8 @@ def _url_problem(key: str, value: str) -> Optional[str]:
         has = f"starts with {url.scheme}://, but" if url.scheme in ("http", "https", "ws", "wss") else "has another scheme, but"
         return f"{has} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     return None
+
+
+def _normalized(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.lower()}{separator}{rest.rstrip('/')}"  # websocket-client knows schemes in small letters only

@@ -15,6 +15,7 @@ import requests
 from bot.api_errors import api_error_message
 from bot.transport.error_text import root_cause, truncate
 from bot.transport.http import CALL_FAILED, build_session, call_with_deadline
+from bot.transport.proxies import via_proxy
 
 TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer arrives
 CALL_TIMEOUT = 30.0  # seconds for a call without a deadline
@@ -40,9 +41,9 @@ class VegaApiError(Exception):
         self.retryable = status is None or status == requests.codes.too_many or status >= 500
 
 
-@functools.cache  # sessions last: their connections stay open from one call to the next
-def _session(tries: int) -> requests.Session:
-    return build_session(tries)
+@functools.cache  # one for all calls: its connections stay open from one call to the next
+def _session() -> requests.Session:
+    return build_session()
 
 
 def _error_message(response: requests.Response) -> str:
@@ -52,7 +53,7 @@ def _error_message(response: requests.Response) -> str:
     hint = ""
     if response.status_code == requests.codes.not_found and not details:  # the path is unknown, not the item
         hint = " (check NODE_URL: it ends in /api/v2)"
-    return f"HTTP {response.status_code}, {details or message or truncate(response.text) or response.reason}{hint}"
+    return f"HTTP {response.status_code}, {details or message or truncate(response.text) or response.reason}{hint}{via_proxy(response.url)}"
 
 
 def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> Any:
@@ -70,11 +71,11 @@ def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[f
 def _get(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[Any, Block]:
     """Make one call; return what the answer holds under `key`, and the block that it belongs to."""
     seconds = CALL_TIMEOUT if deadline is None else max(0.01, deadline - time.monotonic())
-    session = _session(MAX_TRIES if seconds > MIN_RETRY_TIME else 1)
+    tries = MAX_TRIES if seconds > MIN_RETRY_TIME else 1
     try:
-        response = call_with_deadline(seconds, lambda: session.get(f"{node_url}/{path}", timeout=TIMEOUTS))
+        response = call_with_deadline(seconds, lambda: _session().get(f"{node_url}/{path}", timeout=TIMEOUTS), tries)
     except CALL_FAILED as error:
-        problem = VegaApiError(path, f"no answer from {node_url}: {root_cause(error)}")
+        problem = VegaApiError(path, f"no answer from {node_url}: {root_cause(error)}{via_proxy(node_url)}")
         # A bad certificate, or a certificate file that does not exist, stays so.
         cause = error.__cause__ or error
         problem.retryable = isinstance(cause, requests.RequestException) and not isinstance(cause, requests.exceptions.SSLError)

@@ -7,6 +7,7 @@ are read, watched and reconnected, are in `bot/transport`.
 import json
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, Optional, Union
 
 import websocket
@@ -15,6 +16,7 @@ from bot.api_errors import api_error_message
 from bot.parsing import ParseError
 from bot.transport.connection import StreamConnection, StreamGroup
 from bot.transport.error_text import truncate
+from bot.transport.handshake import RedirectError
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,8 @@ class VegaWebSocketClient:
     """
 
     def __init__(self, data_node_url: str, reconnect: int = RECONNECT, get_block_height: Optional[Callable[[], int]] = None):
-        self._data_node_url = data_node_url
+        scheme, separator, rest = data_node_url.partition("://")
+        self._data_node_url = f"{scheme.lower()}{separator}{rest}"  # websocket-client knows no scheme in capitals
         self._reconnect = reconnect
         self._streams = StreamGroup(get_progress=get_block_height)
 
@@ -159,7 +162,7 @@ class VegaWebSocketClient:
             on_disconnect=on_disconnect,
             is_overdue=is_overdue,
             regular_frames=regular_frames,
-            not_found_hint="check WS_URL: it ends in /api/v2",
+            hint=_address_hint,
         )
         self._streams.add(connection)
         ws = websocket.WebSocketApp(
@@ -169,6 +172,16 @@ class VegaWebSocketClient:
         )
         # skip_utf8_validation: decoding a frame checks it too, in C.
         connection.connect(ws, lambda: ws.run_forever(dispatcher=connection, reconnect=self._reconnect, skip_utf8_validation=True))
+
+
+def _address_hint(reason: object) -> str:
+    """Return what to check where a stream cannot be opened; empty if the address seems to be right."""
+    if isinstance(reason, RedirectError):  # Differs from websocket-client, which follows it, to any host.
+        base, is_stream, _ = reason.target.partition("/stream/")
+        return f"put WS_URL={base} into .env" if is_stream else "check WS_URL"
+    if isinstance(reason, websocket.WebSocketBadStatusException) and reason.status_code == HTTPStatus.NOT_FOUND:
+        return "check WS_URL: it ends in /api/v2"
+    return ""
 
 
 def _stream_name(url: str) -> str:

@@ -5,16 +5,20 @@ stream.
 """
 
 import contextlib
+import time
 from typing import Any
 
 import requests
 
 from bot.transport.error_text import redact, root_cause, truncate
-from bot.transport.http import CALL_FAILED, NotSentError, build_session, call_with_deadline
+from bot.transport.http import CALL_FAILED, NotSentError, UnansweredError, build_session, call_with_deadline
+from bot.transport.proxies import via_proxy
 
 TIMEOUTS = (2.0, 3.0)  # seconds to connect, and to answer
+MAX_ERROR_MESSAGE = 10_000  # characters that are searched for the token before the message is truncated
 _NOT_RUNNING = "check WALLET_URL, and that the wallet runs: vega wallet service run --load-tokens --automatic-consent"
 _HINTS = {  # part of the error message -> what to do
+    "new thread": "the system allows no more processes or memory",
     "Authorization header": "check WALLET_TOKEN",
     "token": "check WALLET_TOKEN: is it complete, not expired, and from this wallet?",
     "public key": "check PARTY_ID: the key must be in the wallet that WALLET_TOKEN is for",
@@ -40,7 +44,6 @@ class VegaWallet:
         self._url = f"{wallet_url}/api/v2/requests"
         self._pub_key = pub_key
         self._session = build_session()
-        self._session.auth = self._authorize  # a plain header would be replaced by an entry in the user's .netrc
 
     def submit_transaction(self, transaction: dict[str, Any], timeouts: tuple[float, float] = TIMEOUTS) -> str:
         """Send one transaction and wait for the wallet's answer.
@@ -62,7 +65,7 @@ class VegaWallet:
             "params": {"publicKey": self._pub_key, "sendingMode": "TYPE_SYNC", "transaction": transaction},
         }
         try:
-            response = call_with_deadline(sum(timeouts), lambda: self._post(request, timeouts))
+            response = self._send(request, timeouts, can_resend=_can_execute_twice(transaction))
         except NotSentError as error:
             within = f" within {timeouts[0]:g} s" if isinstance(error.__cause__, requests.Timeout) else f": {root_cause(error)}"
             raise self._error(f"no connection{within}") from error
@@ -73,14 +76,23 @@ class VegaWallet:
             raise self._error(root_cause(error), timed_out=isinstance(error, requests.RequestException)) from error
         return self._transaction_hash(response)
 
+    def _send(self, request: dict[str, Any], timeouts: tuple[float, float], can_resend: bool) -> requests.Response:
+        deadline = time.monotonic() + sum(timeouts)
+        try:
+            return call_with_deadline(sum(timeouts), lambda: self._post(request, timeouts))
+        except UnansweredError as first:
+            if not can_resend:
+                raise
+            self._session.close()  # the other connections are as old; the session opens a new one
+            try:
+                return call_with_deadline(max(0.1, deadline - time.monotonic()), lambda: self._post(request, timeouts))
+            except NotSentError:  # but the first time it may have arrived
+                raise first from None
+
     def _post(self, request: dict[str, Any], timeouts: tuple[float, float]) -> requests.Response:
-        headers = {"Origin": "streaming-data-bot"}
+        headers = {"Origin": "streaming-data-bot", "Authorization": f"VWT {self._token}"}
         # A redirect would carry the token to another address.
         return self._session.post(self._url, json=request, headers=headers, timeout=timeouts, allow_redirects=False)
-
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"VWT {self._token}"
-        return request
 
     def _transaction_hash(self, response: requests.Response) -> str:
         # Differs from the page, which never looks at the answer.
@@ -101,9 +113,19 @@ class VegaWallet:
         raise error
 
     def _error(self, message: str, may_have_executed: bool = False, timed_out: bool = False) -> WalletError:
-        message = truncate(redact(self._token, message))  # an answer may echo the request
+        message = truncate(redact(self._token, message[:MAX_ERROR_MESSAGE])) + via_proxy(self._url)  # an answer may echo the request
         hint = next((hint for part, hint in _HINTS.items() if part in message), None)
         error = WalletError(f"wallet: {message}" + (f" ({hint})" if hint else ""))
         error.may_have_executed = may_have_executed or timed_out
         error.timed_out = timed_out
         return error
+
+
+def _can_execute_twice(transaction: dict[str, Any]) -> bool:
+    """Return whether a transaction begins with the cancellation of all that it submits, so that twice has the result of once."""
+    batch = transaction.get("batchMarketInstructions", {})
+    first: dict[str, Any] = next(iter(batch.get("cancellations", [])), {})
+    return bool(first.get("marketId") and not first.get("orderId")) and all(
+        order["marketId"] == first["marketId"] and order["timeInForce"] not in ("TIME_IN_FORCE_IOC", "TIME_IN_FORCE_FOK")
+        for order in batch.get("submissions", [])
+    )

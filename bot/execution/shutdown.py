@@ -22,7 +22,6 @@ import bot.submission as sub
 import bot.vega_api_client as client
 from bot.models import Position, parse_position
 from bot.parsing import ParseError
-from bot.transport.http import ABANDONED_CALL_TIMEOUT
 from bot.vega_store import VegaStore
 from bot.wallet import TIMEOUTS, VegaWallet, WalletError
 
@@ -31,7 +30,7 @@ logger = logging.getLogger(__name__)
 START_TIMEOUT = 30.0  # seconds to reach a node
 START_RETRY_DELAY = 1.0  # seconds
 SAME_STOP_INTERVAL = 1.0  # seconds after the first signal in which others mean the same stop
-LOOP_JOIN_TIMEOUT = sum(TIMEOUTS) + ABANDONED_CALL_TIMEOUT  # seconds: a turn whose wallet hangs
+LOOP_JOIN_TIMEOUT = sum(TIMEOUTS) + 0.5  # seconds: a turn whose wallet hangs, and what it does besides
 END_TIMEOUT = 9.0  # seconds for the whole end, or …
 END_BLOCKS = 2.0  # … so many block intervals, if that is longer
 CHECK_TIMEOUT = 2.0  # seconds to ask REST whether there is anything to cancel

@@ -17,11 +17,13 @@ import rel
 import websocket
 
 from bot.transport import clock
-from bot.transport.error_text import close_message, disconnect_message
+from bot.transport.error_text import close_message, disconnect_message, without_numbers
 from bot.transport.event_loop import EventLoop
+from bot.transport.handshake import HandshakeSocket, open_socket
 from bot.transport.heartbeat import Heartbeat
-from bot.transport.http import shutdown_socket
+from bot.transport.proxies import via_proxy
 from bot.transport.receive_buffer import MAX_FRAME_SIZE, FrameTooLargeError, ReceiveBuffer
+from bot.transport.sockets import deadline_at
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class StreamConnection:
         on_open: called before the first frame of each connection.
         on_disconnect: called when a connection is lost, with the seconds for which its data may have been late.
         regular_frames: what the node sends all the time, if it does, so that silence means trouble.
-        not_found_hint: what to check when the handshake is answered with HTTP 404.
+        hint: takes why a connection could not be opened, and returns what to check; empty if there is nothing to say.
         is_overdue: says whether something that this connection should have brought is missing.
     """
 
@@ -67,7 +69,7 @@ class StreamConnection:
         on_open: Optional[Callable[[], Any]] = None,
         on_disconnect: Optional[Callable[[float], Any]] = None,
         regular_frames: str = "",
-        not_found_hint: str = "",
+        hint: Callable[[object], str] = lambda reason: "",
         is_overdue: Optional[Callable[[], bool]] = None,
     ):
         self.name = name
@@ -78,25 +80,24 @@ class StreamConnection:
         self._on_error = on_error
         self._on_open = on_open
         self._on_disconnect_callback = on_disconnect
-        self._not_found_hint = not_found_hint
+        self._hint = hint
         self._is_overdue = is_overdue
         self._event_loop = EventLoop.get()
         self._ws: Any = None  # the WebSocketApp; Any, since some of what is used here is missing from its types
         self._run_forever: Callable[[], Any] = bool
         self._buffer: Optional[ReceiveBuffer] = None  # None while there is no connection
         self._event: Any = None  # rel's, for that connection
-        self._timer: Any = None  # rel's: the handshake's timeout, or the pending reconnect
+        self._timer: Any = None  # rel's: the pending reconnect
         self._fragments: list[Any] = []  # frames of a message that is not complete
         self._partial_since: Optional[float] = None  # time.monotonic() when a message was first found incomplete
         self._disconnect_reason: object = None  # why this side shut the connection down
         self._reconnects_at_once = False  # after that
-        self._connecting = False
         self._connecting_since = 0.0  # time.monotonic()
         self.frame_at = 0.0  # time.monotonic() of the newest good frame, or of the connection
         self._attempts = 0  # reconnects since the last good frame
         self._reported_reasons: set[str] = set()  # of disconnects, since the last good frame
         self.is_rejected = False  # the newest frame was an error, or of an unknown shape
-        self._reports: dict[str, float] = {}  # problem with a frame -> time.monotonic() of its log line
+        self._reports: dict[str, float] = {}  # kind of a problem with a frame -> time.monotonic() of its log line
         self._closed = False
 
     # Called by websocket-client.
@@ -112,15 +113,17 @@ class StreamConnection:
         with contextlib.suppress(OSError):  # the next read finds out
             sock.send(data)
 
-    def read(self, sock: socket.socket, callback: object) -> None:
+    def read(self, sock: HandshakeSocket, callback: object) -> None:
         """Take over a connected socket. Connecting thread."""
-        self._event_loop.call_soon_threadsafe(self._on_connect, sock)
+        self._event_loop.call_soon_threadsafe(self._on_connect, sock.sock)
 
     def timeout(self, seconds: float, callback: object, *args: object) -> None:
         """Do nothing: websocket-client wants to reconnect by itself. `_schedule_reconnect` starts it anew instead."""
 
     def on_connect_error(self, ws: Any, error: object) -> None:
         """The app's `on_error`: an attempt to connect has failed. Connecting thread."""
+        if time.monotonic() - self._connecting_since >= HANDSHAKE_TIMEOUT:  # not what the cut has provoked
+            error = f"no handshake within {HANDSHAKE_TIMEOUT:.0f} s"
         self._event_loop.call_soon_threadsafe(self._on_connect_failed, error)
 
     # Main thread.
@@ -138,31 +141,30 @@ class StreamConnection:
     def _connect(self) -> None:
         if self._closed:
             return
-        self._connecting, self._connecting_since = True, time.monotonic()
+        self._connecting_since = time.monotonic()
         self._disconnect_reason, self._reconnects_at_once = None, False
         self._ws.sock = None  # websocket-client does not run again while it has one
-        websocket.setdefaulttimeout(HANDSHAKE_TIMEOUT)  # bounds each step; _check_handshake bounds them together
-        self._set_timer(HANDSHAKE_TIMEOUT, self._check_handshake)
-        # A thread of its own: name look-up, TLS and handshake may hang, and block nothing there.
-        threading.Thread(target=self._run, name=f"connect {self.name}", daemon=True).start()
+        try:
+            # A thread of its own: name look-up, TLS and handshake may hang, and block nothing there.
+            threading.Thread(target=self._run, name=f"connect {self.name}", daemon=True).start()
+        except RuntimeError as error:  # the system allows no more threads
+            self._on_connect_failed(error)
 
     def _run(self) -> None:
         try:
-            self._run_forever()  # returns when it is connected, or has called on_connect_error
-        except Exception as error:  # an address that it cannot parse, for example
+            with deadline_at(self._connecting_since + HANDSHAKE_TIMEOUT):
+                self._ws.prepared_socket = HandshakeSocket(open_socket(self._ws.url), self._ws.url)
+                self._run_forever()  # returns when it is connected, or has called on_connect_error
+        except BaseException as error:  # whatever it is, the stream must not stay without a connection
             self.on_connect_error(self._ws, error)
 
-    def _check_handshake(self) -> bool:
-        if self._connecting:
-            self.disconnect(f"no handshake within {HANDSHAKE_TIMEOUT:.0f} s")
-        return self._connecting  # rel: call again, in case there was no socket yet to shut down
-
     def disconnect(self, reason: str, reconnect_at_once: bool = False) -> None:
-        """Shut the raw socket down. Whoever waits for it wakes, finds the end of the stream, and a reconnect follows."""
+        """Shut the socket of an open connection down. The main thread finds the end of the stream, and a reconnect follows."""
         self._disconnect_reason, self._reconnects_at_once = reason, reconnect_at_once
-        sock = self._buffer.raw if self._buffer is not None else self._ws.sock and self._ws.sock.sock
-        if sock is not None:
-            shutdown_socket(sock)
+        if self._buffer is not None:
+            with contextlib.suppress(OSError):  # closed already
+                # SSLSocket's own shutdown would remove the TLS layer below websocket-client.
+                socket.socket.shutdown(self._buffer.raw, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection, or what an attempt under way brings. rel watches nothing any more."""
@@ -199,8 +201,9 @@ class StreamConnection:
         self.is_rejected = rejected
         now = time.monotonic()
         self._reports = {known: then for known, then in self._reports.items() if now - then < REPORT_INTERVAL}
-        if problem not in self._reports and len(self._reports) < MAX_REPORTS:
-            self._reports[problem] = now
+        kind = without_numbers(problem)
+        if kind not in self._reports and len(self._reports) < MAX_REPORTS:
+            self._reports[kind] = now
             is_last = len(self._reports) == MAX_REPORTS
             logger.warning(
                 "stream %s: %s%s",
@@ -210,12 +213,11 @@ class StreamConnection:
             )
 
     def _on_connect(self, sock: socket.socket) -> None:
-        self._connecting = False
         if self._closed:
             sock.close()
             return
-        self._timer.delete()
         self._buffer = ReceiveBuffer(sock)
+        self._ws.sock.sock = sock  # from now on without the layer that the handshake needed
         self._ws.sock.frame_buffer.recv_strict = self._buffer.read_exactly
         self._fragments.clear()
         self.frame_at = time.monotonic()
@@ -298,16 +300,15 @@ class StreamConnection:
         self._schedule_reconnect(error, seconds_spent=int(time.monotonic() - self._connecting_since))
 
     def _schedule_reconnect(self, reason: object, seconds_spent: int = 0) -> None:
-        self._connecting = False
         if self._closed:
             return
         delay = reconnect_delay(self._reconnect, self._attempts, self.is_rejected)
         delay = 0.0 if self._reconnects_at_once else max(0.0, delay - seconds_spent)  # an attempt that hung has used up part of it
-        message = disconnect_message(self._disconnect_reason or reason, self._not_found_hint)
-        kind = message.partition(": ")[0]  # the rest may differ from attempt to attempt
+        message = disconnect_message(self._disconnect_reason or reason, self._hint(reason))
+        kind = without_numbers(message.partition(": ")[0])  # the rest may differ from attempt to attempt
         if kind not in self._reported_reasons:  # once, not at each attempt
             self._reported_reasons.add(kind)
-            self._on_error(self._ws, f"connection lost ({message}), reconnecting in {delay:g} s")
+            self._on_error(self._ws, f"connection lost ({message}{via_proxy(self._ws.url)}), reconnecting in {delay:g} s")
         self._attempts += 1
         self.is_rejected = False
         self._set_timer(delay, self._connect)

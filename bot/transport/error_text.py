@@ -2,11 +2,40 @@
 
 import json
 import re
+import unicodedata
 
 import websocket
 
-MAX_LENGTH = 200  # characters of a foreign message
+MAX_LENGTH = 200  # characters of a foreign message, and of a word in the log
+MAX_LINE_LENGTH = 10_000  # characters of a line in the log
 REDACTED_RUN = 8  # characters of the secret in a row that are made unreadable
+
+
+def escape(line: str) -> str:
+    """Return a line for the log or the terminal, whatever a server, a file or the environment has put into it.
+
+    Control characters could move the cursor or change what was written before, line breaks could forge a line, and characters
+    for right-to-left text could change the order of what is read. They are shown as in Python, `\\x1b` for example. Words of
+    more than MAX_LENGTH characters are cut.
+    """
+    if len(line) > MAX_LENGTH:
+        line = re.sub(rf"(\S{{{MAX_LENGTH}}})\S+", r"\1…", line)
+    if len(line) > MAX_LINE_LENGTH:
+        line = line[:MAX_LINE_LENGTH] + "…"
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else _escaped(char) for char in line)
+
+
+def _escaped(char: str) -> str:
+    if unicodedata.category(char) == "Zs":  # a wide or narrow blank
+        return " "
+    return char.encode("unicode_escape").decode()
+
+
+def without_numbers(message: str) -> str:
+    """Return a message without what changes from one occurrence to the next: numbers, ids and times, but not HTTP statuses."""
+    return re.sub(r"(?<!HTTP )(?<!\[Errno )\b(?:\w*\d\w*|[0-9a-fA-F]{8,})\b", "#", message)
 
 
 def truncate(evidence: object) -> str:
@@ -27,7 +56,7 @@ def redact(secret: str, message: str) -> str:
 
 def root_cause(error: BaseException) -> str:
     """Return the message at the bottom of a chain of errors: requests wraps `Connection refused` four times."""
-    while (wrapped := error.__cause__ or error.__context__) is not None:
+    while (wrapped := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         error = wrapped
     return truncate(str(error) or type(error).__name__)
 
@@ -38,10 +67,10 @@ def close_message(body: bytes) -> str:
     return f"closed by the node ({code or 'no code'}{': ' if reason else ''}{truncate(reason)})"
 
 
-def disconnect_message(reason: object, not_found_hint: str = "") -> str:
-    """Return why a connection failed or ended; `not_found_hint` says what to check when the handshake got HTTP 404."""
+def disconnect_message(reason: object, hint: str = "") -> str:
+    """Return why a connection failed or ended, and what to check."""
+    message = str(reason) or repr(reason)
     if isinstance(reason, websocket.WebSocketBadStatusException):  # its own text holds all headers
-        hint = f" ({not_found_hint})" if reason.status_code == 404 and not_found_hint else ""
         body = (reason.resp_body or b"").decode(errors="replace")
-        return f"handshake answered HTTP {reason.status_code}: {truncate(body)}{hint}"
-    return truncate(str(reason) or repr(reason)).rstrip(".")
+        message = f"handshake answered HTTP {reason.status_code}: {truncate(body)}"
+    return truncate(message).rstrip(".") + (f" ({hint})" if hint else "")

@@ -1,31 +1,34 @@
-"""HTTP calls with a deadline, each on a thread of its own. Any thread may call.
+"""HTTP calls with a deadline for everything: look-up, connect, tries and body. On the calling thread; any thread may call.
 
-Not on the page. The timeouts of requests are for each read, so an answer that arrives byte by byte could block a thread
-without end, and nothing bounds a name look-up, during which Python does not even react to Ctrl+C. So the caller waits until
-its deadline. Then it shuts the call's raw socket down, which ends the read.
+Not on the page. The timeouts of requests are for each read, and it reads a body of any size. Its sessions also take proxies,
+certificates and passwords from the environment by rules of their own; here the rules are those of the streams.
 """
 
 import contextlib
-import queue
-import socket
+import http.client
 import threading
-from collections.abc import Callable
-from typing import Any, Optional, TypeVar, cast
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Optional, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, InvalidHeader, NewConnectionError, ProtocolError
 from urllib3.util import Retry
 
-Result = TypeVar("Result")
-Outcome = tuple[Any, Optional[BaseException]]
+from bot.transport.certificates import tls_context
+from bot.transport.proxies import proxy_for
+from bot.transport.sockets import connect, deadline_at
 
-ABANDONED_CALL_TIMEOUT = 0.5  # seconds for a call that was abandoned to return
+Result = TypeVar("Result")
+
+MAX_BODY_SIZE = 64_000_000  # bytes of an answer, decompressed
 MAX_RETRY_AFTER = 10.0  # seconds to wait where a server asks for it
-RETRY_BACKOFF = 0.5  # seconds before the second retry, doubled for the third
+RETRY_BACKOFF = 1.0  # seconds before the second retry, doubled for the third; the first one follows at once
 RETRY_STATUSES = (429, 502, 503, 504)
 # What a call may raise when no answer came. requests lets errors through for a bad address (in a redirect, for example) and
 # for a certificate file that does not exist.
@@ -36,142 +39,166 @@ class NotSentError(requests.ConnectionError):
     """There was no connection, so the server cannot have got the request."""
 
 
-def shutdown_socket(sock: Any) -> None:
-    """Wake whoever reads from a socket, in any thread, with the end of the stream."""
-    with contextlib.suppress(OSError):  # closed already
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own removes the TLS layer while another thread reads
+class UnansweredError(requests.ConnectionError):
+    """A connection that had served earlier calls was closed before a byte of the answer arrived.
+
+    Most servers close a connection that was idle for a while. If a request is on its way at that moment, nobody reads it.
+    """
 
 
-def build_session(tries: int = 1) -> requests.Session:
-    """Return a session for `call_with_deadline`, which makes up to so many tries when a server is busy or unreachable."""
-    retry = _Retry(
-        total=tries - 1,
-        backoff_factor=RETRY_BACKOFF,
-        status_forcelist=RETRY_STATUSES,
-        raise_on_status=False,  # the last answer holds the server's error message
-    )
+class BodyTooLargeError(requests.RequestException):
+    """An answer of more than MAX_BODY_SIZE bytes."""
+
+
+def build_session() -> requests.Session:
+    """Return a session for `call_with_deadline`."""
     session = requests.Session()
+    session.trust_env = False  # neither proxies, certificates nor a .netrc: see `_Adapter`
+    session.headers["Accept-Encoding"] = "gzip"  # which `_Body` can decompress up to a limit
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _DeadlineAdapter(max_retries=retry))
+        session.mount(scheme, _Adapter())
     return session
 
 
-def call_with_deadline(seconds: float, function: Callable[[], Result]) -> Result:
-    """Make an HTTP call, with its retries, and return or raise what it does.
+def call_with_deadline(seconds: float, function: Callable[[], Result], tries: int = 1) -> Result:
+    """Make an HTTP call, and return or raise what it does. It needs no thread, except to look up a name for the first time.
 
     Args:
-        seconds: until the call is abandoned.
+        seconds: for all tries together.
         function: makes the call, on a session of `build_session`.
+        tries: how many to make in all while the server is busy or cannot be reached, and time is left.
 
     Raises:
         NotSentError: there was no connection, whatever the reason; the original error is its cause.
+        UnansweredError: a reused connection was closed before the answer.
         requests.Timeout: no answer in time.
         Others of CALL_FAILED: the call failed after it had a connection.
     """
-    call = _PendingCall()
-    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    deadline = time.monotonic() + seconds
+    for attempt in range(1, tries + 1):
+        result, error = _try(seconds, deadline, function)
+        is_last = attempt == tries or not _may_pass(result, error)
+        pause = 0.0 if is_last else retry_delay(result, attempt)
+        if is_last or time.monotonic() + pause >= deadline:
+            break
+        time.sleep(pause)
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
 
-    def run() -> None:
-        _local.call = call
-        outcome: Outcome
-        try:
-            outcome = function(), None
-        except BaseException as error:  # for the caller's thread
-            outcome = None, error
-        call.finish()
-        outcomes.put(outcome)
 
-    def wait(timeout: float) -> Optional[Outcome]:
-        with contextlib.suppress(queue.Empty):
-            return outcomes.get(timeout=timeout)
-        return None
-
-    threading.Thread(target=run, name="HTTP call", daemon=True).start()
+def _try(seconds: float, deadline: float, function: Callable[[], Result]) -> tuple[Optional[Result], Optional[BaseException]]:
+    call = _local.call = _Call()
+    failure: Any
     try:
-        outcome = wait(seconds)
-        if outcome is None:
-            call.abandon()
-            outcome = wait(ABANDONED_CALL_TIMEOUT)
-            if outcome is None or outcome[1] is not None:  # not what the cut provoked: the reason for the cut
-                outcome = None, requests.Timeout(f"no answer within {seconds:.2g} s")
+        with deadline_at(deadline):
+            return function(), None
+    except CALL_FAILED as error:
+        failure = error
     finally:
-        call.abandon()  # also when a signal handler has raised
-    result, error = outcome
+        _local.call = None
+    if time.monotonic() >= deadline:  # not what the cut has provoked: the reason for the cut
+        failure = requests.Timeout(f"no answer within {seconds:.2g} s")
+    kind = UnansweredError if call.is_unanswered() else None if call.was_connected else NotSentError
+    if kind is None:
+        return None, failure
+    wrapped = kind(*failure.args)
+    wrapped.__cause__ = failure
+    return None, wrapped
+
+
+def _may_pass(result: Any, error: Optional[BaseException]) -> bool:
+    if isinstance(error, NotSentError):
+        error = error.__cause__
     if error is None:
-        return cast(Result, result)
-    if isinstance(error, CALL_FAILED) and not call.was_connected:
-        raise NotSentError(*error.args) from error
-    raise error
+        return getattr(result, "status_code", None) in RETRY_STATUSES
+    may_pass = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    return isinstance(error, may_pass) and not isinstance(error, requests.exceptions.SSLError)
 
 
-class _PendingCall:
-    """One HTTP call, shared by its caller, who may abandon it, and the thread that makes it."""
+def retry_delay(result: Any, attempt: int) -> float:
+    """Return the seconds until the next try, for a failed call without a result. A node that says an hour must not block the bot."""
+    backoff = RETRY_BACKOFF * 2.0 ** (attempt - 2) if attempt > 1 else 0.0
+    value = None if result is None else result.headers.get("Retry-After")
+    with contextlib.suppress(InvalidHeader):  # neither seconds nor a date
+        return min(Retry().parse_retry_after(value), MAX_RETRY_AFTER) if value else backoff
+    return backoff
+
+
+class _Call:
+    """What becomes known of a call's connection while it runs."""
 
     def __init__(self) -> None:
         self.was_connected = False
-        self._lock = threading.Lock()  # once the call is over, its connection may serve the next one, and must not be cut
-        self._sock: Any = None  # on which the thread waits for an answer
-        self._abandoned = False
+        self._reused: Any = None  # the socket, if earlier calls have used it
+        self._received_before = 0
 
-    def wait_on(self, sock: Any) -> None:
-        """Note the connection, before something is sent on it or an answer is awaited."""
-        with self._lock:
-            if self._abandoned:
-                raise requests.Timeout("abandoned")  # so a call that was abandoned while it connected is never sent
-            self._sock = sock
-            self.was_connected = True
+    def on_request(self, sock: Any) -> None:
+        """Note on which socket the request goes out, None if it is not connected yet."""
+        self._reused = sock if sock is not None and sock.bytes_received else None
+        self._received_before = sock.bytes_received if sock is not None else 0
+        self.was_connected = sock is not None
 
-    def finish(self) -> None:
-        with self._lock:
-            self._sock = None
-
-    def abandon(self) -> None:
-        with self._lock:
-            self._abandoned = True
-            if self._sock is not None:
-                shutdown_socket(self._sock)
+    def is_unanswered(self) -> bool:
+        return self._reused is not None and self._reused.bytes_received == self._received_before
 
 
 class _Local(threading.local):
-    call: Optional[_PendingCall] = None  # the one that this thread makes
+    call: Optional[_Call] = None  # the one that this thread makes
 
 
 _local = _Local()
 
 
-class _Retry(Retry):
-    """urllib3's Retry waits as long as Retry-After says. A node that says an hour must not block the bot."""
+class _Response(http.client.HTTPResponse):
+    """Skips interim answers such as 103, of which http.client knows only 100."""
 
-    def get_retry_after(self, response: Any) -> Optional[float]:
-        try:
-            seconds = super().get_retry_after(response)
-        except InvalidHeader:  # neither seconds nor a date; raised, it would hide the node's error message
-            return None
-        return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
+    def begin(self) -> None:
+        super().begin()
+        while 101 < self.status < 200:
+            self.headers = None  # type: ignore[assignment]  # begin does nothing while it has some
+            super().begin()
 
 
-class _NotedConnection:
-    """Mixin for urllib3's connections: tells the pending call its socket, whether the connection is new or reused."""
+class _Connection:
+    """Mixin over urllib3's connections: they connect as streams do, and tell the call that runs what became of it."""
 
+    response_class: Any = _Response
+    host: str
+    port: int
     sock: Any
+    timeout: Any
+
+    def _new_conn(self) -> Any:
+        seconds = self.timeout if isinstance(self.timeout, (int, float)) else None
+        try:
+            sock = connect(self.host, self.port, seconds)
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, str(error)) from error
+        except OSError as error:
+            raise NewConnectionError(self, str(error)) from error  # type: ignore[arg-type]
+        sock.settimeout(seconds)
+        return sock
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
         if _local.call is not None:
-            _local.call.wait_on(self.sock)
+            _local.call.was_connected = True
 
-    def getresponse(self) -> Any:
+    def request(self, *args: Any, **kwargs: Any) -> None:
         if _local.call is not None:
-            _local.call.wait_on(self.sock)
-        return super().getresponse()  # type: ignore[misc]
+            _local.call.on_request(self.sock)
+        super().request(*args, **kwargs)  # type: ignore[misc]
 
 
-class _HttpConnection(_NotedConnection, HTTPConnection):
+class _HttpConnection(_Connection, HTTPConnection):
     pass
 
 
-class _HttpsConnection(_NotedConnection, HTTPSConnection):
-    pass
+class _HttpsConnection(_Connection, HTTPSConnection):
+    def connect(self) -> None:
+        self.ssl_context = tls_context()
+        super().connect()
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -182,24 +209,24 @@ class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _HttpsConnection
 
 
-class _NotedPools:
-    """Mixin for urllib3's pool managers: their pools make noted connections."""
+class _Pools:
+    """Mixin over urllib3's pool managers: their pools make the connections above."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-class _PoolManager(_NotedPools, PoolManager):
+class _PoolManager(_Pools, PoolManager):
     pass
 
 
-class _ProxyManager(_NotedPools, ProxyManager):
+class _ProxyManager(_Pools, ProxyManager):
     pass
 
 
-class _DeadlineAdapter(HTTPAdapter):
-    """requests' adapter, with connections that `call_with_deadline` can cut."""
+class _Adapter(HTTPAdapter):
+    """requests' adapter with the rules of `bot/transport`: for addresses, proxies, certificates and sizes."""
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
         self.poolmanager = _PoolManager(num_pools=connections, maxsize=maxsize, block=block, **pool_kwargs)
@@ -208,3 +235,44 @@ class _DeadlineAdapter(HTTPAdapter):
         if proxy not in self.proxy_manager:
             self.proxy_manager[proxy] = _ProxyManager(proxy, proxy_headers=self.proxy_headers(proxy), **proxy_kwargs)
         return self.proxy_manager[proxy]
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Do nothing: `tls_context` has all authorities, and checks certificates always."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        assert request.url is not None
+        proxy = proxy_for(request.url)
+        proxies = {} if proxy is None else {"http": proxy.url, "https": proxy.url}
+        response = super().send(request, *args, **{**kwargs, "proxies": proxies})
+        response.raw = _Body(response.raw)
+        response.encoding = "utf-8"  # JSON always is; to guess from a large body takes minutes
+        return response
+
+
+class _Body:
+    """Bounds what requests reads of an answer. urllib3 would decompress a few bytes to gigabytes."""
+
+    def __init__(self, raw: Any):
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, size: int, decode_content: bool = True) -> Iterator[bytes]:
+        encoding = self._raw.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip"):
+            raise DecodeError(f"the answer has the Content-Encoding {encoding}, which was not asked for")
+        unzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in encoding else None
+        read = 0
+        for piece in self._raw.stream(size, decode_content=False):
+            try:
+                data = piece if unzip is None else unzip.decompress(piece, MAX_BODY_SIZE + 1 - read)
+            except zlib.error as error:
+                raise DecodeError(f"the answer is not gzip: {error}") from error
+            read += len(data)
+            if read > MAX_BODY_SIZE:
+                self._raw.close()
+                raise BodyTooLargeError(f"the answer has more than {MAX_BODY_SIZE} bytes")
+            yield data
+        if unzip is not None and read and not unzip.eof:
+            raise ProtocolError("the answer ended in the middle of its gzip data")

@@ -3,13 +3,13 @@
 import itertools
 import time
 from email.utils import formatdate
-from typing import Any, Optional
+from types import SimpleNamespace
+from typing import Optional
 
 import pytest
-import urllib3
 
 import bot.vega_api_client as client
-from bot.transport.http import MAX_RETRY_AFTER, build_session
+from bot.transport.http import MAX_RETRY_AFTER, retry_delay
 from tests.support.http_replay import Answer, Replay, recorded_answer
 
 MARKET = "cbe5d71234d0177ddf258bf7c0488dc91f6ca25c367423730f22dea28f562cf2"
@@ -69,9 +69,8 @@ def test_a_redirect_to_an_address_that_is_none_is_an_error_of_the_call() -> None
         client.get_markets(node.url)
 
 
-def retry_after(value: str) -> Any:
-    adapter: Any = build_session(4).get_adapter("http://node")
-    return adapter.max_retries.get_retry_after(urllib3.HTTPResponse(status=429, headers={"Retry-After": value}))
+def retry_after(value: str) -> float:
+    return retry_delay(SimpleNamespace(headers={"Retry-After": value}), attempt=1)
 
 
 def test_retry_after_of_seven_seconds_is_seven_seconds() -> None:

@@ -116,7 +116,8 @@ def test_a_stream_with_a_self_signed_certificate_is_rejected_with_one_log_line(
 ) -> None:
     for name, value in ENVIRONMENTS[environment].items():
         monkeypatch.setenv(name, value)
-    assert_rejected(TlsNode(server_context(authority, None)), SELF_SIGNED)
+    reason = "there is no such file of certificates" if environment in ("missing", "off") else SELF_SIGNED
+    assert_rejected(TlsNode(server_context(authority, None)), reason)
 
 
 def test_a_stream_with_the_certificate_of_another_host_is_rejected_with_one_log_line(
@@ -140,7 +141,7 @@ def test_rest_with_a_self_signed_certificate_is_rejected(authority: trustme.CA, 
     for name, value in ENVIRONMENTS[environment].items():
         monkeypatch.setenv(name, value)
     with TlsNode(server_context(authority, None)) as impostor, pytest.raises(client.VegaApiError, match="certificate"):
-        client.get_market(impostor.rest_url, MARKET, deadline=time.monotonic() + 0.9)
+        client.get_market(impostor.rest_url, MARKET, deadline=time.monotonic() + 20)
     assert not impostor.rest_calls
 
 
@@ -149,14 +150,14 @@ def test_rest_with_the_certificate_of_another_host_is_rejected(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", authority_file)
     with TlsNode(server_context(authority, "vega.example")) as impostor, pytest.raises(client.VegaApiError, match=WRONG_HOST):
-        client.get_market(impostor.rest_url, MARKET, deadline=time.monotonic() + 0.9)
+        client.get_market(impostor.rest_url, MARKET, deadline=time.monotonic() + 20)
     assert not impostor.rest_calls
 
 
 def test_a_missing_file_of_authorities_is_an_error_of_the_rest_call(node: TlsNode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/file")
     with pytest.raises(client.VegaApiError, match="/no/such/file"):
-        client.get_market(node.rest_url, MARKET, deadline=time.monotonic() + 0.9)
+        client.get_market(node.rest_url, MARKET, deadline=time.monotonic() + 20)
 
 
 def test_a_missing_file_of_authorities_is_an_error_of_the_wallet_call(monkeypatch: pytest.MonkeyPatch) -> None:
