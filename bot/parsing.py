@@ -4,6 +4,7 @@ Not on the page, whose parsers accept `nan` as a price and stop at the first ent
 """
 
 import functools
+import json
 import logging
 import math
 from collections.abc import Callable
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 Record = TypeVar("Record")
 MAX_DIGITS = 400  # longer integers are not amounts, and take quadratic time to read
+MAX_JSON_VALUES = 5_000_000  # roughly; they take some hundred bytes each
+MAX_LIST_LENGTH = 100_000  # entries of a list in a frame; a real one has 50
 MAX_DECIMAL_PLACES = 100  # no market has more, and 10 to the power of a large number would block the bot
 
 
@@ -38,6 +41,17 @@ def raises_parse_error(parse: Callable[..., Record]) -> Callable[..., Record]:
             raise ParseError(f"{parse.__name__}: {problem} in {truncate(node)}") from error
 
     return checked
+
+
+def load_json(text: str) -> Any:
+    """Parse what a server sent, unless it would take gigabytes of memory.
+
+    Raises:
+        ValueError: not JSON, or too much of it. RecursionError: nested too deep.
+    """
+    if len(text) > MAX_JSON_VALUES and sum(map(text.count, ",:[{")) > MAX_JSON_VALUES:
+        raise ValueError(f"more than {MAX_JSON_VALUES} values")
+    return json.loads(text)
 
 
 def parse_str(value: Any) -> str:
@@ -97,6 +111,8 @@ def nodes_of(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
     nodes = body.get(key, [])
     if not isinstance(nodes, list):
         raise ParseError(f"{key} is not a list: {truncate(body)}")
+    if len(nodes) > MAX_LIST_LENGTH:  # each would cost time, while the main thread hears no signal
+        raise ParseError(f"{key} has {len(nodes)} entries, which are too many")
     return nodes
 
 

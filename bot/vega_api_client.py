@@ -13,6 +13,7 @@ from urllib.parse import quote
 import requests
 
 from bot.api_errors import api_error_message
+from bot.parsing import load_json
 from bot.transport.error_text import root_cause, truncate
 from bot.transport.http import CALL_FAILED, build_session, call_with_deadline
 from bot.transport.proxies import via_proxy
@@ -49,7 +50,7 @@ def _session() -> requests.Session:
 def _error_message(response: requests.Response) -> str:
     message, details = "", ""
     with contextlib.suppress(ValueError, RecursionError):
-        message, details = api_error_message(response.json())
+        message, details = api_error_message(load_json(response.text))
     hint = ""
     if response.status_code == requests.codes.not_found and not details:  # the path is unknown, not the item
         hint = " (check NODE_URL: it ends in /api/v2)"
@@ -83,7 +84,7 @@ def _get(path: str, key: str, node_url: str, deadline: Optional[float] = None) -
     if response.status_code != requests.codes.ok:
         raise VegaApiError(path, _error_message(response), response.status_code)
     try:
-        return response.json()[key], _block_of(response)
+        return load_json(response.text)[key], _block_of(response)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise VegaApiError(path, f"not the expected JSON, but {truncate(response.text)}") from error
 

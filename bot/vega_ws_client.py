@@ -4,7 +4,6 @@ Page: "WebSocket connections". Callbacks run on the main thread, inside `rel.dis
 are read, watched and reconnected, are in `bot/transport`.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -13,7 +12,7 @@ from typing import Any, Optional, Union
 import websocket
 
 from bot.api_errors import api_error_message
-from bot.parsing import ParseError
+from bot.parsing import ParseError, load_json
 from bot.transport.connection import StreamConnection, StreamGroup
 from bot.transport.error_text import truncate
 from bot.transport.handshake import RedirectError
@@ -58,7 +57,7 @@ class VegaWebSocketClient:
         try:
             if isinstance(message, bytes):
                 raise ValueError("binary")
-            content = json.loads(message)
+            content = load_json(message)
         except (ValueError, RecursionError) as error:
             report(f"not JSON ({truncate(str(error))}): {truncate(repr(message[:200]))}", rejected=True)
             return

@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 
+from bot.parsing import load_json
 from bot.transport.error_text import redact, root_cause, truncate
 from bot.transport.http import CALL_FAILED, NotSentError, UnansweredError, build_session, call_with_deadline
 from bot.transport.proxies import via_proxy
@@ -99,7 +100,7 @@ class VegaWallet:
         message = response.text or response.reason
         rejected = 300 <= response.status_code < 500
         with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            body = response.json()
+            body = load_json(response.text)
             if body.get("error"):
                 message = f"{body['error']['message']}: {body['error']['data']}"
                 # A "Network error" happened behind the wallet, which cannot know what became of the transaction, unless the

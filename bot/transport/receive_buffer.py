@@ -30,6 +30,7 @@ class ReceiveBuffer:
         self._data = b""
         self._position = 0  # how much of _data was read
         self._pieces: list[bytes] = []  # instead of _data, while they are too few for the next piece
+        self._pieces_size = 0  # bytes in _pieces: to add them up again for each would take minutes in a large frame
         self._ended = False
         self._quota = 0  # bytes that may still be received at this wake-up
 
@@ -42,9 +43,12 @@ class ReceiveBuffer:
         self._ended = True
         self._data, self._position = b"", 0
         self._pieces.clear()
+        self._pieces_size = 0
 
     def end_frame(self) -> None:
         """Note that a whole frame was read."""
+        if self.frame_bytes > READ_SIZE:  # do not keep it in memory until the next one
+            self._data, self._position = self._data[self._position :], 0
         self.frame_bytes = 0
 
     def has_unread(self) -> bool:
@@ -83,9 +87,12 @@ class ReceiveBuffer:
             raise websocket.WebSocketConnectionClosedException("closed without a close frame")
         # A plain socket has given all it had. TLS gives one record, often one frame, and a wake-up each would cost more than it.
         self._quota = self._quota - len(received) if isinstance(self.raw, ssl.SSLSocket) else 0
-        self._pieces += [self._data[self._position :], received]
+        rest = self._data[self._position :]
+        self._pieces += [rest, received] if rest else [received]
+        self._pieces_size += len(rest) + len(received)
         self._data, self._position = b"", 0
-        if sum(map(len, self._pieces)) < size:
+        if self._pieces_size < size:
             raise BlockingIOError
         self._data = b"".join(self._pieces)
         self._pieces.clear()
+        self._pieces_size = 0
