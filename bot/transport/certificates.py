@@ -6,6 +6,7 @@ Not on the page. requests and websocket-client read different variables, and hav
 import functools
 import os
 import ssl
+import threading
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
@@ -25,7 +26,8 @@ def tls_context() -> ssl.SSLContext:
     Raises:
         CertificateFileError: a variable names a file that does not exist, or holds no certificates.
     """
-    return _context(tuple(_named_files().items()), os.environ.get("SSL_CERT_DIR", ""))
+    with _lock:
+        return _context(tuple(_named_files().items()), os.environ.get("SSL_CERT_DIR", ""))
 
 
 def certificate_problems() -> list[str]:
@@ -41,6 +43,9 @@ def certificate_problems() -> list[str]:
 
 def _named_files() -> dict[str, str]:
     return {variable: path for variable in VARIABLES if (path := os.environ.get(variable, "").strip())}
+
+
+_lock = threading.Lock()  # four streams connect at once, and one of them is enough to read the files
 
 
 @functools.cache  # reading the authorities takes tens of milliseconds; errors are not kept

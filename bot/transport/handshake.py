@@ -18,7 +18,7 @@ from bot.transport.error_text import truncate
 from bot.transport.proxies import Proxy, proxy_for
 from bot.transport.sockets import DeadlineSocket, connect
 
-MAX_HEAD_SIZE = 65536  # bytes of an answer's status line and headers
+MAX_HEAD_SIZE = 16384  # bytes of an answer's status line and headers
 MAX_BODY_SIZE = 4096  # bytes of an error's body that are read
 MAX_INTERIM_ANSWERS = 20
 _REDIRECTS = (301, 302, 303, 307, 308)

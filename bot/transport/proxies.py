@@ -68,7 +68,7 @@ def via_proxy(url: str) -> str:
     """Return how a message names the proxy on the way to an address; empty if there is none."""
     try:
         proxy = proxy_for(url)
-    except ProxySettingError:  # the message is about it already
+    except (ProxySettingError, ValueError):  # the message is about it, or about an address that is none
         return ""
     return f" (via {proxy.variable}, {proxy.address})" if proxy is not None else ""
 

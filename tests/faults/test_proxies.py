@@ -124,7 +124,9 @@ def test_an_error_of_a_stream_names_the_proxy(node: ScriptedNode, monkeypatch: p
     with HttpProxy(answer="403 Forbidden") as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://user:pass-word@{proxy.address}")
         with StoreProcess("ws://node.example/api/v2", node.rest_url, MARKET, BOT) as store:
-            expected = rf"connection lost \(the proxy answered HTTP 403: Forbidden \(via HTTP_PROXY, http://{proxy.address}\)\), reconnecting"
+            expected = (
+                rf"connection lost \(the proxy answered HTTP 403: Forbidden \(via HTTP_PROXY, http://{proxy.address}\)\), reconnecting"
+            )
             for stream in STREAMS:
                 store.wait_for(f"^stream {stream}: {expected}")
         assert "pass-word" not in store.output
@@ -167,7 +169,8 @@ def test_a_proxy_that_nothing_needs_is_no_problem(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "127.8.9.10", "127.1", "2130706433", "0x7f000001", "::1", "::ffff:127.0.0.1", "LocalHost.", "a.localhost", "0.0.0.0"]
+    "host",
+    ["127.0.0.1", "127.8.9.10", "127.1", "2130706433", "0x7f000001", "::1", "::ffff:127.0.0.1", "LocalHost.", "a.localhost", "0.0.0.0"],
 )
 def test_this_machine_has_many_names(host: str) -> None:
     assert is_local(host)
@@ -201,7 +204,9 @@ def test_no_proxy_excludes_hosts_domains_ports_and_networks(monkeypatch: pytest.
     assert proxy_for(url) is None
 
 
-@pytest.mark.parametrize("excluded", ["xnode.example", "ode.example", "node.example:3008", "10.0.0.0/8", "", "10.0.0.0/99", "node.example.com"])
+@pytest.mark.parametrize(
+    "excluded", ["xnode.example", "ode.example", "node.example:3008", "10.0.0.0/8", "", "10.0.0.0/99", "node.example.com"]
+)
 def test_no_proxy_excludes_nothing_else(monkeypatch: pytest.MonkeyPatch, excluded: str) -> None:
     monkeypatch.setenv("ALL_PROXY", "proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", excluded)

@@ -23,6 +23,7 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     zipped: bool = False
+    interim: bool = False  # 103 is sent first
     cut: int = 0  # bytes missing at the end, although Content-Length counts them
     drop: bool = False  # close the connection instead of a response
     hang: bool = False  # no response until the server stops
@@ -109,6 +110,8 @@ def _handler(replay: Replay) -> type[BaseHTTPRequestHandler]:
             if answer.hang or answer.drop:
                 self.close_connection = True
                 return
+            if answer.interim:
+                self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n")
             content = answer.content()
             self.send_response(answer.status)
             for name, value in {"Content-Type": "application/json", "Content-Length": str(len(content)), **answer.headers}.items():
