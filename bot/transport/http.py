@@ -259,6 +259,13 @@ class _Body:
         return getattr(self._raw, name)
 
     def stream(self, size: int, decode_content: bool = True) -> Iterator[bytes]:
+        try:
+            yield from self._stream(size)
+        except BaseException:
+            self._raw.close()  # requests leaves the connection open
+            raise
+
+    def _stream(self, size: int) -> Iterator[bytes]:
         encoding = self._raw.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip", "x-gzip"):
             raise DecodeError(f"the answer has the Content-Encoding {encoding}, which was not asked for")
@@ -271,7 +278,6 @@ class _Body:
                 raise DecodeError(f"the answer is not gzip: {error}") from error
             read += len(data)
             if read > MAX_BODY_SIZE:
-                self._raw.close()
                 raise BodyTooLargeError(f"the answer has more than {MAX_BODY_SIZE} bytes")
             yield data
         if unzip is not None and read and not unzip.eof:

@@ -53,7 +53,7 @@ def test_schemes_in_capitals_work() -> None:
             "WS_URL": sandbox.ws_url.replace("ws", "WS"),
             "WALLET_URL": sandbox.wallet_url.replace("http", "Http"),
         }
-        with BotProcess(sandbox, sandbox.markets["future"], **urls) as bot:
+        with BotProcess(sandbox, sandbox.markets["future"], command=("-m", "main"), **urls) as bot:
             bot.wait_for(r"\| quoted$")
             assert bot.stop(signal.SIGINT) == 0
 

@@ -24,7 +24,7 @@ class HttpProxy:
     def __init__(self, upstream_url: str = "http://127.0.0.1:1", answer: str = "") -> None:
         self.requests: list[str] = []  # first lines
         self.heads: list[str] = []  # with headers
-        self._upstream_port = urlsplit(upstream_url).port
+        self._upstream_port = urlsplit(upstream_url).port or 80
         self._answer = answer
         self._listener = socket.create_server((HOST, 0))
 
