@@ -453,7 +453,7 @@ BID, OFFER = (
 TICK = "tick = convert_to_decimals(market.decimal_places, market.tick_size)"
 RULE = "return example_rule.quotes(replace(market, best_bid_price=bid, best_offer_price=offer), open_volume, max_abs_position)"
 NEXT_PAGES = {
-    "the starting point": Attempt("bond accounts with [", base=STARTING_POINT),
+    "the starting point": Attempt("no bond account: the network ignored", base=STARTING_POINT),
     "the largest account": attempt(
         "bond accounts with [1025000125000000000000000]", (COMMIT, "max(each.balance for each in store.get_accounts()) / 4")
     ),
