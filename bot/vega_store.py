@@ -321,29 +321,34 @@ class VegaStore:
         prices = parsers.parse_market_data(node, market.decimal_places, market.position_decimal_places)
         return dataclasses.replace(market, timestamp=parsers.parse_timestamp(node), **prices)
 
-    def _require_own(self, party_id: Any) -> None:
+    def _require_own(self, party_id: str) -> None:
         if self._party_id and party_id != self._party_id:
             raise ParseError(f"a record of another party, {truncate(party_id)}")
 
     def _parse_order(self, node: dict[str, Any]) -> Order:
-        self._require_own(node["partyId"])
         market = self._known_market(node["marketId"])
-        return parsers.parse_order(node, position_decimal_places=market.position_decimal_places, price_decimal_places=market.decimal_places)
+        order = parsers.parse_order(
+            node, position_decimal_places=market.position_decimal_places, price_decimal_places=market.decimal_places
+        )
+        self._require_own(order.party_id)
+        return order
 
     def _parse_position(self, node: dict[str, Any]) -> Position:
-        self._require_own(node["partyId"])
         market = self._known_market(node["marketId"])
         asset = self._known_asset(market.settlement_asset_id)
-        return parsers.parse_position(
+        position = parsers.parse_position(
             node,
             position_decimal_places=market.position_decimal_places,
             price_decimal_places=market.decimal_places,
             asset_decimal_places=asset.decimal_places,
         )
+        self._require_own(position.party_id)
+        return position
 
     def _parse_account(self, node: dict[str, Any]) -> Account:
-        self._require_own(node["owner"])
-        return parsers.parse_account(node, asset_decimal_places=self._known_asset(node["asset"]).decimal_places)
+        account = parsers.parse_account(node, asset_decimal_places=self._known_asset(node["asset"]).decimal_places)
+        self._require_own(account.owner)
+        return account
 
     def _known_market(self, market_id: str) -> Market:
         market = self.get_market_by_id(market_id)

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 LOOP_INTERVAL = 1.0  # seconds from the start of a turn to the start of the next
 SNAPSHOT_POLL_INTERVAL = 0.02  # seconds, before the first turn
 MAX_FAILURES = 10  # turns in a row in which quotes() raised
-CANCEL_TURNS = 10  # in a row that cancel while quoting is not allowed; after that, every tenth
+CANCEL_TURNS = 10  # accepted cancellations in a row while quoting is not allowed; after that, every tenth turn
 MAX_SILENT_TURNS = 10  # turns in which no order has appeared, until the log says so
 LOST_AFTER_BLOCKS = 2  # behind a cancellation: an order that REST does not show by then was lost
 WAITING_FOR_ORDERS = "waiting for the last orders"
@@ -116,6 +116,7 @@ class OrderManager:
         self._silent_turns = 0  # turns in a row with orders that have not appeared
         self._uncancelled = False  # orders were sent after the last accepted cancellation of all
         self._cancel_turns = 0  # turns in a row in which open orders were to be cancelled
+        self._accepted_cancels = 0  # of those turns
         self._overdue_cancelled_at: Optional[int] = None  # block count when overdue orders were cancelled
         self._must_cancel_all = False  # a call timed out: the next batch has to begin with a cancellation of all
         self._learnt_minimum: dict[str, float] = {}  # side -> price times size that the network has rejected as too small
@@ -248,7 +249,8 @@ class OrderManager:
         if not (self._tracker.has_unseen() and (self._tracker.is_overdue() or self._overdue_cancelled_at is not None)):
             self._overdue_cancelled_at = None
             return
-        self._turn.reason = NEVER_APPEARED if self._silent_turns >= MAX_SILENT_TURNS else "the last orders have not appeared"
+        is_reportable = self._silent_turns >= MAX_SILENT_TURNS and self._tracker.has_accepted_unseen()
+        self._turn.reason = NEVER_APPEARED if is_reportable else "the last orders have not appeared"
         if self._overdue_cancelled_at is None:
             return  # submit cancels, which sets it
         try:
@@ -262,7 +264,7 @@ class OrderManager:
         if not is_open and (blocks >= LOST_AFTER_BLOCKS or not self._tracker.has_unseen()):
             self._tracker.forget_unseen()
             self._overdue_cancelled_at = None
-            if self._silent_turns < MAX_SILENT_TURNS:
+            if not is_reportable:
                 self._turn.reason = ""
 
     def _checked(self, batch: sub.BatchMarketInstruction, market: Market) -> dict[str, Any]:
@@ -319,7 +321,7 @@ class OrderManager:
         turn = self._turn
         sent_before = self._shutdown.orders_sent.is_set()
         self._shutdown.orders_sent.set()  # before sending: main may have to end while the wallet hangs
-        self._cancel_turns = 0
+        self._cancel_turns = self._accepted_cancels = 0
         try:
             self._wallet.submit_transaction(transaction)
         except WalletError as error:
@@ -346,10 +348,10 @@ class OrderManager:
             self._tracker.live_orders() or self._uncancelled or self._tracker.has_unseen() or self._shutdown.orders_may_be_in_flight()
         )
         if not may_be_open or self._dry_run:
-            self._cancel_turns = 0
+            self._cancel_turns = self._accepted_cancels = 0
             return
         self._cancel_turns += 1
-        if self._cancel_turns > CANCEL_TURNS and self._cancel_turns % CANCEL_TURNS:
+        if self._accepted_cancels >= CANCEL_TURNS and self._cancel_turns % CANCEL_TURNS:
             return
         self._shutdown.orders_sent.set()  # from now on the end has to verify
         cancel_all = sub.BatchMarketInstruction(
@@ -358,6 +360,7 @@ class OrderManager:
         try:
             self._wallet.submit_transaction(sub.instruction_to_json(cancel_all, price_decimals=0, position_decimals=0))
             self._uncancelled = self._must_cancel_all = False
+            self._accepted_cancels += 1
             if is_overdue:
                 self._overdue_cancelled_at = self._vega_store.get_block_count(self._market_id)
         except WalletError as error:

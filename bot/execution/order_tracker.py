@@ -68,6 +68,10 @@ class OrderTracker:
     def has_unseen(self) -> bool:
         return bool(self._batches)
 
+    def has_accepted_unseen(self) -> bool:
+        """Return whether the wallet has accepted orders that have not appeared."""
+        return any(not batch.timed_out for batch in self._batches)
+
     def is_overdue(self) -> bool:
         """Return whether an order that was sent should have appeared by now."""
         blocks = self._vega_store.get_block_count(self._market_id)

@@ -48,4 +48,6 @@ def test_a_flat_bot_quotes_size_one_on_both_sides_at_the_best_prices() -> None:
     ],
 )
 def test_it_quotes_a_side_while_the_position_is_inside_the_limit(open_volume: float, max_abs_position: float, sides: list[str]) -> None:
-    assert [order.side for order in quotes(MARKET, open_volume, max_abs_position)] == sides
+    orders = quotes(MARKET, open_volume, max_abs_position)
+    assert isinstance(orders, list)
+    assert [order.side for order in orders] == sides

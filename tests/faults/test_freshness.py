@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,7 +172,7 @@ def test_market_data_that_is_silent_while_the_chain_goes_on_reconnects_alone(san
         ({"tick": -0.5}, "impossible tick size from the node: -0.5 at a price of 99.5"),
     ],
 )
-def test_a_book_that_cannot_be_right_is_a_reason_not_to_quote(changes: dict[str, float], reason: str) -> None:
+def test_a_book_that_cannot_be_right_is_a_reason_not_to_quote(changes: dict[str, Any], reason: str) -> None:
     assert check_market(GOOD, FRESH) == ""
     assert check_market(dataclasses.replace(GOOD, **changes), FRESH) == reason
 

@@ -8,6 +8,7 @@ import pytest
 
 import bot.sync
 import bot.vega_store
+from bot.parsing import ParseError
 from bot.vega_store import VegaStore
 from tests.exercises.interleaving import Race, interleavings
 from tests.sandbox import Sandbox
@@ -36,7 +37,7 @@ def _healthy(sandbox: Sandbox) -> Iterator[None]:
 
 def position_on_chain(sandbox: Sandbox, market_id: str) -> float:
     def volume(box: Sandbox) -> float:
-        return float(box.bought[box.parties["bot"], market_id]) / 10 ** box.chain.markets[market_id].size_decimals
+        return int(box.bought[box.parties["bot"], market_id]) / int(10 ** box.chain.markets[market_id].size_decimals)
 
     return float(sandbox.call(volume))
 
@@ -85,7 +86,7 @@ def test_records_of_another_party_are_left_out() -> None:
         store.load_data(BOT)
         position = {"marketId": MARKETS["perp"], "partyId": OTHER_PARTY, "openVolume": "500000", "averageEntryPrice": "7"}
         update = {"updates": {"positions": [{**position, "unrealisedPnl": "0", "realisedPnl": "0"}]}}
-        with pytest.raises(bot.vega_store.ParseError, match="left out 1 of 1: a record of another party"):
+        with pytest.raises(ParseError, match="left out 1 of 1: a record of another party"):
             store._update_position(update)
         assert store.get_position_by_market_id(MARKETS["perp"]) is None
 

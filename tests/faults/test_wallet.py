@@ -61,7 +61,7 @@ def test_a_wallet_failure_skips_the_turn_with_its_reason_and_the_wallet_is_used_
 ) -> None:
     before = len(bot.lines)
     wallet.fault = fault
-    line = bot.wait_for(rf"{TURN}no quote: wallet: .*({REASONS[fault]})", timeout=2 * 5, after=before)
+    line = bot.wait_for(rf"{TURN}no quote: .*wallet: .*({REASONS[fault]})", timeout=2 * 5, after=before)
     wallet.fault = ""
     quoted = len(wallet.quotes)
     bot.wait_for(r"\| [12] live orders? \| .* quoted$", after=bot.wait_for(r"\| quoted$", after=line))
