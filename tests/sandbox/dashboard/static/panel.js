@@ -2,7 +2,7 @@
 
 import { byId, make } from "./format.js";
 
-const UNITS = { seconds: " s", minutes: " min", status: " HTTP status", "block count": " blocks", "lose_transactions count": " transactions" };
+const UNITS = { seconds: " s", minutes: " min", status: " HTTP status", tick_size: " tick size", price_decimals: " price decimals", "block count": " blocks", "lose_transactions count": " transactions" };
 
 export class Panel {
   constructor() {
