@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Optional
 
+from tests.benchmark.backtest import DAY, measure_backtest
 from tests.benchmark.bot import measure_loop, measure_start
 from tests.benchmark.clients import run_client
 from tests.benchmark.dispatch import REGISTRARS, measure_dispatch
@@ -51,6 +52,8 @@ class Scale:
     bots: int = 4  # at the same time: together they quote a hundred times
     dispatch: float = 0.6
     registrars: tuple[str, ...] = REGISTRARS
+    blocks: int = 1_500  # of the backtest, per round
+    day: int = DAY  # blocks of the backtest on all cores
     rates: tuple[int, ...] = (20, 200, 2_000, 20_000)  # frames per second, for the plot
 
 
@@ -72,6 +75,8 @@ QUICK = Scale(
     bots=1,
     dispatch=0.2,
     registrars=("poll",),
+    blocks=50,
+    day=48,
     rates=(1_000,),
 )
 
@@ -250,6 +255,22 @@ def dispatch(url: str, scale: Scale) -> Iterator[Row]:
             yield Row(f"{situation}: {what}", unit, figures, at_most=bound, note=f"the maximum of {registrars}")
 
 
+def backtest(scale: Scale) -> Iterator[Row]:
+    progress("the backtest, on one core and on all")
+    found = measure_backtest(scale.blocks, scale.few_rounds, scale.day)
+    note = f"the chain and its traders alone make {found['bare']:,.0f} blocks/s, which the ratio is to; CPU time"
+    yield Row(
+        "backtest of the tutorial's rule on one core",
+        "blocks/s",
+        {"bot": found["rule"]},
+        found["rule"] / found["bare"],
+        at_least=0.6,
+        note=note,
+    )
+    yield Row("time that a rule of 1 ms adds to a block", "ms", {"bot": found["added"]}, at_most=1.2)
+    yield Row(f"backtest of {DAY:,} blocks on all cores", "s", {"bot": found["day"]}, at_most=45)
+
+
 def ages_by_rate(url: str, scale: Scale) -> dict[str, dict[float, float]]:
     """Return for each client the median age at each rate, in ms."""
     points: dict[str, dict[float, float]] = {client: {} for client in CLIENTS}
@@ -278,6 +299,7 @@ def measure(scale: Scale) -> tuple[list[Row], dict[str, dict[float, float]]]:
             *loop(scale),
             *dispatch(ws, scale),
             *growth(ws, scale),
+            *backtest(scale),
         ]
         return rows, ages_by_rate(ws, scale)
 
