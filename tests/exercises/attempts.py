@@ -391,13 +391,13 @@ NEVER_BLIND = {
     ),
 }
 
-MIDDLE = "sum(MIDDLES) / len(MIDDLES) - SKEW * open_volume"
-NEWEST = "(market.best_bid_price + market.best_offer_price) / 2"
-MAKE = 'OrderSubmission(market_id=market.market_id, size=1, price=price, time_in_force="TIME_IN_FORCE_GTC", type="TYPE_LIMIT", side=side)'
+MIDDLE = "newest + (newest - average) - SKEW * open_volume"
+LIMITS = (
+    ("if open_volume < max_abs_position", "if open_volume < max_abs_position - 3"),
+    ("if open_volume > -1 * max_abs_position", "if open_volume > 3 - max_abs_position"),
+)
 A_RULE_OF_YOUR_OWN = {
-    "the starting point": Attempt(
-        "the same trades as the tutorial's rule expected: a rule of your own hint: your position reaches its limits", base=STARTING_POINT
-    ),
+    "the starting point": Attempt("the same trades as the tutorial's rule expected: a rule of your own", base=STARTING_POINT),
     "no list": attempt("quotes returned None when called with (Market(", ("    return submissions\n", "")),
     "one order": attempt(
         "a value of type list, not OrderSubmission", ("    return submissions\n", "    return order(market, 'SIDE_BUY', 99)\n")
@@ -409,37 +409,36 @@ A_RULE_OF_YOUR_OWN = {
     "nan": attempt("quotes returned an order with price nan expected: a finite number", (MIDDLE, "float('nan')")),
     "a price as text": attempt("quotes returned an order with price '", ("price=price", "price=str(price)")),
     "a size of zero": attempt("quotes returned an order for 0 contracts", ("size=1", "size=0")),
-    "another market": attempt(
-        "of your 600 orders, the network ignored 600 expected: fills hint: an order needs this market's id",
-        ("market_id=market.market_id", "market_id='ab' * 32"),
-    ),
+    "another market": attempt("the bot cannot send what quotes returned", ("market_id=market.market_id", "market_id='ab' * 32")),
     "far from the market": attempt(
-        "of your 600 orders, 600 reached the book expected: fills hint: quote nearer to the middle",
-        ("HALF_SPREAD = 0.05", "HALF_SPREAD = 50"),
+        "fills in 0% of the blocks of seed 2: of your 600 orders, 600 reached the book", ("HALF_SPREAD = 0.05", "HALF_SPREAD = 5")
     ),
     "a time in force for auctions": attempt(
-        "the network rejected 600, ORDER_ERROR_CANNOT_SEND_GFA_ORDER_DURING_CONTINUOUS_TRADING", ("TIME_IN_FORCE_GTC", "TIME_IN_FORCE_GFA")
+        "the network rejected 70, ORDER_ERROR_CANNOT_SEND_GFA_ORDER_DURING_CONTINUOUS_TRADING", ("TIME_IN_FORCE_GTC", "TIME_IN_FORCE_GFA")
     ),
-    "no orders": attempt("you sent no order expected: fills hint: a rule without orders", ("    return submissions\n", "    return []\n")),
-    "an average without a skew": attempt(
-        "hint: your position reaches its limits. If you are long, move both quotes down", ("SKEW = 0.01", "SKEW = 0")
+    "no orders": attempt(
+        "you sent no order expected: fills in at least 5% of the blocks hint: a rule without orders",
+        ("    return submissions\n", "    return []\n"),
     ),
-    "a skew in the wrong direction": attempt(
-        "hint: your position reaches its limits. If you are long, move both quotes down", ("SKEW = 0.01", "SKEW = -0.01")
+    "wide quotes": attempt(
+        "expected: fills in at least 5% of the blocks hint: quote nearer to the middle", ("HALF_SPREAD = 0.05", "HALF_SPREAD = 0.12")
     ),
+    "a trend without a skew": attempt(
+        "hint: your position reaches its limits: if you are long, move both quotes down",
+        ("SKEW = 0.02", "SKEW = 0"),
+        ("HALF_SPREAD = 0.05", "HALF_SPREAD = 0.035"),
+    ),
+    "a skew in the wrong direction": attempt("hint: your position reaches its limits: if you are long", ("SKEW = 0.02", "SKEW = -0.02")),
+    "a skew without a trend": attempt("hint: your quotes do not use the trend", (MIDDLE, "newest - SKEW * open_volume")),
+    "quotes around the average": attempt("hint: your quotes follow the price too late", (MIDDLE, "average - SKEW * open_volume")),
     "a long average": attempt(
-        "hint: the position still becomes large: use more skew; if you use an average, use fewer blocks", ("maxlen=3", "maxlen=20")
+        "hint: the position still becomes large: move the quotes further for each contract", ("maxlen=5", "maxlen=30")
     ),
     "narrow quotes": attempt(
-        "hint: you trade often and earn little with each trade: quote wider",
-        ("HALF_SPREAD = 0.05", "HALF_SPREAD = 0.015"),
-        ("maxlen=3", "maxlen=1"),
+        "hint: you are filled often, and lose more in the blocks after a fill", ("HALF_SPREAD = 0.05", "HALF_SPREAD = 0.02")
     ),
-    "a wider, smaller copy of the tutorial's rule": attempt(
-        "your bid and your offer are always equally far from the market's middle",
-        (MIDDLE, "MIDDLES[-1]"),
-        ("if open_volume < max_abs_position", "if open_volume < max_abs_position - 2"),
-        ("if open_volume > -1 * max_abs_position", "if open_volume > 2 - max_abs_position"),
+    "a smaller copy of the tutorial's rule": attempt(
+        "hint: your quotes do not use the trend", (MIDDLE, "newest"), ("HALF_SPREAD = 0.05", "HALF_SPREAD = 0.04"), *LIMITS
     ),
 }
 

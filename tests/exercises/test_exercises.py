@@ -23,7 +23,7 @@ HINTS = {  # exercise -> part of the hint for its starting point
     5: "for _ in range(turns): read()",
     6: "the last page replaces the records, it does not add to them",
     7: "ask for the age first, then decide",
-    8: "your position reaches its limits",
+    8: "if you are long, move both quotes down",
     9: "the account whose account_type is ACCOUNT_TYPE_GENERAL",
     10: "a frame holds a list of trades",
     11: "send nothing for it, and the queue position stays",

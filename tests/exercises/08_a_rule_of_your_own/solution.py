@@ -1,4 +1,4 @@
-"""Exercise 8, one of many solutions: wide quotes around an average, with a skew against the position."""
+"""Exercise 8, one of many solutions: quotes that move with the trend, and against the position."""
 
 from collections import deque
 
@@ -6,14 +6,16 @@ from bot.models import Market
 from bot.submission import OrderSubmission
 
 HALF_SPREAD = 0.05  # price units from our middle to each quote
-SKEW = 0.01  # price units for each contract of the position
-MIDDLES = deque[float](maxlen=3)  # of the newest blocks
+SKEW = 0.02  # price units for each contract of the position
+MIDDLES = deque[float](maxlen=5)  # of the newest blocks
 
 
 def quotes(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
-    """Quote around the average of the last middles. Move both quotes down if we are long, up if we are short."""
-    MIDDLES.append((market.best_bid_price + market.best_offer_price) / 2)
-    middle = sum(MIDDLES) / len(MIDDLES) - SKEW * open_volume
+    """Move both quotes by the distance of the price from its average, and away from the position."""
+    newest = (market.best_bid_price + market.best_offer_price) / 2
+    MIDDLES.append(newest)
+    average = sum(MIDDLES) / len(MIDDLES)
+    middle = newest + (newest - average) - SKEW * open_volume
     submissions = []
     if open_volume < max_abs_position:
         submissions.append(order(market, "SIDE_BUY", middle - HALF_SPREAD))
