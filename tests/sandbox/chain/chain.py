@@ -1,10 +1,14 @@
 """The chain: queues transactions, makes blocks, and holds every market, order, position and account.
 
 It is deterministic: no clock, no network, no threads, no floats. The same seed and the same calls give the same chain, ids included.
-A block expires orders first, then executes the transactions in order of submission, then marks markets to market.
+A block expires orders first, then executes the transactions in the order of `transaction_order`, then marks markets to market.
 
-Like the network, it accepts transactions without effect: kinds that it does not execute (stop orders, votes, …), invalid instructions,
-batches of more than 30 instructions. `positions` states the margin rule; `execution` lists what the chain leaves out.
+It decides as Vega core v0.77 does, to the unit of each balance. What it leaves out:
+- isolated margin: the instruction is checked and has no effect; all margin is cross margin,
+- funding payments of perpetuals, automated market makers, teams, referrals, rewards and votes,
+- the penalty for a bond that pays for margin, and what `liquidity` says,
+- holdings on spot that the network releases by mistake when an amendment fails,
+- its market data show the state after a block; the network's show it before the block's transactions.
 """
 
 import hashlib

@@ -117,7 +117,7 @@ TRANSFER = Message(
         ),
     },
 )
-# The chain executes orders, stop orders, margin modes, transfers and liquidity provision; it accepts the others, without any effect.
+# The chain executes orders, stop orders and liquidity provision; it checks the others, and they have no effect.
 TRANSACTION = Message(
     "vega.wallet.v1.SubmitTransactionRequest",
     {

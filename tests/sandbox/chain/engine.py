@@ -8,11 +8,13 @@ matched. Statuses, reasons and versions are those of the real network.
 """
 
 import heapq
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, Optional
 
 from tests.sandbox.chain import amendments
 from tests.sandbox.chain.book import Fills, show_peak
+from tests.sandbox.chain.exposure import Exposure
 from tests.sandbox.chain.fees import FREE, FeeRule
 from tests.sandbox.chain.journal import Journal
 from tests.sandbox.chain.liquidity import Liquidity
@@ -42,6 +44,7 @@ from tests.sandbox.chain.records import (
     GTT,
     IOC,
     LIMIT,
+    MARKET,
     NETWORK,
     NO_SIDE,
     OTHER_SIDE,
@@ -50,10 +53,13 @@ from tests.sandbox.chain.records import (
     REJECTED,
     SELL,
     STOPPED,
+    Iceberg,
     Order,
+    Peg,
     Trade,
 )
 from tests.sandbox.chain.stop_orders import StopOrders
+from tests.sandbox.chain.uint_limits import read_uint
 
 SELF_TRADING = "ORDER_ERROR_SELF_TRADING"
 WOULD_TRADE = "ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE"
@@ -69,13 +75,41 @@ class MarketEngine:
         self.market = market
         self.journal = journal
         self.ledger = journal.ledger
-        self.stop_orders = StopOrders(market.id, journal)
+        self.stop_orders = StopOrders(market, journal)
         self.liquidity = Liquidity(market, journal)
         self._parked: dict[str, Order] = {}  # pegged orders without a price, by id
         self._expiries: list[tuple[int, str]] = []  # heap of (time, order id); entries of dead or amended orders are skipped
         self._pegs_follow: Optional[tuple[int, int, int, int]] = None  # the static prices that pegged orders were last priced at
 
     # --- Instructions ---
+
+    def new_order(self, party_id: str, terms: dict[str, Any]) -> Optional[Order]:
+        """Return a new order of a decoded submission; None if its price is beyond the network's range."""
+        price = read_uint(terms.get("price", ""))
+        peg, iceberg = terms.get("peggedOrder"), terms.get("icebergOpts")
+        offset = read_uint(peg.get("offset", "")) if peg else 0
+        if price is None or offset is None:
+            return None
+        return Order(
+            id=self.journal.new_id("order"),
+            market_id=self.market.id,
+            party_id=party_id,
+            side=terms["side"],
+            price=price,
+            size=terms["size"],
+            remaining=terms["size"],
+            time_in_force=terms["timeInForce"],
+            type=terms["type"],
+            status=ACTIVE,
+            reference=terms.get("reference", ""),
+            created_at=self.journal.now,
+            expires_at=amendments.to_microseconds(terms.get("expiresAt", 0)),
+            post_only=terms.get("postOnly", False),
+            reduce_only=terms.get("reduceOnly", False),
+            asset_price=0 if terms["type"] == MARKET else self.market.to_asset_price(price),
+            peg=Peg(peg["reference"], offset) if peg else None,
+            iceberg=Iceberg(iceberg["peakSize"], iceberg["minimumVisibleSize"]) if iceberg else None,
+        )
 
     def submit(self, order: Order) -> None:
         """Execute a new order."""
@@ -153,10 +187,20 @@ class MarketEngine:
     def trigger_stop_orders(self) -> None:
         """Submit the orders of stop orders whose price was reached. Does nothing in an auction."""
         while not self.market.in_auction:
-            orders = self.stop_orders.triggered(self.market.last_traded_price, self._open_volume)
-            if not orders:
+            submissions = self.stop_orders.triggered(self._exposures())
+            if not submissions:
                 return
-            for order in orders:
+            self._submit_all(submissions)
+
+    def submit_stop_orders(self, party_id: str, terms: dict[str, Any]) -> None:
+        """Take in stop orders; one whose price is reached already is submitted at once."""
+        self._submit_all(self.stop_orders.submit(party_id, terms, self._exposures().get(party_id)))
+        self.trigger_stop_orders()
+
+    def _submit_all(self, submissions: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        for party_id, terms in submissions:
+            order = self.new_order(party_id, terms)
+            if order:
                 self.submit(order)
 
     # --- Time ---
@@ -167,8 +211,7 @@ class MarketEngine:
         market.monitor.begin_block(now)
         if market.can_trade:
             self._expire()
-            for order in self.stop_orders.expired(market.in_auction):
-                self.submit(order)
+            self._submit_all(self.stop_orders.expired(self._exposures()))
         self.liquidity.begin_block()
         if market.trigger == PRICE_TRIGGER and market.auction_end and market.auction_end < now:
             self._end_price_auction()
@@ -624,9 +667,9 @@ class MarketEngine:
     def _settle_market(self) -> None:
         raise NotImplementedError
 
-    def _open_volume(self, party_id: str) -> int:
-        """Return a party's open volume; 0 on spot."""
-        return 0
+    def _exposures(self) -> dict[str, Exposure]:
+        """Return the exposures by party; none on spot."""
+        return {}
 
 
 def _status(order: Order, self_trades: bool) -> str:

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Optional
 
-from tests.sandbox.chain.amendments import to_microseconds
 from tests.sandbox.chain.engine import MarketEngine
 from tests.sandbox.chain.futures import FuturesEngine
 from tests.sandbox.chain.journal import Journal
 from tests.sandbox.chain.ledger import Ledger
 from tests.sandbox.chain.market import Market
-from tests.sandbox.chain.records import ACTIVE, MARKET, REJECTED, Iceberg, Order, Peg
+from tests.sandbox.chain.records import REJECTED
 from tests.sandbox.chain.spot import SpotEngine
-from tests.sandbox.chain.uint_limits import read_uint
 
 
 class Execution:
@@ -39,7 +37,7 @@ class Execution:
     def submit(self, party_id: str, terms: dict[str, Any]) -> None:
         """Execute a decoded order submission."""
         engine = self.engines.get(terms["marketId"])
-        order = self._order(engine.market, party_id, terms) if engine else None
+        order = engine.new_order(party_id, terms) if engine else None
         if engine is None or order is None:
             return
         if self.reject_orders and party_id not in self._traders:
@@ -67,9 +65,18 @@ class Execution:
         for engine in engines:
             engine.cancel(party_id, order_id)
 
-    def submit_stop_orders(self, party_id: str, terms: dict[str, Any]) -> None: ...
+    def submit_stop_orders(self, party_id: str, terms: dict[str, Any]) -> None:
+        """Take in stop orders; the wallet has made sure that both are for one market."""
+        setup = terms.get("fallsBelow") or terms["risesAbove"]
+        engine = self.engines.get(setup["orderSubmission"]["marketId"])
+        if engine:
+            engine.submit_stop_orders(party_id, terms)
 
-    def cancel_stop_orders(self, party_id: str, terms: dict[str, Any]) -> None: ...
+    def cancel_stop_orders(self, party_id: str, terms: dict[str, Any]) -> None:
+        """Cancel one stop order, all on a market, or all on every market."""
+        market_id = terms.get("marketId")
+        for engine in [self.engines[market_id]] if market_id in self.engines else [] if market_id else self.engines.values():
+            engine.stop_orders.cancel(party_id, terms.get("stopOrderId", ""))
 
     def set_state(self, market: Market, state: str, trading_mode: str) -> None:
         self.engines[market.id].set_state(state, trading_mode)
@@ -78,31 +85,3 @@ class Execution:
         """Cancel every order on some sides, given by market id and side."""
         for market_id, side in sorted(sides):
             self.engines[market_id].empty_side(side)
-
-    def _order(self, market: Market, party_id: str, terms: dict[str, Any]) -> Optional[Order]:
-        """Return a new order; None if its price is beyond the network's range."""
-        price = read_uint(terms.get("price", ""))
-        peg, iceberg = terms.get("peggedOrder"), terms.get("icebergOpts")
-        offset = read_uint(peg.get("offset", "")) if peg else 0
-        if price is None or offset is None:
-            return None
-        return Order(
-            id=self.journal.new_id("order"),
-            market_id=market.id,
-            party_id=party_id,
-            side=terms["side"],
-            price=price,
-            size=terms["size"],
-            remaining=terms["size"],
-            time_in_force=terms["timeInForce"],
-            type=terms["type"],
-            status=ACTIVE,
-            reference=terms.get("reference", ""),
-            created_at=self.journal.now,
-            expires_at=to_microseconds(terms.get("expiresAt", 0)),
-            post_only=terms.get("postOnly", False),
-            reduce_only=terms.get("reduceOnly", False),
-            asset_price=0 if terms["type"] == MARKET else market.to_asset_price(price),
-            peg=Peg(peg["reference"], offset) if peg else None,
-            iceberg=Iceberg(iceberg["peakSize"], iceberg["minimumVisibleSize"]) if iceberg else None,
-        )

@@ -281,7 +281,7 @@ class FuturesEngine(MarketEngine):
             for party_id in [party_id for party_id, exposure in self.exposures.items() if exposure.is_empty]:
                 del self.exposures[party_id]
                 self._release_excess(party_id)
-                self.stop_orders.cancel_all(party_id)
+                self.stop_orders.cancel(party_id)
 
     def _enters_auction(self, asset_price: int) -> bool:
         """Check a new mark price; return whether it causes an auction."""
@@ -426,9 +426,8 @@ class FuturesEngine(MarketEngine):
         value, required = Fraction(numerator, denominator) * factor, Fraction(quantum, MIN_ORDER_VALUE)
         return f"order value ({decimal_text(value)}) is less than minimum maintenance margin for spam ({decimal_text(required)})"
 
-    def _open_volume(self, party_id: str) -> int:
-        exposure = self.exposures.get(party_id)
-        return exposure.size if exposure else 0
+    def _exposures(self) -> dict[str, Exposure]:
+        return self.exposures
 
     def _accounts(self, party_id: str) -> tuple[Account, Account]:
         """Return a party's margin and general account."""
