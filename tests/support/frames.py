@@ -18,6 +18,13 @@ FIRST_FRAMES: dict[str, Sequence[Frame]] = {  # stream -> what a node without or
 }
 
 
+def market_data_frame(timestamp: int) -> str:
+    """Return a frame of market data that the node made at a time, in nanoseconds."""
+    content = json.loads(MARKET_DATA)
+    content["result"]["marketData"][0]["timestamp"] = str(timestamp)
+    return json.dumps(content)
+
+
 def order_frame(kind: str = "updates", last: bool = False, **changes: Any) -> str:
     """Return a frame of the orders stream with one order.
 
