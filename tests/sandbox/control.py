@@ -141,7 +141,7 @@ class Controls:
     def drop_streams(self, how: str = "reset", stream: Optional[str] = None) -> int:
         """Disconnect clients of one stream or of all: by reset, cut (no close frame), or close code 1000, 1001, 1011."""
         _require_name(how, DISCONNECT_MODES, "how")
-        return self.node.drop(how, stream if stream is None else _check_stream(stream))
+        return self.node.disconnect(how, stream if stream is None else _check_stream(stream))
 
     @control
     def silence_streams(self, stream: Optional[str] = None, on: bool = True) -> None:

@@ -57,7 +57,9 @@ class ServerLog(logging.Logger):
         """Called by aiohttp with the exception, and with the address of the client if it is known."""
         error = exc_info if isinstance(exc_info, BaseException) else sys.exc_info()[1]
         address, kind = str(args[0] if args else ""), type(error).__name__
-        if isinstance(error, (HttpProcessingError, ConnectionError, WebSocketError)):
+        if isinstance(error, ConnectionError):  # the client has left
+            return
+        if isinstance(error, (HttpProcessingError, WebSocketError)):
             self._limited.warning(kind, address, f"malformed request from {address or 'a client'}: {printable(str(error))}")
         else:
             self._limited.warning(kind, address, f"{msg} {address}\n{''.join(traceback.format_exception(error))}")

@@ -11,6 +11,7 @@ import pytest
 import websocket
 
 from tests.sandbox import Sandbox
+from tests.sandbox.limited_log import LimitedLog
 from tests.sandbox.node.streams import MAX_WAITING, MAX_WAITING_PER_ADDRESS
 from tests.support.chain_network import markets_without_minimum
 from tests.support.room_calls import crowd, port_of
@@ -55,9 +56,10 @@ def waiting(sandbox: Sandbox) -> list[int]:
 
 
 def test_248_streams_that_nobody_reads_are_bounded_and_a_reader_elsewhere_gets_every_frame(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.WARNING)
+    monkeypatch.setattr("tests.sandbox.node.streams.log", LimitedLog("streams"))  # earlier tests may have written the line
     url = f"{sandbox.ws_url}/stream/orders?partyIds={sandbox.parties['a']}"
     reader = websocket.create_connection(url, timeout=30)
     assert "snapshot" in reader.recv()

@@ -57,11 +57,11 @@ NOT_FOUND = "no resource corresponding to this id"
 class DataNode:
     """Serves a chain to v0.77 clients. Chain and node run on one event loop, so every response shows the state of one block."""
 
-    def __init__(self, chain: Chain, switches: Faults) -> None:
-        self._chain, self._faults = chain, switches
+    def __init__(self, chain: Chain, faults: Faults) -> None:
+        self._chain, self._faults = chain, faults
         self._opened = chain.time - chain.height * 10**9  # chain time advances one second per block
         self.depths, self.trades = Depths(), TradeHistory()
-        self.streams = Streams(chain, self.depths, switches)
+        self.streams = Streams(chain, self.depths, faults)
         self.app = web.Application(client_max_size=MAX_BODY_SIZE)
         calls: dict[str, Callable[..., Body]] = {
             "assets": self._assets,
@@ -99,12 +99,12 @@ class DataNode:
         self.trades.add(block.trades)
         self.streams.publish(block)
 
-    def drop(self, how: str, stream: Optional[str] = None) -> int:
+    def disconnect(self, how: str, stream: Optional[str] = None) -> int:
         """Close stream connections: "reset", "cut" (no close frame), or a close code. Return their number."""
-        return self.streams.drop(how, stream)
+        return self.streams.disconnect(how, stream)
 
     async def _close_streams(self, app: web.Application) -> None:
-        self.drop("cut")
+        self.disconnect("cut")
 
     def _rest(self, answer: Callable[..., Body]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:

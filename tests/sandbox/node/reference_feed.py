@@ -87,7 +87,7 @@ class ReferenceFeed:
 
     async def close(self, app: web.Application) -> None:
         for client in list(self._clients):
-            client.drop()
+            client.disconnect()
 
 
 def next_mid_prices(traders: Traders) -> dict[str, int]:
@@ -144,9 +144,9 @@ class _Client:
         try:
             self._backlog.put_nowait(frame)
         except asyncio.QueueFull:
-            self.drop()
+            self.disconnect()
 
-    def drop(self) -> None:
+    def disconnect(self) -> None:
         if self._transport:
             self._transport.abort()
 

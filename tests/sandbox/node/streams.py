@@ -115,21 +115,21 @@ class Streams:
         for subscription in list(self._open):
             if subscription.awaits_snapshot:
                 self._send_snapshot(subscription)
-            elif subscription.stream not in self._faults.silent_streams and not subscription.is_dropped:
+            elif subscription.stream not in self._faults.silent_streams and not subscription.is_disconnected:
                 frames = changes.frames(subscription)
                 subscription.send(frames)
                 budget.spend(subscription, sum(map(len, frames)))
-        self._open -= budget.dropped
+        self._open -= budget.disconnected
 
-    def drop(self, how: str, stream: Optional[str] = None) -> int:
+    def disconnect(self, how: str, stream: Optional[str] = None) -> int:
         """Close all connections of one stream, or of all, in one of DISCONNECT_MODES. Return their number."""
         if how not in DISCONNECT_MODES:
             raise ValueError(f"{how!r} is not one of {', '.join(DISCONNECT_MODES)}")
-        dropped = {subscription for subscription in self._open if stream in (None, subscription.stream)}
-        self._open -= dropped
-        for subscription in dropped:
-            subscription.drop(how)
-        return len(dropped)
+        disconnected = {subscription for subscription in self._open if stream in (None, subscription.stream)}
+        self._open -= disconnected
+        for subscription in disconnected:
+            subscription.disconnect(how)
+        return len(disconnected)
 
     def _send_snapshot(self, subscription: Subscription) -> None:
         """Send the snapshot. On a silenced stream it is sent with the first block after the silence."""
@@ -192,7 +192,7 @@ class _Budget:
     """Disconnects clients that read too slowly: those of the connection limit, and the slowest of an address over its limit."""
 
     def __init__(self, subscriptions: set[Subscription]) -> None:
-        self.dropped: set[Subscription] = set()
+        self.disconnected: set[Subscription] = set()
         self._by_address: dict[str, list[Subscription]] = defaultdict(list)
         for subscription in subscriptions:
             self._by_address[subscription.remote].append(subscription)
@@ -204,16 +204,16 @@ class _Budget:
         self._waiting[address] += size
         has_unread = subscription.overdue_bytes > size  # before this block: a client has had no time to read what was queued now
         if has_unread and subscription.overdue_bytes > MAX_WAITING:
-            self._drop(subscription)
+            self._disconnect(subscription)
         while self._waiting[address] > MAX_WAITING_PER_ADDRESS and self._by_address[address]:
-            self._drop(max(self._by_address[address], key=lambda each: each.waiting_bytes))
+            self._disconnect(max(self._by_address[address], key=lambda each: each.waiting_bytes))
 
-    def _drop(self, slow: Subscription) -> None:
+    def _disconnect(self, slow: Subscription) -> None:
         self._waiting[slow.remote] -= slow.waiting_bytes
         self._by_address[slow.remote].remove(slow)
-        self.dropped.add(slow)
+        self.disconnected.add(slow)
         log.warning("slow reader", slow.remote, f"{slow.remote} does not read its stream {slow.stream}, so it was disconnected")
-        slow.drop("cut")
+        slow.disconnect("cut")
 
 
 def _entry(node: Node) -> Entry:

@@ -109,7 +109,7 @@ class Subscription:
         self.opened_at = time.monotonic()
         self.frames = 0  # sent
         self.sent_at: Optional[float] = None  # when the last frame was sent, on the monotonic clock
-        self.is_dropped = False
+        self.is_disconnected = False
         self._channel = channel
         self._transport = request.transport
         if self._transport:
@@ -154,9 +154,9 @@ class Subscription:
             if snapshot:
                 self._snapshot_bytes += len(frame)
 
-    def drop(self, how: str) -> None:
+    def disconnect(self, how: str) -> None:
         """Close the connection in one of DISCONNECT_MODES."""
-        self.is_dropped = True
+        self.is_disconnected = True
         if how.isdecimal():
             self._unsent.put_nowait(int(how))
         elif self._transport:

@@ -74,10 +74,10 @@ def make_token(seed: int) -> str:
 class Wallet:
     """The first keyring belongs to the wallet's owner, the others to the participants."""
 
-    def __init__(self, chain: Chain, switches: Faults, keyrings: list[Keyring], null_chain: bool = False) -> None:
+    def __init__(self, chain: Chain, faults: Faults, keyrings: list[Keyring], null_chain: bool = False) -> None:
         self._chain = chain
         self._null_chain = null_chain
-        self._faults = switches
+        self._faults = faults
         self._keyrings = keyrings
         self._sent: Counter[tuple[str, str]] = Counter()  # (token, what) -> number since the block of height …
         self._sent_since = 0  # … `_sent_since`
