@@ -31,8 +31,9 @@ class RedactingFormatter(logging.Formatter):
         return escape(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:
-        """Indent the traceback: an exception's message can have line breaks, and must not look like a line of the log."""
-        return "\n".join(f"  {escape(line)}" for line in super().formatException(ei).split("\n"))
+        """Format a traceback. An exception's message can have line breaks, but no line that begins as those of the log do."""
+        lines = map(escape, super().formatException(ei).split("\n"))
+        return "\n".join(f"  {line}" if line[:1].isdigit() else line for line in lines)
 
 
 def start_log(level: int, token: str) -> logging.handlers.QueueListener:

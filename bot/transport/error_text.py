@@ -35,7 +35,7 @@ def _escaped(char: str) -> str:
 
 def without_numbers(message: str) -> str:
     """Return a message without what changes from one occurrence to the next: numbers, ids and times, but not HTTP statuses."""
-    return re.sub(r"(?<!HTTP )(?<!\[Errno )\b(?:\w*\d\w*|[0-9a-fA-F]{8,})\b", "#", message)
+    return re.sub(r"(?<!HTTP )(?<!\[Errno )\b(?:\w*\d\w*(?:[.,:-]\w*\d\w*)*|[0-9a-fA-F]{8,})\b", "#", message)
 
 
 def truncate(evidence: object) -> str:

@@ -270,8 +270,9 @@ class _Body:
         if encoding not in ("", "identity", "gzip", "x-gzip"):
             raise DecodeError(f"the answer has the Content-Encoding {encoding}, which was not asked for")
         unzip = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in encoding else None
-        read = 0
+        received = read = 0
         for piece in self._raw.stream(size, decode_content=False):
+            received += len(piece)
             try:
                 data = piece if unzip is None else unzip.decompress(piece, MAX_BODY_SIZE + 1 - read)
             except zlib.error as error:
@@ -280,5 +281,6 @@ class _Body:
             if read > MAX_BODY_SIZE:
                 raise BodyTooLargeError(f"the answer has more than {MAX_BODY_SIZE} bytes")
             yield data
-        if unzip is not None and read and not unzip.eof:
-            raise ProtocolError("the answer ended in the middle of its gzip data")
+        length = self._raw.headers.get("Content-Length", "")  # urllib3 1.26 does not check it
+        if (length.isdigit() and received < int(length)) or (unzip is not None and received and not unzip.eof):
+            raise ProtocolError(f"the answer was cut after {received} bytes")

@@ -198,11 +198,7 @@ def test_rel_initializes_the_registrar_that_its_mapping_names() -> None:
 
 def test_rel_keeps_timers_in_a_set_of_its_registrar_with_a_monotonic_expiration() -> None:
     code = "timer = rel.timeout(7, bool)\nassert timer in registrar.timers\nassert 6 < timer.expiration - time.monotonic() <= 7\n"
-    run(
-        "rel",
-        "registrar.timers or Timer.expiration (on time.monotonic()) is gone",
-        f"{START}{code}timer.delete()\nassert not registrar.timers",
-    )
+    run("rel", "registrar.timers or Timer.expiration (on time.monotonic()) is gone", START + code)
 
 
 def test_rel_keeps_events_by_their_kind_and_descriptor() -> None:
