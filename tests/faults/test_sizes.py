@@ -136,7 +136,7 @@ def peak_memory(process: StoreProcess) -> int:
 
 LARGE_FRAMES: dict[str, Callable[[], str]] = {
     "one long string": lambda: json.dumps({"result": {"updates": {"orders": []}, "x": "y" * FRAME_SIZE}}),
-    "orders": lambda: json.dumps({"result": {"updates": {"orders": [json.loads(order_frame())] * (FRAME_SIZE // 300)}}}),
+    "orders": lambda: json.dumps({"result": {"updates": {"orders": [json.loads(order_frame())] * (FRAME_SIZE // 400)}}}),
     "empty orders": lambda: '{"result":{"updates":{"orders":[' + "{}," * (FRAME_SIZE // 3) + "{}]}}}",
     "lists": lambda: '{"result":[' + "[]," * (FRAME_SIZE // 3) + "[]]}",
 }

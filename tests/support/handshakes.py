@@ -60,7 +60,7 @@ class HandshakeServer:
             answer = "\r\n".join([*self._lines, "", ""]).replace("{accept}", accept).encode("latin-1")
             stream = path.partition("/stream/")[2].partition("?")[0]
             client.sendall(answer + b"".join(_frame(str(frame)) for frame in FIRST_FRAMES[stream]))
-            if " 101 " not in answer.decode("latin-1"):
+            if b" 101" not in answer:
                 client.close()
 
     def __enter__(self) -> "HandshakeServer":
