@@ -70,7 +70,7 @@ def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[f
 
 
 def _get(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[Any, Block]:
-    """Make one call; return what the answer holds under `key`, and the block that it belongs to."""
+    """Make one call; return what the answer holds under `key`, all of it if that is empty, and the block that it belongs to."""
     seconds = CALL_TIMEOUT if deadline is None else max(0.01, deadline - time.monotonic())
     tries = MAX_TRIES if seconds > MIN_RETRY_TIME else 1
     try:
@@ -84,7 +84,8 @@ def _get(path: str, key: str, node_url: str, deadline: Optional[float] = None) -
     if response.status_code != requests.codes.ok:
         raise VegaApiError(path, _error_message(response), response.status_code)
     try:
-        return load_json(response.text)[key], _block_of(response)
+        content = load_json(response.text)
+        return content[key] if key else content, _block_of(response)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise VegaApiError(path, f"not the expected JSON, but {truncate(response.text)}") from error
 
@@ -203,6 +204,12 @@ def get_recent_orders(party_id: str, node_url: str, deadline: Optional[float] = 
 def get_block_height(node_url: str, market_id: str, deadline: Optional[float] = None) -> int:
     """Return the height of the newest block that the node knows; 0 where it does not say."""
     return _get(f"market/data/{market_id}/latest", "marketData", node_url, deadline)[1].height
+
+
+def get_market_depth(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:
+    """Return a market's whole book; an unknown id has an empty one."""
+    depth: dict[str, Any] = _get(f"market/depth/{market_id}/latest", "", node_url, deadline)[0]
+    return depth
 
 
 def get_risk_factors(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:

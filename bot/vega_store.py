@@ -15,6 +15,7 @@ import rel
 
 import bot.models as parsers
 import bot.vega_api_client as api
+from bot.market_data import Depth, Trade, TradesAndDepth, best_prices_without
 from bot.market_terms import MIN_REFRESH_DELAY, REFRESH_INTERVAL, MarketTerms, fetch_terms, with_terms
 from bot.models import Account, Asset, Market, Order, Position
 from bot.parsing import ParseError, body_of, nodes_of, parse_list, parse_list_or_warn
@@ -61,6 +62,8 @@ class VegaStore:
         self._position_snapshot: SnapshotAssembler[Position] = SnapshotAssembler()  # with _positions
         self._balances_at_start: dict[str, float] = {}  # asset id -> balance when this process started; set once
 
+        self._trades_and_depth = TradesAndDepth(rest_api_url, self._known_market, self._known_asset)  # with locks of its own
+
         # Main thread only, so without locks.
         self._lookup = MissingItemLookup()
         self._refreshed_at = -math.inf  # time.monotonic() when the terms were last read
@@ -70,12 +73,14 @@ class VegaStore:
         self._rest_api_url = rest_api_url
         self._ws_client = VegaWebSocketClient(websocket_url, reconnect, get_block_height=self._get_block_height)
 
-    def start(self, market_id: str, party_id: str, deadline: Optional[float] = None) -> None:
+    def start(self, market_id: str, party_id: str, depth: bool = False, trades: bool = False, deadline: Optional[float] = None) -> None:
         """Seed the store over REST, then subscribe; updates come once the caller runs `rel.dispatch()`.
 
         Args:
             market_id: whose market data to stream.
             party_id: whose accounts, orders and positions to stream, on all markets.
+            depth: stream the market's book too; not on the page, likewise the next.
+            trades: stream all trades on the market too.
             deadline: a time.monotonic() for all REST calls together.
 
         Raises:
@@ -105,6 +110,13 @@ class VegaStore:
         self._ws_client.subscribe_positions(
             None, party_id, callback=self._update_position, **self._callbacks(self._position_snapshot, self._positions_lock)
         )
+
+        public = self._trades_and_depth
+        if trades:
+            self._ws_client.subscribe_trades(market_id, callback=public.update_trades)
+        if depth:
+            on_connection = {"on_open": lambda: public.on_connect(market_id), "on_disconnect": lambda _: public.forget(market_id)}
+            self._ws_client.subscribe_market_depth(market_id, callback=public.update_depth, **on_connection)
 
         self._refresh_terms()
         rel.timeout(REFRESH_INTERVAL, self._refresh_terms)
@@ -162,6 +174,22 @@ class VegaStore:
             return self._assets.get(asset_id)
 
     # Not on the page.
+
+    def get_trades(self) -> list[Trade]:
+        """Return the newest trades on the market that the stream has brought, oldest first; none without `trades=True`."""
+        return self._trades_and_depth.get_trades()
+
+    def get_depth(self, market_id: str) -> Optional[Depth]:
+        """Return the book of the market; None without `depth=True`, and while it is not known to be complete."""
+        return self._trades_and_depth.get_depth(market_id)
+
+    def get_best_prices_without_us(self, market_id: str) -> Optional[tuple[float, float]]:
+        """Return best bid and best offer without the party's own orders, 0 for a side without others; None as `get_depth`.
+
+        The book and the orders come on two streams. One may be a block ahead of the other.
+        """
+        depth = self.get_depth(market_id)
+        return best_prices_without(depth, self.get_orders()) if depth is not None else None
 
     def get_order_updates(self, position: int) -> tuple[int, list[Order]]:
         """Return the position to ask with next time, and the party's order updates since `position`, dead orders too."""

@@ -133,6 +133,18 @@ class VegaWebSocketClient:
         url = f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}"
         self.subscribe_endpoint(url, callback, on_open, on_disconnect, is_overdue)
 
+    # Not on the page: the next two, without a party, so that they bring what everybody does on the market.
+
+    # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-trades
+    def subscribe_trades(self, market_id: str, callback: Callback, **connection_callbacks: Any) -> None:
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/trades?marketIds={market_id}", callback, **connection_callbacks)
+
+    # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-depth-updates
+    def subscribe_market_depth(self, market_id: str, callback: Callback, **connection_callbacks: Any) -> None:
+        """Subscribe to the changes of a market's book. They change the one of `get_market_depth`."""
+        url = f"{self._data_node_url}/stream/markets/depth/updates?marketIds={market_id}"
+        self.subscribe_endpoint(url, callback, **connection_callbacks)
+
     def subscribe_endpoint(
         self,
         url: str,

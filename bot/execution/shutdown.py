@@ -84,10 +84,13 @@ class Shutdown:
             raise KeyboardInterrupt
         rel.abort()
 
-    def start(self, vega_store: VegaStore, market_id: str, party_id: str) -> bool:
-        """Seed and subscribe the store, with tries for START_TIMEOUT; log why if it fails, and return whether it started."""
+    def start(self, vega_store: VegaStore, market_id: str, party_id: str, **streams: bool) -> bool:
+        """Seed and subscribe the store, with tries for START_TIMEOUT; log why if it fails, and return whether it started.
+
+        `streams` are `depth` and `trades` of `VegaStore.start`.
+        """
         try:
-            self._start(vega_store, market_id, party_id)
+            self._start(vega_store, market_id, party_id, **streams)
             self._pnl_at_start = _pnl(vega_store.get_position_by_market_id(market_id))
             self._starting = False  # inside the try: from now on a signal raises nothing
         except (client.VegaApiError, ParseError) as error:
@@ -102,12 +105,12 @@ class Shutdown:
                 logger.info("Stopped while starting; nothing was sent")
         return not self._starting
 
-    def _start(self, vega_store: VegaStore, market_id: str, party_id: str) -> None:
+    def _start(self, vega_store: VegaStore, market_id: str, party_id: str, **streams: bool) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         first_error: Optional[client.VegaApiError] = None
         while True:
             try:
-                vega_store.start(market_id=market_id, party_id=party_id, deadline=deadline)
+                vega_store.start(market_id=market_id, party_id=party_id, deadline=deadline, **streams)
                 break
             except client.VegaApiError as error:
                 if not error.retryable:

@@ -1,0 +1,258 @@
+"""bot/market_data.py: trades and market depth against the recordings of a real network, and against the sandbox."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+import bot.market_data as market_data
+from bot.market_data import Depth, PriceLevel, TradesAndDepth, best_prices_without, parse_depth, parse_trade
+from bot.models import Asset, Market, Order, parse_market
+from bot.parsing import ParseError
+from tests.sandbox import Sandbox
+from tests.support.processes import StoreProcess
+from tests.support.scripted_node import RECORDINGS
+from tests.support.settings import sandbox_settings
+
+SECOND_NETWORK = RECORDINGS / "second_network"
+ASSET_DECIMALS = 18
+DEPTH_AND_TRADES = """
+import functools
+from bot.vega_store import VegaStore
+VegaStore.start = functools.partialmethod(VegaStore.start, depth=True, trades=True)
+"""
+
+
+def rest(name: str) -> Any:
+    return json.loads((SECOND_NETWORK / f"rest-{name}.json").read_text())["body"]
+
+
+def frames(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line)["result"] for line in (SECOND_NETWORK / f"ws-{name}.jsonl").read_text().splitlines()]
+
+
+def market_of(product: str) -> Market:
+    market: Market = parse_market(rest(f"trades-{product}-market")["market"])
+    return market
+
+
+@pytest.fixture
+def requested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the books that were asked for over REST; the answers are left to the test."""
+    ids: list[str] = []
+
+    class Loop:
+        def run_in_thread(self, function: Any, on_done: Any) -> None:
+            function()
+
+    monkeypatch.setattr("bot.transport.event_loop.EventLoop.get", Loop)
+    monkeypatch.setattr("bot.vega_api_client.get_market_depth", lambda url, market_id, deadline: ids.append(market_id))
+    return ids
+
+
+def feed(product: str) -> TradesAndDepth:
+    asset = Asset("", "STATUS_ENABLED", "", "", ASSET_DECIMALS)
+    return TradesAndDepth("", known_market=lambda _: market_of(product), known_asset=lambda _: asset)
+
+
+def book(depth: Depth) -> tuple[Any, Any, int]:
+    return depth.buy, depth.sell, depth.sequence_number
+
+
+def order(side: str, price: float, remaining: float, market_id: str = "m") -> Order:
+    return Order("o", market_id, remaining, remaining, price, "TYPE_LIMIT", "TIME_IN_FORCE_GTC", "STATUS_ACTIVE", "p", side)
+
+
+###########################################################
+#                         Recordings                      #
+###########################################################
+
+
+@pytest.mark.parametrize("product", ["future", "spot"])
+def test_the_book_after_the_recorded_updates_is_the_recorded_book(product: str, requested: list[str]) -> None:
+    market = market_of(product)
+    whole = {int(node["sequenceNumber"]): node for result in frames(f"{product}-depth") for node in result["marketDepth"]}
+    received = feed(product)
+    received.on_connect(market.market_id)
+    received.on_answer(1, rest(f"{product}-depth"))
+    compared = 0
+    for result in frames(f"{product}-depth-updates"):
+        received.update_depth(result)
+        depth = received.get_depth(market.market_id)
+        assert depth is not None
+        if depth.sequence_number in whole:
+            expected = parse_depth(whole[depth.sequence_number], market.position_decimal_places, market.decimal_places)
+            assert book(depth) == book(expected)
+            compared += 1
+    assert compared > 10
+    assert requested == [market.market_id]
+
+
+@pytest.mark.parametrize("product", ["future", "spot"])
+def test_a_missing_update_begins_anew(product: str, requested: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 0.0)
+    market = market_of(product)
+    received = feed(product)
+    received.on_connect(market.market_id)
+    received.on_answer(1, rest(f"{product}-depth"))
+    first, _, third, *later = frames(f"{product}-depth-updates")
+    received.update_depth(first)
+    received.update_depth(third)
+    assert received.get_depth(market.market_id) is None
+    assert requested == [market.market_id] * 2
+    received.update_depth(later[0])  # comes before the answer
+    whole = {node["sequenceNumber"]: node for result in frames(f"{product}-depth") for node in result["marketDepth"]}
+    received.on_answer(1, whole[third["update"][0]["sequenceNumber"]])
+    depth = received.get_depth(market.market_id)
+    assert depth is not None
+    assert depth.sequence_number == int(later[0]["update"][0]["sequenceNumber"])
+    assert requested == [market.market_id] * 2
+
+
+def test_an_answer_that_is_older_than_the_updates_is_not_used(requested: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 0.0)
+    market = market_of("future")
+    received = feed("future")
+    received.on_connect(market.market_id)
+    for result in frames("future-depth-updates")[1:3]:
+        received.update_depth(result)
+    received.on_answer(1, rest("future-depth"))  # from before the first update
+    assert received.get_depth(market.market_id) is None
+    assert len(requested) == 2
+
+
+def test_an_answer_to_a_connection_that_was_lost_is_not_used(requested: list[str]) -> None:
+    market = market_of("future")
+    received = feed("future")
+    received.on_connect(market.market_id)
+    received.on_connect(market.market_id)
+    received.on_answer(1, rest("future-depth"))
+    assert received.get_depth(market.market_id) is None
+    received.on_answer(2, rest("future-depth"))
+    assert received.get_depth(market.market_id) is not None
+    received.forget(market.market_id)
+    assert received.get_depth(market.market_id) is None
+
+
+def test_without_an_answer_the_next_update_asks_again(requested: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    market = market_of("future")
+    received = feed("future")
+    received.on_connect(market.market_id)
+    received.on_answer(1, None)
+    received.update_depth(frames("future-depth-updates")[0])
+    assert len(requested) == 1  # not more than once a second
+    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 0.0)
+    received.update_depth(frames("future-depth-updates")[1])
+    assert len(requested) == 2
+
+
+@pytest.mark.parametrize("product", ["future", "spot"])
+def test_trades_are_the_same_over_rest_and_stream(product: str) -> None:
+    market = market_of(product)
+    decimals = (market.position_decimal_places, market.decimal_places, ASSET_DECIMALS)
+    received = feed(product)
+    for result in frames(f"{product}-trades"):
+        received.update_trades(result)
+    trades = {trade.trade_id: trade for trade in received.get_trades()}
+    assert len(trades) == sum(len(result["trades"]) for result in frames(f"{product}-trades"))
+    for edge in rest(f"{product}-trades")["trades"]["edges"]:
+        trade = parse_trade(edge["node"], *decimals)
+        assert trades.get(trade.trade_id, trade) == trade
+        assert trade.aggressor in ("SIDE_BUY", "SIDE_SELL")
+
+
+def test_the_fee_of_a_trade_is_the_sum_of_its_parts() -> None:
+    trade = parse_trade(frames("future-trades")[0]["trades"][0], 2, 3, ASSET_DECIMALS)
+    assert (trade.price, trade.size, trade.aggressor) == (99.852, 3.68, "SIDE_SELL")
+    assert trade.buyer_fee == 0
+    assert trade.seller_fee == pytest.approx(0.073491072 + 2 * 0.18372768)
+
+
+@pytest.mark.parametrize("change", [{"price": None}, {"size": "a"}, {"buyerFee": {"makerFee": "1.5"}}, {"aggressor": []}])
+def test_a_trade_that_cannot_be_read_is_left_out(change: dict[str, Any]) -> None:
+    good = frames("future-trades")[0]["trades"][0]
+    received = feed("future")
+    with pytest.raises(ParseError, match="left out 1 of 2"):
+        received.update_trades({"trades": [{**good, **change}, good]})
+    assert len(received.get_trades()) == 1
+
+
+###########################################################
+#              Best prices without own orders             #
+###########################################################
+
+DEPTH = Depth(
+    "m",
+    buy=(PriceLevel(9.9, 1.0, 1), PriceLevel(9.8, 2.0, 2)),
+    sell=(PriceLevel(10.1, 0.3, 2), PriceLevel(10.2, 1.0, 1)),
+    sequence_number=1,
+)
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        ([], (9.9, 10.1)),
+        ([order("SIDE_BUY", 9.9, 1.0)], (9.8, 10.1)),
+        ([order("SIDE_BUY", 9.9, 0.5)], (9.9, 10.1)),
+        ([order("SIDE_SELL", 10.1, 0.1), order("SIDE_SELL", 10.1, 0.2)], (9.9, 10.2)),  # 0.1 + 0.2 is a little above 0.3
+        ([order("SIDE_BUY", 9.9, 1.0), order("SIDE_BUY", 9.8, 2.0)], (0.0, 10.1)),
+        ([order("SIDE_BUY", 9.9, 1.0, market_id="another")], (9.9, 10.1)),
+        ([order("SIDE_SELL", 9.9, 1.0)], (9.9, 10.1)),
+    ],
+)
+def test_best_prices_do_not_count_own_orders(orders: list[Order], expected: tuple[float, float]) -> None:
+    assert best_prices_without(DEPTH, orders) == expected
+
+
+def test_records_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        DEPTH.sequence_number = 2  # type: ignore[misc]
+
+
+###########################################################
+#                       The sandbox                       #
+###########################################################
+
+
+@pytest.mark.usefixtures("healthy")
+def test_the_store_follows_trades_and_depth_of_a_running_node(sandbox: Sandbox, future: str) -> None:
+    party = sandbox_settings(sandbox, future)["PARTY_ID"]
+    with StoreProcess(sandbox.ws_url, sandbox.node_url, future, party, setup=DEPTH_AND_TRADES) as store:
+        store.wait_for("READY")
+        store.wait_until(lambda: len(store.ask("get_trades")) >= 3)
+        assert {trade["market_id"] for trade in store.ask("get_trades")} == {future}
+
+        def is_equal() -> bool:
+            """Return whether the store has the book that the chain has, at a moment when no block comes in between."""
+            depth = store.ask("get_depth", future)
+            chain = sandbox.call(lambda box: box.node.depths.latest(future))
+            if depth is None or str(depth["sequence_number"]) != chain["sequenceNumber"]:
+                return False
+            places = sandbox.call(lambda box: (box.chain.markets[future].price_decimals, box.chain.markets[future].size_decimals))
+            expected = parse_depth(chain, places[1], places[0])
+            assert [[level["price"], level["volume"], level["orders"]] for level in depth["buy"]] == [
+                [level.price, level.volume, level.orders] for level in expected.buy
+            ]
+            assert len(depth["sell"]) == len(expected.sell)
+            return True
+
+        for _ in range(3):
+            store.wait_until(is_equal)
+        depth, prices = store.ask("get_depth", future), store.ask("get_best_prices_without_us", future)
+        assert depth["buy"]
+        assert prices[0] < prices[1]
+
+
+@pytest.mark.usefixtures("healthy")
+def test_without_being_asked_the_store_opens_four_streams(sandbox: Sandbox, future: str) -> None:
+    party = sandbox_settings(sandbox, future)["PARTY_ID"]
+    with StoreProcess(sandbox.ws_url, sandbox.node_url, future, party) as store:
+        store.wait_for("READY")
+        store.wait_until(lambda: store.ask("get_block_count", future) >= 2)
+        assert (store.ask("get_trades"), store.ask("get_depth", future), store.ask("get_best_prices_without_us", future)) == (
+            [],
+            None,
+            None,
+        )
