@@ -17,7 +17,7 @@ from aiohttp import web
 from tests.sandbox import Sandbox
 from tests.sandbox.node.serializers import market_data_node
 from tests.support.processes import BotProcess
-from tests.support.waiting import DEFAULT_TIMEOUT
+from tests.support.waiting import wait_until
 
 BLOCK_TIME = 0.23  # s; does not divide a second, so that quotes fall on all phases of a block
 MAX_FRAME_DELAY = 0.01  # s that a frame may take from the node into a quote
@@ -106,9 +106,7 @@ def measure_loop(delay: float, seconds: float, bots: int) -> dict[str, dict[str,
             for sandbox, command in zip(sandboxes, commands, strict=True):
                 processes.enter_context(BotProcess(sandbox, sandbox.market.id, command))
             time.sleep(seconds)
-            give_up = time.monotonic() + DEFAULT_TIMEOUT
-            while min(len(sandbox.quotes) for sandbox in sandboxes) < 2 and time.monotonic() < give_up:
-                time.sleep(0.05)
+            wait_until(lambda: min(len(sandbox.quotes) for sandbox in sandboxes) >= 2)
         time.sleep(delay + 0.1)  # the sandboxes still have calls in flight
     return {"bot": loop_figures(sandboxes[:-1]), "polling": loop_figures(sandboxes[-1:])}
 

@@ -3,12 +3,12 @@
 import signal
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.sandbox import Sandbox
 from tests.support.processes import Process
+from tests.support.waiting import wait_until
 
 EACH_REGISTRAR = pytest.mark.parametrize("registrar", ["epoll", "poll", "select"])
 BEGIN = """
@@ -166,16 +166,4 @@ input()
 """
     with child(sandbox, code, "epoll") as process:
         process.wait_for("^ended None$")
-        found: Any = sandbox.call(lambda box: wait_for_none(box))
-        assert found == open_connections() == 0
-
-
-async def wait_for_none(box: Sandbox) -> int:
-    """Give the sandbox time to hear of it."""
-    import asyncio
-
-    for _ in range(500):
-        if not box.node.open_connections.get("markets/data", 0):
-            break
-        await asyncio.sleep(0.02)
-    return box.node.open_connections.get("markets/data", 0)
+        wait_until(lambda: open_connections() == 0)

@@ -1,6 +1,5 @@
 """The streams over real sockets: a store in a process of its own, a node that says what each test wants."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -62,11 +61,12 @@ def test_prices_are_there_before_the_first_frame(node: ScriptedNode) -> None:
 
 
 def test_a_fragmented_message_that_never_ends_is_a_reason_to_reconnect(node: ScriptedNode, store: StoreProcess) -> None:
+    def is_lost() -> bool:
+        node.send("markets/data", MARKET_DATA)  # otherwise the silence of the market data would be noticed first
+        return "stream orders: connection lost" in store.output
+
     node.send("orders", Raw(b"\x01\x01{"))
-    give_up = time.monotonic() + 2 * (5 + 1)
-    while "stream orders: connection lost" not in store.output and time.monotonic() < give_up:
-        node.send("markets/data", MARKET_DATA)  # or the silence of the market data would be noticed first
-        time.sleep(0.1)
+    store.wait_until(is_lost, timeout=2 * (5 + 1))
     store.wait_for(r"^stream orders: connection lost \(incomplete frame for 5 s\)")
     node.wait_for_connections("orders", 2)
 

@@ -295,10 +295,8 @@ def children_of(process_id: int) -> list[str]:
 def test_with_json_the_modules_output_goes_to_standard_error(start: Any, module: str) -> None:
     running = start("--json", "-m", "standin", module_path=module)
     told = json.loads(running.line())
-    deadline = time.monotonic() + 5
     assert running.process.stderr
     facts = json.loads(running.process.stderr.readline())
-    assert time.monotonic() < deadline
     status, output, _ = running.end(signal.SIGINT)
 
     assert (facts["NODE_URL"], status, output) == (told["node_url"], 7, "")
