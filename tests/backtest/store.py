@@ -1,5 +1,9 @@
 """The bot's store, fed by a chain in the same process instead of REST and streams. Its getters and parsers are the bot's own."""
 
+from collections import deque
+from typing import Optional
+
+from bot.market_data import MAX_TRADES, Depth, Trade, parse_depth
 from bot.market_terms import MINIMUM_MULTIPLE, MarketTerms
 from bot.models import Account, parse_account, parse_asset, parse_market
 from bot.vega_store import VegaStore
@@ -8,7 +12,7 @@ from tests.sandbox.chain.chain import Chain, Market
 from tests.sandbox.chain.margin import LONG_RISK, SHORT_RISK
 from tests.sandbox.chain.records import BUY, SELL, Block
 from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS
-from tests.sandbox.node.serializers import account_node, asset_node, market_data_node, market_node, order_node, position_node
+from tests.sandbox.node.serializers import account_node, asset_node, market_data_node, market_node, order_node, position_node, trade_node
 
 
 class BacktestStore(VegaStore):
@@ -25,6 +29,7 @@ class BacktestStore(VegaStore):
         self._chain, self._market = chain, market
         self._party_id = party_id
         self._changed_accounts: dict[tuple[str, str, str], records.Account] = {}  # not parsed yet
+        self._new_trades: deque[records.Trade] = deque(maxlen=MAX_TRADES)  # not parsed yet
         self._assets = {asset.id: parse_asset(asset_node(asset)) for asset in chain.assets.values()}
         terms = parse_market(market_node(market, opened=0))
         self._markets = {market.id: terms}
@@ -49,6 +54,7 @@ class BacktestStore(VegaStore):
         positions = [position_node(position) for position in block.positions if position.party_id == self._party_id]
         if positions:
             self._update_position({"updates": {"positions": positions}})
+        self._new_trades.extend(block.trades)
         for account in block.accounts:
             if account.owner == self._party_id:
                 self._changed_accounts[account.type, account.market_id, account.asset_id] = account
@@ -60,3 +66,29 @@ class BacktestStore(VegaStore):
             self._changed_accounts = {}
             self._update_accounts({"updates": {"accounts": accounts}})
         return super().get_accounts()
+
+    def get_trades(self) -> list[Trade]:
+        """Return the newest trades, parsed only now."""
+        if self._new_trades:
+            trades = [trade_node(trade) for trade in self._new_trades]
+            self._new_trades.clear()
+            self._trades_and_depth.update_trades({"trades": trades})
+        return super().get_trades()
+
+    def get_depth(self, market_id: str) -> Optional[Depth]:
+        """Return the book, built only now."""
+        if market_id != self._market.id:
+            return None
+        sides = {name: self._levels(side) for name, side in (("buy", BUY), ("sell", SELL))}
+        node = {"marketId": market_id, "sequenceNumber": str(self._chain.time), **sides}
+        terms = self._markets[market_id]
+        return parse_depth(node, terms.position_decimal_places, terms.decimal_places)
+
+    def _levels(self, side: str) -> list[dict[str, str]]:
+        """Return the levels of one side, best first, as REST shows them."""
+        orders: dict[int, list[int]] = {}  # padded price -> volumes
+        for order in self._market.book.orders(side):
+            orders.setdefault(order.price, []).append(order.total_remaining)
+        return [
+            {"price": str(price), "numberOfOrders": str(len(volumes)), "volume": str(sum(volumes))} for price, volumes in orders.items()
+        ]

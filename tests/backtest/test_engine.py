@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import Union
 
 import pytest
 
@@ -117,6 +118,33 @@ def test_a_rule_with_a_fourth_parameter_gets_the_store_of_the_same_block() -> No
 
     assert orders == {"SIDE_BUY", "SIDE_SELL"}
     assert len(balances) > 1
+
+
+def test_a_rule_gets_trades_and_best_prices_without_its_own_orders() -> None:
+    def one_tick_better(
+        market: Market, open_volume: float, max_abs_position: float, vega_store: VegaStore
+    ) -> Union[list[OrderSubmission], NoQuote]:
+        best = vega_store.get_best_prices_without_us(market.market_id)
+        assert best is not None
+        bid, offer = best
+        if not (bid and offer):
+            return NoQuote("nobody else")
+        own = {(order.side, order.price) for order in vega_store.get_orders()}
+        assert bid <= market.best_bid_price
+        assert bid == market.best_bid_price or ("SIDE_BUY", market.best_bid_price) in own
+        assert offer == market.best_offer_price or ("SIDE_SELL", market.best_offer_price) in own
+        better.append(bid < market.best_bid_price)
+        trades.append(len(vega_store.get_trades()))
+        prices = {"SIDE_BUY": bid + market.tick, "SIDE_SELL": offer - market.tick}
+        return [OrderSubmission(market.market_id, 0.5, prices[side], "TIME_IN_FORCE_GTC", "TYPE_LIMIT", side) for side in prices]
+
+    better: list[bool] = []
+    trades: list[int] = []
+    play(one_tick_better, [1], 60)
+
+    assert sum(better) > 3
+    assert trades == sorted(trades)
+    assert trades[-1] > 10
 
 
 def test_a_rule_may_return_no_quote() -> None:

@@ -246,6 +246,18 @@ def test_the_store_follows_trades_and_depth_of_a_running_node(sandbox: Sandbox, 
 
 
 @pytest.mark.usefixtures("healthy")
+def test_a_lost_stream_of_depth_forgets_the_book_and_the_next_connection_begins_anew(sandbox: Sandbox, future: str) -> None:
+    party = sandbox_settings(sandbox, future)["PARTY_ID"]
+    with StoreProcess(sandbox.ws_url, sandbox.node_url, future, party, setup=DEPTH_AND_TRADES, reconnect=2) as store:
+        store.wait_until(lambda: store.ask("get_depth", future))
+        sandbox.call(lambda box: box.node.disconnect("reset", "markets/depth/updates"))
+        store.wait_for("stream markets/depth/updates: connection lost")
+        assert store.ask("get_depth", future) is None
+        store.wait_for("stream markets/depth/updates: reconnected")
+        store.wait_until(lambda: store.ask("get_depth", future))
+
+
+@pytest.mark.usefixtures("healthy")
 def test_without_being_asked_the_store_opens_four_streams(sandbox: Sandbox, future: str) -> None:
     party = sandbox_settings(sandbox, future)["PARTY_ID"]
     with StoreProcess(sandbox.ws_url, sandbox.node_url, future, party) as store:
