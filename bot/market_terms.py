@@ -5,12 +5,17 @@ Runs on a thread of its own; the store takes the result over on the main thread.
 
 import contextlib
 import dataclasses
+import math
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Optional
+
+import rel
 
 import bot.vega_api_client as api
 from bot.models import Market, parse_market
 from bot.parsing import ParseError, parse_decimal
+from bot.transport.event_loop import EventLoop
 
 REFRESH_INTERVAL = 60.0  # seconds
 REFRESH_TIMEOUT = 10.0  # seconds for all calls of a refresh
@@ -23,6 +28,34 @@ class MarketTerms(NamedTuple):
 
     market: Market
     minimum_values: dict[str, float]  # Side name -> price units times contracts
+
+
+class TermsRefresh:
+    """Reads one market's terms again, each minute and when an order was rejected. Main thread."""
+
+    def __init__(self, node_url: str, on_terms: Callable[[MarketTerms], None]):
+        self._node_url = node_url
+        self._on_terms = on_terms
+        self._market_id = ""
+        self._quantum = 0.0
+        self._refreshed_at = -math.inf  # time.monotonic()
+
+    def start(self, market_id: str, quantum: float) -> None:
+        """Read the terms now and from now on; `quantum` is that of the settlement asset, in units of the asset."""
+        self._market_id, self._quantum = market_id, quantum
+        self.refresh()
+        rel.timeout(REFRESH_INTERVAL, self.refresh)
+
+    def refresh(self) -> bool:
+        """Read the terms on a thread of its own, unless that has just been done."""
+        if self._market_id and time.monotonic() - self._refreshed_at >= MIN_REFRESH_DELAY:
+            self._refreshed_at = time.monotonic()
+            EventLoop.get().run_in_thread(lambda: fetch_terms(self._node_url, self._market_id, self._quantum), self._on_done)
+        return True  # rel: call again
+
+    def _on_done(self, terms: Optional[MarketTerms]) -> None:
+        if terms is not None:  # otherwise the next refresh may succeed
+            self._on_terms(terms)
 
 
 def fetch_terms(node_url: str, market_id: str, quantum: float) -> MarketTerms:

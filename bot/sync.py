@@ -8,10 +8,10 @@ import re
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Optional, TypeVar
 
-from bot.models import Order
+from bot.models import Account, Market, Order, Position
 from bot.parsing import ParseError
 from bot.transport import clock
 from bot.transport.error_text import truncate
@@ -172,6 +172,24 @@ class OrderHistory:
 def is_rejected(order: Order) -> bool:
     """Return whether the network did not want an order. An IOC order that finds nothing is stopped without a reason."""
     return order.status == "STATUS_REJECTED" or (order.status == "STATUS_STOPPED" and bool(order.reason))
+
+
+def spot_position(market: Market, party_id: str, accounts: list[Account], balances_at_start: Mapping[str, float]) -> Position:
+    """Return the change of the base balance since the start, in contracts: spot markets have no positions."""
+    change = total_balance(accounts, market.base_asset_id) - balances_at_start.get(market.base_asset_id, 0.0)
+    return Position(
+        party_id=party_id,
+        market_id=market.market_id,
+        open_volume=round(change, market.position_decimal_places) + 0.0,  # never -0.0
+        average_entry_price=0.0,
+        unrealised_pnl=0.0,
+        realised_pnl=0.0,
+    )
+
+
+def total_balance(accounts: list[Account], asset_id: str) -> float:
+    """Return all that a party has of an asset, including what resting orders hold."""
+    return math.fsum(account.balance for account in accounts if account.asset_id == asset_id)
 
 
 class MissingItemLookup:

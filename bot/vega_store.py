@@ -6,22 +6,19 @@ Page: "Storing/caching the data stream". The main thread is the only writer: it 
 
 import dataclasses
 import logging
-import math
 import time
 from threading import Lock
 from typing import Any, Optional
 
-import rel
-
 import bot.models as parsers
 import bot.vega_api_client as api
 from bot.market_data import Depth, Trade, TradesAndDepth, best_prices_without
-from bot.market_terms import MIN_REFRESH_DELAY, REFRESH_INTERVAL, MarketTerms, fetch_terms, with_terms
+from bot.market_terms import MarketTerms, TermsRefresh, with_terms
 from bot.models import Account, Asset, Market, Order, Position
 from bot.parsing import ParseError, body_of, nodes_of, parse_list, parse_list_or_warn
-from bot.sync import DataAge, MissingItemLookup, OrderHistory, SnapshotAssembler, is_rejected
+from bot.sync import DataAge, MissingItemLookup, OrderHistory, SnapshotAssembler, is_rejected, spot_position, total_balance
+from bot.transport.connection import ConnectionHooks
 from bot.transport.error_text import truncate
-from bot.transport.event_loop import EventLoop
 from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 
 logger = logging.getLogger(__name__)
@@ -66,11 +63,11 @@ class VegaStore:
 
         # Main thread only, so without locks.
         self._lookup = MissingItemLookup()
-        self._refreshed_at = -math.inf  # time.monotonic() when the terms were last read
         self._market_id = ""
         self._party_id = ""
 
         self._rest_api_url = rest_api_url
+        self._terms = TermsRefresh(rest_api_url, self._update_terms)
         self._ws_client = VegaWebSocketClient(websocket_url, reconnect, get_block_height=self._get_block_height)
 
     def start(self, market_id: str, party_id: str, depth: bool = False, trades: bool = False, deadline: Optional[float] = None) -> None:
@@ -99,27 +96,22 @@ class VegaStore:
 
         # Differs from the page, which names the market here too. The general account is on no market, so its balance would
         # never change, and orders and positions on other markets would stay as they were at the start.
-        self._ws_client.subscribe_accounts(
-            None, party_id, callback=self._update_accounts, **self._callbacks(self._account_snapshot, self._accounts_lock)
-        )
+        self._ws_client.subscribe_accounts(None, party_id, self._update_accounts, self._hooks(self._account_snapshot, self._accounts_lock))
 
-        self._ws_client.subscribe_orders(
-            None, party_id, callback=self._update_order, **self._callbacks(self._order_snapshot, self._orders_lock)
-        )
+        self._ws_client.subscribe_orders(None, party_id, self._update_order, self._hooks(self._order_snapshot, self._orders_lock))
 
         self._ws_client.subscribe_positions(
-            None, party_id, callback=self._update_position, **self._callbacks(self._position_snapshot, self._positions_lock)
+            None, party_id, self._update_position, self._hooks(self._position_snapshot, self._positions_lock)
         )
 
         public = self._trades_and_depth
         if trades:
             self._ws_client.subscribe_trades(market_id, callback=public.update_trades)
         if depth:
-            on_connection = {"on_open": lambda: public.on_connect(market_id), "on_disconnect": lambda _: public.forget(market_id)}
-            self._ws_client.subscribe_market_depth(market_id, callback=public.update_depth, **on_connection)
+            hooks = ConnectionHooks(on_open=lambda: public.on_connect(market_id), on_disconnect=lambda _: public.forget(market_id))
+            self._ws_client.subscribe_market_depth(market_id, public.update_depth, hooks)
 
-        self._refresh_terms()
-        rel.timeout(REFRESH_INTERVAL, self._refresh_terms)
+        self._terms.start(market_id, self._quantum_of(market_id))
 
     def stop(self) -> None:
         self._ws_client.stop()
@@ -165,7 +157,7 @@ class VegaStore:
         """Return the party's position on a market; None if it never traded there."""
         market = self.get_market_by_id(market_id)
         if market is not None and market.base_asset_id:
-            return self._spot_position(market)
+            return spot_position(market, self._party_id, self.get_accounts(), self._balances_at_start)
         with self._positions_lock:
             return self._positions.get(market_id)
 
@@ -243,23 +235,6 @@ class VegaStore:
     def _age_of(self, market_id: str) -> DataAge:
         """Under the markets' lock."""
         return self._ages.setdefault(market_id, DataAge())
-
-    def _spot_position(self, market: Market) -> Position:
-        """Return the change of the base balance since the start: spot markets have no positions, and the page none for them."""
-        change = self._balance(market.base_asset_id) - self._balances_at_start.get(market.base_asset_id, 0.0)
-        open_volume = round(change, market.position_decimal_places) + 0.0  # never -0.0
-        return Position(
-            party_id=self._party_id,
-            market_id=market.market_id,
-            open_volume=open_volume,
-            average_entry_price=0.0,
-            unrealised_pnl=0.0,
-            realised_pnl=0.0,
-        )
-
-    def _balance(self, asset_id: str) -> float:
-        """Return all that the party has of an asset, including what resting orders hold."""
-        return math.fsum(account.balance for account in self.get_accounts() if account.asset_id == asset_id)
 
     ###########################################################
     #                     Update functions                    #
@@ -340,7 +315,7 @@ class VegaStore:
         for order in orders:  # Differs from the page, which never says so.
             logger.warning("order %s: %s, %s", order.order_id, order.status, order.reason or "no reason given")
         if any(order.market_id == self._market_id and is_rejected(order) for order in orders):
-            self._refresh_terms()  # they may have changed
+            self._terms.refresh()  # they may have changed
 
     # Parsing with the decimals that the store holds. Differs from the page: an unknown id is looked up over REST.
 
@@ -418,7 +393,7 @@ class VegaStore:
             self._accounts = {account.get_id(): account for account in accounts}
             self._account_snapshot.mark_seeded()
         if not self._balances_at_start:
-            self._balances_at_start = {asset_id: self._balance(asset_id) for asset_id in {account.asset_id for account in accounts}}
+            self._balances_at_start = {account.asset_id: total_balance(accounts, account.asset_id) for account in accounts}
 
         # Differs from the page, which swaps the two numbers of decimals here.
         nodes = api.get_open_orders(party_id=party_id, node_url=self._rest_api_url, deadline=deadline)
@@ -450,28 +425,21 @@ class VegaStore:
     ###########################################################
     # Not on the page. Main thread, except where noted.
 
-    def _callbacks(self, snapshot: SnapshotAssembler[Any], lock: Lock) -> dict[str, Any]:
+    def _hooks(self, snapshot: SnapshotAssembler[Any], lock: Lock) -> ConnectionHooks:
         """Return what the connection of a stream with a snapshot calls."""
 
         def on_disconnect(latency: float) -> None:
             with lock:
                 snapshot.mark_stale(latency)
 
-        return {"on_open": snapshot.on_connect, "on_disconnect": on_disconnect, "is_overdue": snapshot.is_overdue}
+        return ConnectionHooks(on_open=snapshot.on_connect, on_disconnect=on_disconnect, is_overdue=snapshot.is_overdue)
 
-    def _refresh_terms(self) -> bool:
-        """Read the market's terms again, on a thread of its own."""
-        market = self.get_market_by_id(self._market_id)
-        if market is not None and time.monotonic() - self._refreshed_at >= MIN_REFRESH_DELAY:
-            self._refreshed_at = time.monotonic()
-            asset = self.get_asset_by_id(market.settlement_asset_id)
-            quantum = asset.quantum if asset is not None else 0.0
-            EventLoop.get().run_in_thread(lambda: fetch_terms(self._rest_api_url, market.market_id, quantum), self._update_terms)
-        return True  # rel: call again
+    def _quantum_of(self, market_id: str) -> float:
+        market = self.get_market_by_id(market_id)
+        asset = self.get_asset_by_id(market.settlement_asset_id) if market is not None else None
+        return asset.quantum if asset is not None else 0.0
 
-    def _update_terms(self, terms: Optional[MarketTerms]) -> None:
-        if terms is None:  # the next refresh may succeed
-            return
+    def _update_terms(self, terms: MarketTerms) -> None:
         market_id = terms.market.market_id
         with self._markets_lock:
             self._markets[market_id] = with_terms(self._markets[market_id], terms.market)

@@ -13,7 +13,7 @@ import websocket
 
 from bot.api_errors import api_error_message
 from bot.parsing import ParseError, load_json
-from bot.transport.connection import StreamConnection, StreamGroup
+from bot.transport.connection import ConnectionHooks, StreamConnection, StreamGroup
 from bot.transport.error_text import truncate
 from bot.transport.handshake import RedirectError
 
@@ -22,9 +22,7 @@ logger = logging.getLogger(__name__)
 RECONNECT = 5  # seconds until a lost stream is reconnected; the delay doubles with each further attempt
 
 Callback = Callable[[dict[str, Any]], Any]
-OnOpen = Optional[Callable[[], Any]]
-OnDisconnect = Optional[Callable[[float], Any]]
-IsOverdue = Optional[Callable[[], bool]]
+NO_HOOKS = ConnectionHooks()
 
 
 class VegaWebSocketClient:
@@ -88,80 +86,45 @@ class VegaWebSocketClient:
         self.subscribe_endpoint(url, callback=callback, regular_frames="market data")  # it comes with each block
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-orders
-    def subscribe_orders(
-        self,
-        market_id: Optional[str],
-        party_id: str,
-        callback: Callback,
-        on_open: OnOpen = None,
-        on_disconnect: OnDisconnect = None,
-        is_overdue: IsOverdue = None,
-    ) -> None:
+    def subscribe_orders(self, market_id: Optional[str], party_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
         """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two.
 
-        The last three arguments are those of `subscribe_endpoint`.
+        `hooks` are those of `subscribe_endpoint`.
         """
         market = f"marketIds={market_id}&" if market_id is not None else ""
         url = f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}"
-        self.subscribe_endpoint(url, callback, on_open, on_disconnect, is_overdue)
+        self.subscribe_endpoint(url, callback, hooks)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-positions
-    def subscribe_positions(
-        self,
-        market_id: Optional[str],
-        party_id: str,
-        callback: Callback,
-        on_open: OnOpen = None,
-        on_disconnect: OnDisconnect = None,
-        is_overdue: IsOverdue = None,
-    ) -> None:
+    def subscribe_positions(self, market_id: Optional[str], party_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
         url = f"{self._data_node_url}/stream/positions?{market}partyId={party_id}"
-        self.subscribe_endpoint(url, callback, on_open, on_disconnect, is_overdue)
+        self.subscribe_endpoint(url, callback, hooks)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-accounts
-    def subscribe_accounts(
-        self,
-        market_id: Optional[str],
-        party_id: str,
-        callback: Callback,
-        on_open: OnOpen = None,
-        on_disconnect: OnDisconnect = None,
-        is_overdue: IsOverdue = None,
-    ) -> None:
+    def subscribe_accounts(self, market_id: Optional[str], party_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
         market = f"marketId={market_id}&" if market_id is not None else ""
         url = f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}"
-        self.subscribe_endpoint(url, callback, on_open, on_disconnect, is_overdue)
+        self.subscribe_endpoint(url, callback, hooks)
 
     # Not on the page: the next two, without a party, so that they bring what everybody does on the market.
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-trades
-    def subscribe_trades(self, market_id: str, callback: Callback, **connection_callbacks: Any) -> None:
-        self.subscribe_endpoint(f"{self._data_node_url}/stream/trades?marketIds={market_id}", callback, **connection_callbacks)
+    def subscribe_trades(self, market_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/trades?marketIds={market_id}", callback, hooks)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-depth-updates
-    def subscribe_market_depth(self, market_id: str, callback: Callback, **connection_callbacks: Any) -> None:
+    def subscribe_market_depth(self, market_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
         """Subscribe to the changes of a market's book. They change the one of `get_market_depth`."""
-        url = f"{self._data_node_url}/stream/markets/depth/updates?marketIds={market_id}"
-        self.subscribe_endpoint(url, callback, **connection_callbacks)
+        self.subscribe_endpoint(f"{self._data_node_url}/stream/markets/depth/updates?marketIds={market_id}", callback, hooks)
 
-    def subscribe_endpoint(
-        self,
-        url: str,
-        callback: Callback,
-        on_open: OnOpen = None,
-        on_disconnect: OnDisconnect = None,
-        is_overdue: IsOverdue = None,
-        regular_frames: str = "",
-    ) -> None:
+    def subscribe_endpoint(self, url: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS, regular_frames: str = "") -> None:
         """Connect a stream, and reconnect it whenever it is lost. Main thread.
 
         Args:
             url: the stream's address.
             callback: takes the `result` of each frame. ParseError is reported; any other exception ends `rel.dispatch()`.
-            on_open: called before the first frame of each connection.
-            on_disconnect: called when a connection is lost, with the seconds for which its data may have been late.
-            is_overdue: says that a connection has not delivered its snapshot in time, which is a reason to reconnect.
+            hooks: called when a connection opens, is lost, or may be overdue with its snapshot.
             regular_frames: what the node sends all the time, if it does, so that silence means trouble.
         """
         # Differs from the page, which dispatches with rel itself: slow, and stuck where a connection is. See bot/transport.
@@ -169,9 +132,7 @@ class VegaWebSocketClient:
             _stream_name(url),
             self._reconnect,
             self._on_error,
-            on_open=on_open,
-            on_disconnect=on_disconnect,
-            is_overdue=is_overdue,
+            hooks,
             regular_frames=regular_frames,
             hint=_address_hint,
         )

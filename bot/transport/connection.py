@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 import rel
@@ -44,6 +45,15 @@ class _ClosedByNodeError(Exception):
     """The node sent a close frame."""
 
 
+@dataclass(frozen=True)
+class ConnectionHooks:
+    """What the owner of a stream wants to know of its connections. Main thread."""
+
+    on_open: Callable[[], Any] = lambda: None  # before the first frame of each connection
+    on_disconnect: Callable[[float], Any] = lambda latency: None  # with the seconds for which its data may have been late
+    is_overdue: Callable[[], bool] = lambda: False  # whether something that it should have brought is missing
+
+
 class StreamConnection:
     """websocket-client's dispatcher for one stream: its connection, and its one pending reconnect.
 
@@ -54,11 +64,9 @@ class StreamConnection:
         name: of the stream, for the log.
         reconnect: seconds until the first reconnect; the delay doubles with each further attempt.
         on_error: takes the app and why its connection was lost; called once per outage and reason.
-        on_open: called before the first frame of each connection.
-        on_disconnect: called when a connection is lost, with the seconds for which its data may have been late.
+        hooks: called when a connection opens, is lost, or may be overdue.
         regular_frames: what the node sends all the time, if it does, so that silence means trouble.
         hint: takes why a connection could not be opened, and returns what to check; empty if there is nothing to say.
-        is_overdue: says whether something that this connection should have brought is missing.
     """
 
     def __init__(
@@ -66,11 +74,9 @@ class StreamConnection:
         name: str,
         reconnect: float,
         on_error: Callable[[Any, str], None],
-        on_open: Optional[Callable[[], Any]] = None,
-        on_disconnect: Optional[Callable[[float], Any]] = None,
+        hooks: ConnectionHooks,
         regular_frames: str = "",
         hint: Callable[[object], str] = lambda reason: "",
-        is_overdue: Optional[Callable[[], bool]] = None,
     ):
         self.name = name
         self.heartbeat = Heartbeat()
@@ -78,10 +84,8 @@ class StreamConnection:
         self.has_delivered = False  # a good frame, on this connection
         self._reconnect = reconnect
         self._on_error = on_error
-        self._on_open = on_open
-        self._on_disconnect_callback = on_disconnect
+        self._hooks = hooks
         self._hint = hint
-        self._is_overdue = is_overdue
         self._event_loop = EventLoop.get()
         self._ws: Any = None  # the WebSocketApp; Any, since some of what is used here is missing from its types
         self._run_forever: Callable[[], Any] = bool
@@ -188,7 +192,7 @@ class StreamConnection:
             self.disconnect(f"incomplete frame for {FRAME_TIMEOUT:.0f} s")
         elif self.is_open() and self.heartbeat.latency() > SILENCE_TIMEOUT:
             self.disconnect(f"no pong for {SILENCE_TIMEOUT:.0f} s")
-        elif self.is_open() and self._is_overdue is not None and self._is_overdue():
+        elif self.is_open() and self._hooks.is_overdue():
             self.disconnect("no complete snapshot in time")
 
     def ping_if_due(self) -> None:
@@ -223,8 +227,7 @@ class StreamConnection:
         self.frame_at = time.monotonic()
         self.heartbeat.on_connect()
         self.has_delivered = False
-        if self._on_open is not None:
-            self._on_open()
+        self._hooks.on_open()
         self._event = rel.read(sock, self._read_available)
         self._read_available()  # the TLS layer may hold frames already, of which rel's poll knows nothing
 
@@ -291,8 +294,7 @@ class StreamConnection:
         self._ws.sock.shutdown()  # closes the raw socket
         self._buffer = None
         self._partial_since = None
-        if self._on_disconnect_callback is not None:
-            self._on_disconnect_callback(self.heartbeat.latency())
+        self._hooks.on_disconnect(self.heartbeat.latency())
         self._schedule_reconnect(reason)
         return False  # rel: stop watching
 

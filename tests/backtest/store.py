@@ -6,6 +6,7 @@ from typing import Optional
 from bot.market_data import MAX_TRADES, Depth, Trade, parse_depth
 from bot.market_terms import MINIMUM_MULTIPLE, MarketTerms
 from bot.models import Account, parse_account, parse_asset, parse_market
+from bot.sync import total_balance
 from bot.vega_store import VegaStore
 from tests.sandbox.chain import records
 from tests.sandbox.chain.chain import Chain, Market
@@ -38,7 +39,7 @@ class BacktestStore(VegaStore):
         self._update_accounts({"snapshot": {"accounts": accounts, "lastPage": True}})
         self._update_order({"snapshot": {"lastPage": True}})
         self._update_position({"snapshot": {"lastPage": True}})
-        self._balances_at_start = {account.asset_id: self._balance(account.asset_id) for account in parsed}
+        self._balances_at_start = {account.asset_id: total_balance(parsed, account.asset_id) for account in parsed}
         if not market.is_spot:
             value = float(NETWORK_PARAMETERS.get(MINIMUM_MULTIPLE, "0")) * self._assets[market.settlement_asset.id].quantum
             factors = {BUY: LONG_RISK, SELL: SHORT_RISK}
