@@ -105,18 +105,19 @@ def _environment(name: str) -> tuple[str, str]:
 
 
 def _parse(variable: str, value: str, host: str) -> Proxy:
-    parts = urlsplit(value if "://" in value else f"http://{value.lstrip('/')}")
-    scheme = parts.scheme.lower()
     instead = f"name an http:// proxy, or add {host} to NO_PROXY"
-    if scheme != "http":
-        kind = "a SOCKS proxy" if scheme.startswith("socks") else f"a proxy of the kind {scheme}://"
-        raise ProxySettingError(f"{variable} names {kind}, which the bot cannot use: {instead}")
     try:
-        port = 80 if parts.port is None else parts.port
-        if not parts.hostname or not port or not parts.hostname.encode("idna"):
-            raise ValueError
+        parts = urlsplit(value if "://" in value else f"http://{value.lstrip('/')}")
+        scheme, port = parts.scheme.lower(), 80 if parts.port is None else parts.port
+        is_complete = bool(port and parts.hostname and parts.hostname.encode("idna"))
     except ValueError:
-        raise ProxySettingError(f"{variable} is not the address of a proxy, like http://proxy.example:3128: {instead}") from None
+        scheme, port, is_complete = value.partition("://")[0].lower(), 0, False
+    if scheme.startswith("socks"):
+        raise ProxySettingError(f"{variable} names a SOCKS proxy, which the bot cannot use: {instead}")
+    if not is_complete or not parts.hostname:
+        raise ProxySettingError(f"{variable} is not the address of a proxy, like http://proxy.example:3128: {instead}")
+    if scheme != "http":
+        raise ProxySettingError(f"{variable} names a proxy of the kind {scheme}://, which the bot cannot use: {instead}")
     return Proxy(variable, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
 
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib.util
+import io
 import json
 import sys
 from pathlib import Path
@@ -187,6 +188,8 @@ async def serve(options: argparse.Namespace) -> int:
 
 
 def main() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # None if it was closed
+        sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that cannot show all characters, as standard error does
     options = parse_arguments(sys.argv[1:])
     raise SystemExit(asyncio.run(serve(options)))
 
