@@ -3,6 +3,7 @@
 Not on the page, which merges snapshots into what it holds, fails at an unknown id, and does not know the age of its data.
 """
 
+import itertools
 import math
 import re
 import statistics
@@ -162,8 +163,8 @@ class OrderHistory:
 
     def since(self, position: int) -> tuple[int, list[Order]]:
         """Return the position to ask with next time, and the updates since `position`, oldest first."""
-        new = min(self._count - position, len(self._updates))
-        return self._count, list(self._updates)[len(self._updates) - new :] if new else []
+        new = max(0, min(self._count - position, len(self._updates)))
+        return self._count, list(itertools.islice(reversed(self._updates), new))[::-1]
 
     def rejections(self, market_id: str) -> tuple[str, int]:
         return self._rejections.get(market_id, ("", 0))
