@@ -299,7 +299,8 @@ class OrderManager:
         elif wanted and not submissions and not batch.amendments:
             turn.reason = "; ".join(too_small or left_out)
         elif self._dry_run:
-            turn.outcome = f"would quote: {_describe(submissions, market)}" if submissions else "would keep its quotes"
+            described = _describe(batch, market)
+            turn.outcome = f"would quote: {described}" if described else "would keep its quotes"
         elif submissions and too_small:
             turn.outcome = f"quoted; left out: {'; '.join(too_small)}"
         return transaction
@@ -385,10 +386,14 @@ class OrderManager:
         self._learnt_minimum = {side: max(self._learnt_minimum.get(side, 0.0), smallest) for side in SIDES}
 
 
-def _describe(submissions: list[sub.OrderSubmission], market: Market) -> str:
-    return ", ".join(
-        f"{order.side.removeprefix('SIDE_').lower()} {_plain(order.size)} at {_price(order.price, market)}" for order in submissions
-    )
+def _describe(batch: sub.BatchMarketInstruction, market: Market) -> str:
+    """Return a batch in words, without a cancellation of all."""
+    orders = [
+        f"{order.side.removeprefix('SIDE_').lower()} {_plain(order.size)} at {_price(order.price, market)}" for order in batch.submissions
+    ]
+    amendments = [f"amend {amendment.order_id} to {_price(amendment.price, market)}" for amendment in batch.amendments]
+    cancellations = [f"cancel {cancellation.order_id}" for cancellation in batch.cancellations if cancellation.order_id is not None]
+    return ", ".join(cancellations + amendments + orders)
 
 
 def _price(price: float, market: Market) -> str:

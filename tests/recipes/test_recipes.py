@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+import bot.submission as sub
 from bot.execution.order_manager import NoQuote
 from bot.models import Market
+from bot.wallet import VegaWallet
 from tests.sandbox import Sandbox
 from tests.support.live_sandbox import TURN, live_on, turns
 from tests.support.processes import ROOT, BotProcess, Process
@@ -85,12 +87,28 @@ def test_the_skew_is_a_part_of_the_mark_price_per_contract(tmp_path: Path) -> No
     assert [order.price for order in rule(market, -1.0, 2.0)] == pytest.approx([99.99, 100.05])
 
 
-def test_an_order_that_keeps_its_place_is_not_sent_again_and_the_limit_is_hard(sandbox: Sandbox, future: str, tmp_path: Path) -> None:
-    with started(sandbox, future, tmp_path, "keep_your_place") as bot:
-        run_for_blocks(sandbox, future, bot)
+def test_an_order_that_keeps_its_place_is_not_sent_again_and_the_limit_is_hard(sandbox: Sandbox, tmp_path: Path) -> None:
+    perpetual = sandbox.markets["perpetual"]  # where no other test has left a position above the limit
+    with started(sandbox, perpetual, tmp_path, "keep_your_place") as bot:
+        run_for_blocks(sandbox, perpetual, bot)
         bot.wait_for(r"\| quotes kept$")
         assert max(abs(float(turn["position"])) for turn in turns(bot)) <= 1
-        assert_ended_well(sandbox, future, bot)
+        assert_ended_well(sandbox, perpetual, bot)
+
+
+def test_a_dry_run_shows_which_orders_it_would_amend(sandbox: Sandbox, future: str, tmp_path: Path) -> None:
+    order = sub.OrderSubmission(future, 0.5, 50.0, "TIME_IN_FORCE_GTC", "TYPE_LIMIT", "SIDE_BUY")  # far from the market
+    wallet = VegaWallet(sandbox.token, sandbox.wallet_url, sandbox.parties["bot"])
+    wallet.submit_transaction(sub.instruction_to_json(sub.BatchMarketInstruction([order], [], []), 5, 3))
+    wait_until(lambda: live_on(sandbox, future))
+    (order_id,) = [node["id"] for node in live_on(sandbox, future)]
+    with started(sandbox, future, tmp_path, "keep_your_place", DRY_RUN="true", MAX_ABS_POSITION="10") as bot:
+        bot.wait_for(rf"would quote: amend {order_id} to [0-9.]+, sell [0-9.]+ at [0-9.]+$")
+        assert bot.stop() == 0
+    assert [node["price"] for node in live_on(sandbox, future)] == ["5000000"]
+    cancel_all = sub.BatchMarketInstruction([], [sub.OrderCancellation(future)], [])
+    wallet.submit_transaction(sub.instruction_to_json(cancel_all, 5, 3))
+    wait_until(lambda: live_on(sandbox, future) == [])
 
 
 def test_every_fill_is_a_row_of_the_csv(sandbox: Sandbox, future: str, tmp_path: Path) -> None:
