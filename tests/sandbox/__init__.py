@@ -84,6 +84,7 @@ class Sandbox(Controls):
         start_time = _wall_time() - 10**9  # the first block is made in this second
         names = participant_names(participants)
         self.chain = Chain(read_markets(markets), seed=seed, start_time=start_time, participants=names)
+        self.chain.is_null_chain = null_chain
         self.first_terms = {market.id: market.terms for market in self.chain.markets.values()}
         self.faults = Faults()
         self.traders = Traders(self.chain, seed) if traders else None

@@ -30,16 +30,9 @@ def test_the_random_transactions_of_the_second_network_have_the_recorded_outcome
 
 
 def test_the_opening_auction_has_the_recorded_outcome() -> None:
-    """The recorded network took a market order of no value at step 7, so its minimum order value was another one.
-
-    The parties traded on other markets meanwhile, so of the money only margins are compared.
-    """
-    differences = [
-        difference
-        for difference in Replay("scenarios-future-pending").differences()
-        if difference.kind != "money" or " MARGIN " in difference.text
-    ]
-    assert [(difference.kind, difference.step) for difference in differences] == [("orders", 7)]
+    """The parties traded on other markets meanwhile, so of the money only margins are compared."""
+    differences = Replay("scenarios-future-pending").differences()
+    assert [difference for difference in differences if difference.kind != "money" or " MARGIN " in difference.text] == []
 
 
 @pytest.mark.parametrize("phase", range(5))

@@ -48,6 +48,7 @@ class Replay:
         self.steps: list[dict[str, Any]] = self.recording["steps"]
         self.is_spot = "spot" in name
         self.network = self._network()
+        self.network.chain.is_null_chain = True
         self._set_funds()
         for _ in range(phase):
             self.network.chain.block()

@@ -71,6 +71,15 @@ class Chain:
         self._governance: list[Callable[[], None]] = []
 
     @property
+    def is_null_chain(self) -> bool:
+        """Whether the chain executes what only CometBFT would reject."""
+        return self._checks.is_null_chain
+
+    @is_null_chain.setter
+    def is_null_chain(self, is_null_chain: bool) -> None:
+        self._checks.is_null_chain = is_null_chain
+
+    @property
     def orders(self) -> dict[str, Order]:
         """Every order by id, in order of submission, dead ones included."""
         return self._execution.journal.archive.by_id

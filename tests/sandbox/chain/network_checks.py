@@ -25,6 +25,7 @@ class NetworkChecks:
     def __init__(self, engines: dict[str, MarketEngine], ledger: Ledger) -> None:
         self._engines = engines
         self._ledger = ledger
+        self.is_null_chain = False
 
     def error(self, party_id: str, kind: str, command: dict[str, Any]) -> str:
         """Return the network's error message for a transaction; empty if it accepts it."""
@@ -32,7 +33,9 @@ class NetworkChecks:
             return self._batch_error(party_id, command)
         if kind in MARKET_KINDS:
             error = self._party_error(party_id, command.get("marketId", ""))
-            return error or (self._order_error(command) if kind == "orderSubmission" else "")
+            if error or kind != "orderSubmission" or (self.is_null_chain and self._has_no_price_yet(command)):
+                return error
+            return self._order_error(command)
         return ""
 
     def _batch_error(self, party_id: str, batch: dict[str, Any]) -> str:
@@ -76,6 +79,11 @@ class NetworkChecks:
         if any(account.balance for account in self._ledger.of_party(party_id) if account.type in kinds):
             return ""
         return f"party {party_id} is not eligible to submit order transaction with no market in scope"
+
+    def _has_no_price_yet(self, submission: dict[str, Any]) -> bool:
+        """Return whether an order takes its price from a market that has none: it is worth nothing, but a null chain executes it."""
+        takes_price = bool(submission.get("peggedOrder")) or submission.get("type") == "TYPE_MARKET"
+        return takes_price and not self._engines[submission["marketId"]].market.mark_asset_price
 
     def _order_error(self, submission: dict[str, Any]) -> str:
         """Check that an order has a readable price and the minimum value."""
