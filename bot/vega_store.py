@@ -12,10 +12,11 @@ from typing import Any, Optional
 
 import bot.models as parsers
 import bot.vega_api_client as api
-from bot.market_data import Depth, Trade, TradesAndDepth, best_prices_without
+from bot.market_data import TradesAndDepth
 from bot.market_terms import MarketTerms, TermsRefresh, with_terms
 from bot.models import Account, Asset, Market, Order, Position
 from bot.parsing import ParseError, body_of, nodes_of, parse_list, parse_list_or_warn
+from bot.store_facts import StoreFacts
 from bot.sync import DataAge, MissingItemLookup, OrderHistory, SnapshotAssembler, is_rejected, spot_position, total_balance
 from bot.transport.connection import ConnectionHooks
 from bot.transport.error_text import truncate
@@ -27,7 +28,7 @@ LIVE_STATUSES = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: a p
 HEIGHT_TIMEOUT = 3.0  # seconds for a node to tell its height when market data has stopped
 
 
-class VegaStore:
+class VegaStore(StoreFacts):
     """Accounts, orders, positions, assets and markets as of the newest frame.
 
     Each lock guards the dict of its name and is held for one dict operation only. Nothing is parsed, logged, requested or
@@ -35,7 +36,7 @@ class VegaStore:
     block and never changes. Differs from the page: every getter takes its lock, and assets have one.
 
     The age of data is published with the data, under the same lock. Read an age before the data: the data can only be
-    fresher than that.
+    fresher than that. The ages, and other facts that the page has no getters for, are in StoreFacts.
     """
 
     def __init__(self, websocket_url: str, rest_api_url: str, reconnect: int = RECONNECT):
@@ -164,77 +165,6 @@ class VegaStore:
     def get_asset_by_id(self, asset_id: str) -> Optional[Asset]:
         with self._assets_lock:
             return self._assets.get(asset_id)
-
-    # Not on the page.
-
-    def get_trades(self) -> list[Trade]:
-        """Return the newest trades on the market that the stream has brought, oldest first; none without `trades=True`."""
-        return self._trades_and_depth.get_trades()
-
-    def get_depth(self, market_id: str) -> Optional[Depth]:
-        """Return the book of the market; None without `depth=True`, and while it is not known to be complete."""
-        return self._trades_and_depth.get_depth(market_id)
-
-    def get_best_prices_without_us(self, market_id: str) -> Optional[tuple[float, float]]:
-        """Return best bid and best offer without the party's own orders, 0 for a side without others; None as `get_depth`.
-
-        The book and the orders come on two streams. One may be a block ahead of the other.
-        """
-        depth = self.get_depth(market_id)
-        return best_prices_without(depth, self.get_orders()) if depth is not None else None
-
-    def get_order_updates(self, position: int) -> tuple[int, list[Order]]:
-        """Return the position to ask with next time, and the party's order updates since `position`, dead orders too."""
-        with self._orders_lock:
-            return self._order_history.since(position)
-
-    def get_consecutive_rejections(self, market_id: str) -> tuple[str, int]:
-        """Return the reason of the newest rejected orders on a market, and how many were rejected for it in a row."""
-        with self._orders_lock:
-            return self._order_history.rejections(market_id)
-
-    def get_account_snapshot_count(self) -> int:
-        """Return how many snapshots of its accounts the party has got: one with each connection of their stream."""
-        with self._accounts_lock:
-            return self._account_snapshot.count
-
-    def get_minimum_order_value(self, market_id: str, side: str) -> float:
-        """Return the smallest price times size that the network accepts on a market; 0 if there is none or it is unknown."""
-        with self._markets_lock:
-            return self._minimum_values.get(market_id, {}).get(side, 0.0)
-
-    def get_block_interval(self, market_id: str) -> float:
-        """Return the median time between two blocks in seconds; 0 before two blocks of the market's data."""
-        with self._markets_lock:
-            return self._age_of(market_id).block_interval()
-
-    def get_block_count(self, market_id: str) -> int:
-        """Return how many blocks of a market's data the stream has brought."""
-        with self._markets_lock:
-            return self._age_of(market_id).blocks
-
-    def seconds_since_update(self, market_id: str) -> float:
-        """Return the age of a market's data at the node in seconds; infinite before any."""
-        with self._markets_lock:
-            return self._age_of(market_id).seconds()
-
-    def seconds_since_position(self, market_id: str) -> float:
-        """Return the age of the position on a market: 0 while its stream keeps it, infinite before any."""
-        market = self.get_market_by_id(market_id)
-        if market is not None and market.base_asset_id:  # a spot position is a balance
-            with self._accounts_lock:
-                return self._account_snapshot.age()
-        with self._positions_lock:
-            return self._position_snapshot.age()
-
-    def seconds_since_orders(self) -> float:
-        """Return the age of the party's orders: 0 while their stream keeps them, infinite before any."""
-        with self._orders_lock:
-            return self._order_snapshot.age()
-
-    def _age_of(self, market_id: str) -> DataAge:
-        """Under the markets' lock."""
-        return self._ages.setdefault(market_id, DataAge())
 
     ###########################################################
     #                     Update functions                    #

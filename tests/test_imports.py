@@ -16,6 +16,7 @@ LAYERS = (
     ("bot.parsing",),
     ("bot.models", "bot.vega_api_client", "bot.wallet"),
     ("bot.vega_ws_client", "bot.sync", "bot.market_terms", "bot.market_data"),
+    ("bot.store_facts",),
     ("bot.vega_store",),
     ("bot.execution",),
     ("main",),
