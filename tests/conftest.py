@@ -1,4 +1,4 @@
-"""Fixtures of more than one file: a sandbox that trades by itself, a bot that quotes on it, and its page in a browser."""
+"""Fixtures that several modules share: a sandbox with traders, a bot that quotes on it, and the sandbox's page in a browser."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.browser import chromium
 from tests.support.page_driver import open_page
 from tests.support.processes import BotProcess
 
-# Set, it would hide from the tests what users see without it: what Python says at its end where it cannot flush.
+# With this variable, tests would not see what users see: the messages of Python at exit when it cannot flush its output.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
 

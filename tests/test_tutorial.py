@@ -1,4 +1,4 @@
-"""The code has the tutorial's modules, names, fields, parameters and defaults; `outline.json` was taken from its pages."""
+"""The code has the modules, names, fields, parameters and defaults of the tutorial's pages, which `outline.json` lists."""
 
 import ast
 import dataclasses
@@ -91,11 +91,11 @@ def test_each_parser_is_the_function_of_its_name() -> None:
     assert models.parsers == {key: getattr(models, f"parse_{key.removesuffix('s')}") for key in models.parsers}
 
 
-def test_an_order_also_says_its_side() -> None:
+def test_an_order_also_has_its_side() -> None:
     assert "side" in {field.name for field in dataclasses.fields(module_of("bot/models.py").Order)}
 
 
-def test_a_market_also_says_its_tick_size() -> None:
+def test_a_market_also_has_its_tick_size() -> None:
     assert "tick_size" in {field.name for field in dataclasses.fields(module_of("bot/models.py").Market)}
 
 
@@ -104,7 +104,7 @@ def test_main_keeps_the_import_alias(alias: str, module: str) -> None:
     assert vars(main)[alias] is importlib.import_module(module)
 
 
-def test_the_loop_names_its_values_as_the_page_does_and_in_its_order() -> None:
+def test_the_loop_uses_the_pages_names_in_the_pages_order() -> None:
     (run,) = (node for node in ast.parse(Path(main.__file__).read_text()).body if getattr(node, "name", "") == "_run")
     stored = [node for node in ast.walk(run) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
     names = [node.id for node in sorted(stored, key=lambda node: (node.lineno, node.col_offset))]
@@ -121,7 +121,7 @@ def test_the_loop_names_its_values_as_the_page_does_and_in_its_order() -> None:
     assert [name for name in dict.fromkeys(names) if name in published] == published
 
 
-def test_quotes_takes_what_a_newcomer_expects() -> None:
+def test_quotes_has_three_parameters() -> None:
     assert list(inspect.signature(main.quotes).parameters) == ["market", "open_volume", "max_abs_position"]
 
 
@@ -134,7 +134,7 @@ def test_requirements_are_four_packages_with_minimum_versions() -> None:
 
 def test_the_top_level_is_that_of_a_small_tutorial() -> None:
     if not (ROOT / ".git").exists():
-        pytest.skip("no git here, so that what is tracked cannot be told from what lies around")
+        pytest.skip("without git, tracked files cannot be told from others")
     try:
         tracked = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines()
     except (OSError, subprocess.CalledProcessError) as error:
