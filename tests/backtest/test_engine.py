@@ -81,14 +81,14 @@ def test_orders_that_the_network_rejects_are_counted_with_their_reason() -> None
     assert result.sent < 20  # after ten in a row, every tenth turn only, as in the live bot
 
 
-def test_orders_below_the_networks_minimum_vanish_until_the_bot_has_learnt_it() -> None:
+def test_orders_below_the_networks_minimum_are_not_sent_as_by_the_live_bot() -> None:
     def too_small(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
         return [order(market, "SIDE_BUY", market.best_bid_price, size=0.001)]
 
     result = play(too_small, [1], 20)[0]
 
     assert result.fills == 0
-    assert result.vanished == result.sent == 1
+    assert result.vanished == result.sent == 0
 
 
 def test_a_slow_rule_changes_nothing() -> None:
