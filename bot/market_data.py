@@ -182,11 +182,15 @@ class TradesAndDepth:
         """Begin anew with the book of REST, since the stream has no snapshot."""
         self._connection += 1
         self._is_requested, self._requested_at = False, -math.inf
-        self.forget(market_id)
+        self._forget(market_id)
         self._request(market_id)
 
-    def forget(self, market_id: str) -> None:
-        """Forget a book that is not known to be the newest any more."""
+    def on_disconnect(self, market_id: str) -> None:
+        """Forget the book; an answer of REST that is on its way does not count, since no stream would keep it up to date."""
+        self._connection += 1
+        self._forget(market_id)
+
+    def _forget(self, market_id: str) -> None:
         self._waiting.clear()
         with self._depths_lock:
             self._depths.pop(market_id, None)
@@ -201,7 +205,7 @@ class TradesAndDepth:
                 self._depths[update.market_id] = depth
             return
         if depth is not None:  # a gap: an update is missing
-            self.forget(update.market_id)
+            self._forget(update.market_id)
         self._waiting.append(update)
         self._request(update.market_id)
 

@@ -94,7 +94,7 @@ def load_settings(own: type[Own]) -> tuple[Settings, Own]:
     )
     types = typing.get_type_hints(own)
     own_values = {
-        item.name: optional(item.name.upper(), _PARSERS[types[item.name]], item.default)
+        item.name: optional(item.name.upper(), _PARSERS.get(types[item.name], _reject_type), item.default)
         for item in dataclasses.fields(own)  # type: ignore[arg-type]  # TypeVar bounds cannot say "a dataclass"
     }
     problems += [*proxy_problems(map(value_of, _URL_SCHEMES)), *certificate_problems()]
@@ -146,7 +146,7 @@ def _parse_float(value: str) -> float:
 def _parse_position_limit(value: str) -> float:
     limit = _parse_float(value)
     if not 0 < limit <= MAX_POSITION_LIMIT:
-        raise ValueError("must be above 0: a number of contracts")
+        raise ValueError(f"must be a number of contracts above 0, and at most {MAX_POSITION_LIMIT:.0e}")
     return limit
 
 
@@ -162,6 +162,10 @@ def _parse_log_level(value: str) -> int:
         raise ValueError(f"must be one of {', '.join(_LOG_LEVELS)}")
     level: int = logging.getLevelName(value.upper())
     return level
+
+
+def _reject_type(value: str) -> None:
+    raise ValueError("cannot be read: its field must be a str, int, float or bool")
 
 
 _PARSERS: dict[Any, Callable[[str], Any]] = {str: str, int: _parse_int, float: _parse_float, bool: _parse_bool}

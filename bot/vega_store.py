@@ -109,7 +109,7 @@ class VegaStore(StoreFacts):
         if trades:
             self._ws_client.subscribe_trades(market_id, callback=public.update_trades)
         if depth:
-            hooks = ConnectionHooks(on_open=lambda: public.on_connect(market_id), on_disconnect=lambda _: public.forget(market_id))
+            hooks = ConnectionHooks(on_open=lambda: public.on_connect(market_id), on_disconnect=lambda _: public.on_disconnect(market_id))
             self._ws_client.subscribe_market_depth(market_id, public.update_depth, hooks)
 
         self._terms.start(market_id, self._quantum_of(market_id))

@@ -214,7 +214,7 @@ def test_an_optional_setting_has_a_default(
 @pytest.mark.parametrize(
     ("key", "values", "problem"),
     [
-        ("MAX_ABS_POSITION", ["0", "-1"], "must be above 0: a number of contracts"),
+        ("MAX_ABS_POSITION", ["0", "-1", "1e13"], "must be a number of contracts above 0, and at most 1e+12"),
         ("MAX_ABS_POSITION", ["nan", "inf", "1,5", "one", "1e999"], "must be a number"),
         ("LOOP_INTERVAL", ["0", "-1", "0.001", "3601"], "must be from 0.01 to 3600 seconds"),
         ("LOOP_INTERVAL", ["nan", "1 s"], "must be a number"),
@@ -275,6 +275,17 @@ def test_settings_of_a_fork_are_checked_with_the_others(monkeypatch: pytest.Monk
         "LEVELS in the environment must be an integer",
         "POST_ONLY in the environment must be true or false",
     ]
+
+
+def test_a_setting_of_a_fork_with_another_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Listed:
+        levels: tuple[int, ...] = (1, 2)
+
+    for key, value in {**GOOD, "LEVELS": "1,2"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(SettingsError, match=r"^LEVELS in the environment cannot be read: its field must be a str, int, float or bool$"):
+        load_settings(Listed)
 
 
 def test_a_rule_of_main_uses_its_settings_from_the_file(tmp_path: Path) -> None:
