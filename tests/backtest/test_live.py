@@ -58,7 +58,7 @@ def test_the_live_bots_orders_and_fills_are_those_of_the_backtest(tmp_path: Path
         sandbox.block()  # so that there are prices
         begin: int = sandbox.call(lambda box: box.chain.time)
         code = ONE_BLOCK_PER_TURN.replace("CONTROL_URL", sandbox.control_url).replace("NODE_URL", sandbox.node_url)
-        with Fork(tmp_path, sandbox, market_id, code, loop_interval=0.0) as bot:
+        with Fork(tmp_path, sandbox, market_id, code, loop_interval=0.01) as bot:
             bot.wait_for("all turns done", timeout=TIMEOUT)
             live = sandbox.call(lambda box: history(orders_of(box.chain, market_id), begin))
             live_fills = sandbox.call(lambda box: box.fills[box.parties["bot"], market_id])
