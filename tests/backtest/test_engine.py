@@ -7,13 +7,14 @@ from typing import Union
 import pytest
 
 from bot.execution.order_manager import NoQuote
-from bot.models import Market
+from bot.models import Market, parse_market_data
 from bot.submission import OrderSubmission
 from bot.transport import clock
 from bot.vega_store import VegaStore
 from tests.backtest.engine import Backtest, RuleError, play
 from tests.backtest.figures import Snapshot
 from tests.sandbox.chain.traders import KINDS
+from tests.sandbox.node.serializers import market_data_node
 from tests.support.example_rule import quotes
 
 BLOCKS = 150
@@ -145,6 +146,19 @@ def test_a_rule_gets_trades_and_best_prices_without_its_own_orders() -> None:
     assert sum(better) > 3
     assert trades == sorted(trades)
     assert trades[-1] > 10
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_the_market_is_the_one_that_the_live_bot_parses(product: str) -> None:
+    def compares(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        node = market_data_node(backtest.chain, backtest.market)
+        prices = parse_market_data(node, market.decimal_places, market.position_decimal_places)
+        assert {name: getattr(market, name) for name in prices} == prices
+        assert market.timestamp == int(node["timestamp"])
+        return quotes(market, open_volume, max_abs_position)
+
+    backtest = Backtest(compares, seed=1, market=product)
+    assert backtest.run(20).sent > 0
 
 
 def test_a_rule_may_return_no_quote() -> None:
