@@ -246,3 +246,27 @@ def test_the_reconnect_delay_doubles_up_to_ten_seconds_when_the_node_cannot_be_r
 
 def test_the_reconnect_delay_doubles_up_to_a_minute_when_the_node_rejects_the_subscription() -> None:
     assert [reconnect_delay(5, attempts, rejected=True) for attempts in range(7)] == [5, 10, 20, 40, 60, 60, 60]
+
+
+# The first attempts to connect get no thread.
+NO_THREADS = """
+import threading
+start, failures = threading.Thread.start, [1] * 8
+def fail(thread):
+    if failures and thread.name.startswith("connect "):
+        failures.pop()
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = fail
+"""
+
+
+def test_without_a_thread_an_attempt_to_connect_costs_its_try() -> None:
+    with Sandbox(block_time=0.1, seed=7, traders=False) as sandbox:
+        market, party = sandbox.markets["future"], sandbox.parties["bot"]
+        with StoreProcess(sandbox.ws_url, sandbox.node_url, market, party, setup=NO_THREADS, reconnect=0.2) as store:
+            for stream in STREAMS:
+                store.wait_for(rf"^stream {stream}: connection lost \(can't start new thread\), reconnecting in 0\.2 s$")
+            for stream in STREAMS:
+                store.wait_for(f"^stream {stream}: reconnected$")
+    assert "Traceback" not in store.output

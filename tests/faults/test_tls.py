@@ -2,6 +2,8 @@
 
 import contextlib
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +17,9 @@ from bot.wallet import VegaWallet, WalletError
 from tests.support.fault_proxy import FaultProxy
 from tests.support.frames import FIRST_FRAMES, MARKET, MARKET_DATA, STREAMS, encode_frame, order_frame
 from tests.support.process_usage import usage_of, wait_for_no_leak
-from tests.support.processes import StoreProcess
+from tests.support.processes import ROOT, StoreProcess
 from tests.support.scripted_node import BOT, Raw, ScriptedNode, recorded_node
+from tests.support.waiting import DEFAULT_TIMEOUT
 
 MAX_RECORD_SIZE = 16384  # bytes
 RECONNECT_TIMEOUT = 4  # s; less than five, so that no other check can be what has made the stream reconnect
@@ -98,6 +101,44 @@ def test_the_systems_variable_for_authorities_works_too(node: TlsNode, authority
     with store_on(node) as store:
         node.send("orders", order_frame())
         store.wait_until(lambda: len(store.order_ids()) == 1)
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "WEBSOCKET_CLIENT_CA_BUNDLE"])
+def test_each_variable_for_certificates_means_the_same_for_rest_streams_and_wallet(
+    authority: trustme.CA, authority_file: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, authority_file)
+    with TlsNode(server_context(authority)) as node:
+        with store_on(node) as store:
+            assert store.ask("get_market_by_id", MARKET) is not None
+        wallet = VegaWallet(token="token", wallet_url=node.rest_url.removesuffix("/api/v2"), pub_key=BOT)
+        with pytest.raises(WalletError, match="HTTP 405"):  # the node takes no POST, but its certificate is trusted
+            wallet.submit_transaction({}, timeouts=(10.0, 10.0))
+        wallet._session.close()
+
+
+def test_both_of_two_variables_for_certificates_are_trusted(
+    authority: trustme.CA, authority_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trustme.CA().cert_pem.tempfile() as other:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", other)
+        monkeypatch.setenv("SSL_CERT_FILE", authority_file)
+        with TlsNode(server_context(authority)) as node, store_on(node) as store:
+            assert store.ask("get_market_by_id", MARKET) is not None
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "WEBSOCKET_CLIENT_CA_BUNDLE"])
+@pytest.mark.parametrize("content", [None, "no certificates"])
+def test_a_file_without_certificates_is_a_settings_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str) -> None:
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv(name, str(file))
+    run = subprocess.run([sys.executable, "-m", "main"], cwd=ROOT, capture_output=True, text=True, timeout=DEFAULT_TIMEOUT)
+    assert run.returncode == 2
+    reason = "there is no such file of certificates" if content is None else "no certificates can be read"
+    lines = [line for line in run.stderr.splitlines() if line.startswith(f"{name} is ")]
+    assert [str(file) in line and reason in line for line in lines] == [True]
 
 
 ENVIRONMENTS = {
