@@ -57,6 +57,11 @@ class AppThread:
 
     async def _stop(self) -> None:
         await self._stop_listening()
+        if self._ssl_context is not None and self._runner.server is not None:
+            for handler in list(self._runner.server.connections):  # TLS would wait until clients that keep a connection close it
+                if handler.transport is not None:
+                    handler.transport.abort()
+            await asyncio.sleep(0.2)  # for handshakes whose client is gone
         await self._runner.cleanup()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}  # TLS handshakes, for example
         for task in tasks:
