@@ -110,7 +110,8 @@ class Traders:
         sent: Transactions = []
         for market in self._chain.markets.values():
             walk, generator = self._walks[market.id], self._generators[market.id]
-            walk.rescale(market.upcoming_terms.unit)
+            if market.pending_terms:  # the orders are for the block that changes the terms
+                walk.rescale(market.pending_terms.unit)
             walk.move(generator)
             crowd = self._count_quoting_parties(market)
             if market.state in QUOTED_STATES:
@@ -184,5 +185,5 @@ def _contract(market: Market) -> int:
 
 def _order(market: Market, side: str, size: int, ticks: int, time_in_force: str = "TIME_IN_FORCE_GTC") -> dict[str, Any]:
     """Build a limit order at a price in ticks."""
-    price = str(ticks * market.upcoming_terms.tick_size)
+    price = str(ticks * (market.pending_terms or market).tick_size)
     return {"marketId": market.id, "side": side, "size": str(size), "price": price, "type": "TYPE_LIMIT", "timeInForce": time_in_force}
