@@ -96,7 +96,10 @@ class StoreFacts:
 
     def _age_of(self, market_id: str) -> DataAge:
         """Under the markets' lock."""
-        return self._ages.setdefault(market_id, DataAge())
+        age = self._ages.get(market_id)
+        if age is None:
+            age = self._ages[market_id] = DataAge()
+        return age
 
     def _live_orders(self) -> list[Order]:
         with self._orders_lock:

@@ -4,6 +4,7 @@ Not on the page, which sends what the rule wants, whatever it holds and whatever
 `begin_turn`, the rule through `ask`, `submit`, `end_turn`. What is wrong with a turn becomes its reason not to quote.
 """
 
+import functools
 import inspect
 import logging
 import math
@@ -171,7 +172,7 @@ class OrderManager:
             self._failures = 0
             return []
         try:
-            extra = {"vega_store": self._vega_store} if "vega_store" in inspect.signature(rule).parameters else {}
+            extra = {"vega_store": self._vega_store} if _takes_store(rule) else {}
             wanted = rule(market, position, self._max_abs_position, **extra)
             if isinstance(wanted, NoQuote):
                 turn.reason = truncate(wanted.reason) or "quotes() returned no reason"
@@ -384,6 +385,11 @@ class OrderManager:
         value, minimum = float(told[1]), float(told[2])  # in the asset's padded units, of which only the ratio matters
         smallest = min(values) * (minimum / value if value else 1 + 1e-9)
         self._learnt_minimum = {side: max(self._learnt_minimum.get(side, 0.0), smallest) for side in SIDES}
+
+
+@functools.cache
+def _takes_store(rule: Rule) -> bool:
+    return "vega_store" in inspect.signature(rule).parameters
 
 
 def _describe(batch: sub.BatchMarketInstruction, market: Market) -> str:
