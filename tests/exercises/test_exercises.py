@@ -81,6 +81,12 @@ def test_every_file_and_name_in_the_readmes_exists() -> None:
             assert re.search(rf"\b{name}\b", file.read_text(encoding="utf-8")), (readme, name, path)
 
 
+def test_no_exercise_depends_on_the_rule_in_main() -> None:
+    for file in sorted(FOLDER.glob("**/*.py")):
+        imported = re.findall(r"^\s*(?:from|import) (main)\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not imported, file
+
+
 def test_the_handout_prints_on_two_pages(browser: Any) -> None:
     browser.get((FOLDER / "handout.html").as_uri())
     pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])

@@ -158,7 +158,7 @@ def check_start(exercise: ModuleType, market: Market) -> None:
         describe(sent) == CANCELLATION,
         saw=f"a new Quoter sent {describe(sent)} on stale data; the store shows an open order of an earlier run",
         expected=CANCELLATION,
-        hint="every open order of yours counts, whoever sent it: see store.get_orders()",
+        hint="every open order in store.get_orders() counts, whoever sent it",
     )
 
 
@@ -245,13 +245,13 @@ class LiveTurns:
 def check_live(turns: LiveTurns, sandbox: Sandbox) -> None:
     for _ in range(QUIET_TURNS):
         turns.turn()
-    turns.turn_until(lambda: len(get_orders(sandbox)) == 2, "two orders of yours on the book", QUIET)
+    turns.turn_until(lambda: len(get_orders(sandbox)) == 2, "your two orders on the book", QUIET)
     report(f"{QUIET_TURNS} turns on a quiet market: it quotes, although the price does not move")
 
     sandbox.silence_streams("markets/data")
     turns.turn_until(lambda: turns.age() > MAX_AGE + TURN_INTERVAL, f"data older than {MAX_AGE} s", DECIDE)
     turns.turn()
-    turns.turn_until(lambda: not get_orders(sandbox), "a book without orders of yours", CANCEL)
+    turns.turn_until(lambda: not get_orders(sandbox), "a book without your orders", CANCEL)
     report(f"market data silent, the connection open: after {MAX_AGE} s it stops and cancels its orders")
 
     sandbox.silence_streams("markets/data", on=False)

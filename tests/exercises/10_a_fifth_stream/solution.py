@@ -72,7 +72,7 @@ class VegaWebSocketClient:
 
 @dataclass(frozen=True)
 class Fill:
-    """One trade of ours."""
+    """One of our trades."""
 
     trade_id: str
     side: str  # our side: SIDE_BUY or SIDE_SELL
