@@ -10,7 +10,7 @@ from tests.sandbox import Sandbox
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
-EACH_REGISTRAR = pytest.mark.parametrize("registrar", ["epoll", "poll", "select"])
+all_registrars = pytest.mark.parametrize("registrar", ["epoll", "poll", "select"])
 BEGIN = """
 import rel, signal, sys, threading
 import bot.transport.event_loop
@@ -42,7 +42,7 @@ def child(sandbox: Sandbox, code: str, registrar: str, *arguments: str) -> Proce
 
 
 @pytest.mark.parametrize("caller", ["thread", "handler"])
-@EACH_REGISTRAR
+@all_registrars
 def test_rel_abort_ends_the_dispatch_whoever_calls_it(sandbox: Sandbox, registrar: str, caller: str) -> None:
     code = """
 import os
@@ -64,7 +64,7 @@ say("ended")
 
 
 @pytest.mark.parametrize("caller", ["thread", "handler"])
-@EACH_REGISTRAR
+@all_registrars
 def test_a_call_from_elsewhere_wakes_the_poll_and_runs_on_the_main_thread(sandbox: Sandbox, registrar: str, caller: str) -> None:
     code = """
 import os
@@ -86,7 +86,7 @@ rel.dispatch()
         process.wait_for("^called on True$")
 
 
-@EACH_REGISTRAR
+@all_registrars
 def test_nothing_is_delivered_after_an_abort_in_a_callback(sandbox: Sandbox, registrar: str) -> None:
     code = """
 def end(result):
@@ -103,7 +103,7 @@ say("ended")
         assert process.lines == ["delivered", "ended"]
 
 
-@EACH_REGISTRAR
+@all_registrars
 def test_a_stop_from_another_thread_before_the_dispatch_ends_it_too(sandbox: Sandbox, registrar: str) -> None:
     code = """
 client = subscribe(lambda result: None)
@@ -118,7 +118,7 @@ say("ended")
         assert process.finish() == 0
 
 
-@EACH_REGISTRAR
+@all_registrars
 def test_a_second_dispatch_after_an_abort_ends_with_ctrl_c(sandbox: Sandbox, registrar: str) -> None:
     code = """
 subscribe(lambda result: rel.abort())
@@ -135,7 +135,7 @@ say("second ended")
         assert process.finish() == 0
 
 
-@EACH_REGISTRAR
+@all_registrars
 def test_after_clients_that_have_stopped_a_new_one_is_delivered_to_and_stops(sandbox: Sandbox, registrar: str) -> None:
     code = """
 clients = [subscribe(lambda result: clients[1].stop()), subscribe(lambda result: None)]

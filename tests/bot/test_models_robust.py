@@ -224,5 +224,5 @@ def test_what_streams_never_leave_out_must_be_there(field: str) -> None:
 
 @pytest.mark.parametrize("field", ["decimalPlaces", "positionDecimalPlaces"])
 def test_decimals_that_no_market_can_have_are_a_parse_error(field: str) -> None:
-    with pytest.raises(ParseError):  # 10 to this power would keep the bot busy for ever
+    with pytest.raises(ParseError):  # 10 to this power would keep the bot busy without end
         PARSERS["market"]({**NODES["market"][0], field: "1000000000"})

@@ -1,4 +1,4 @@
-"""bot/vega_api_client.py against a real HTTP server: recorded answers, pages, and errors in the node's words."""
+"""bot/vega_api_client.py against a real HTTP server: recorded answers, pages, and errors with the node's error message."""
 
 import itertools
 import socket
@@ -155,12 +155,12 @@ def test_a_list_of_another_shape_is_an_error_that_shows_it(page: Any) -> None:
 
 
 ###########################################################
-#               Errors in the node's words                #
+#          Errors with the node's error message          #
 ###########################################################
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         (
             "bad-cursor",
@@ -174,9 +174,9 @@ def test_a_list_of_another_shape_is_an_error_that_shows_it(page: Any) -> None:
         ("bad-path", "HTTP 404, Not Found (check NODE_URL: it ends in /api/v2)"),
     ],
 )
-def test_a_recorded_error_is_raised_in_the_words_of_the_node(name: str, words: str) -> None:
+def test_a_recorded_error_is_raised_with_the_nodes_error_message(name: str, message: str) -> None:
     path = recorded(name)["path"]
-    assert problem_with(recorded_answer(name), path=path) == f"GET {path}: {words}"
+    assert problem_with(recorded_answer(name), path=path) == f"GET {path}: {message}"
 
 
 def test_an_unknown_parameter_is_no_error() -> None:
@@ -193,7 +193,7 @@ def test_a_long_error_page_is_shortened() -> None:
     assert len(problem_with(Answer("<p>" * 100_000, status=403))) < 300
 
 
-def test_an_error_without_words_has_the_reason_of_its_status() -> None:
+def test_an_error_without_a_message_has_the_reason_of_its_status() -> None:
     assert problem_with(Answer("", status=404)) == "GET markets: HTTP 404, Not Found (check NODE_URL: it ends in /api/v2)"
 
 

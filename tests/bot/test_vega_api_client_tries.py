@@ -21,7 +21,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_a_temporary_failure_is_retried(status: int) -> None:
     with Replay(Answer("busy", status=status), recorded_answer("markets")) as node:
         assert len(client.get_markets(node.url)) == 3
     assert node.paths == ["/markets", "/markets"]
@@ -40,8 +40,8 @@ def test_a_connection_lost_before_the_answer_is_tried_again() -> None:
 
 
 def test_a_node_that_stays_busy_is_asked_three_times_and_quoted() -> None:
-    words = Answer({"code": 8, "message": "", "details": [{"message": "too many requests", "inner": "slow down"}]}, status=503)
-    with Replay(then=itertools.repeat(words)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 503, too many requests: slow down$"):
+    busy = Answer({"code": 8, "message": "", "details": [{"message": "too many requests", "inner": "slow down"}]}, status=503)
+    with Replay(then=itertools.repeat(busy)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 503, too many requests: slow down$"):
         client.get_markets(node.url)
     assert len(node.requests) == 3
 
@@ -54,9 +54,9 @@ def test_retry_after_is_honoured() -> None:
 
 
 @pytest.mark.parametrize("value", ["1.5", "soon", "-5"])
-def test_a_retry_after_that_nobody_can_read_costs_neither_the_tries_nor_the_nodes_words(value: str) -> None:
-    words = Answer({"code": 8, "message": "", "details": [{"message": "too many requests"}]}, status=429, headers={"Retry-After": value})
-    with Replay(then=itertools.repeat(words)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 429, too many requests$"):
+def test_an_unreadable_retry_after_costs_neither_the_tries_nor_the_nodes_error_message(value: str) -> None:
+    busy = Answer({"code": 8, "message": "", "details": [{"message": "too many requests"}]}, status=429, headers={"Retry-After": value})
+    with Replay(then=itertools.repeat(busy)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 429, too many requests$"):
         client.get_markets(node.url)
     assert len(node.requests) == 3
 

@@ -261,14 +261,14 @@ def test_seeding_again_forgets_prices_and_their_age(store: VegaStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "words"),
+    ("status", "reason", "message"),
     [(6, 14, "STATUS_REJECTED, ORDER_ERROR_MARGIN_CHECK_FAILED"), (4, 49, "STATUS_STOPPED, ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE")],
 )
-def test_a_refused_order_is_logged_with_the_name_of_its_reason(
-    store: VegaStore, caplog: pytest.LogCaptureFixture, status: int, reason: int, words: str
+def test_a_rejected_order_is_logged_with_the_name_of_its_reason(
+    store: VegaStore, caplog: pytest.LogCaptureFixture, status: int, reason: int, message: str
 ) -> None:
     store._update_order({"updates": {"orders": [order_node(status=status, reason=reason)]}})
-    assert f"order {'a' * 64}: {words}" in caplog.text
+    assert f"order {'a' * 64}: {message}" in caplog.text
 
 
 def test_a_bad_entry_is_left_out_and_the_rest_kept(store: VegaStore) -> None:

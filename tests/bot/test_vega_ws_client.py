@@ -95,7 +95,7 @@ def test_an_unknown_path_is_reported_with_the_nodes_message(node: ScriptedNode, 
 
 
 @pytest.mark.parametrize(
-    ("frame", "words"),
+    ("frame", "message"),
     [
         ("{oops", "not JSON .*oops"),
         (b"\x01\x02", "not JSON .binary"),
@@ -108,9 +108,9 @@ def test_an_unknown_path_is_reported_with_the_nodes_message(node: ScriptedNode, 
     ],
     ids=["truncated", "binary", "deep", "list", "number", "not a list", "1e400", "null"],
 )
-def test_a_bad_frame_is_reported_once_and_the_stream_continues(node: ScriptedNode, store: StoreProcess, frame: str, words: str) -> None:
+def test_a_bad_frame_is_reported_once_and_the_stream_continues(node: ScriptedNode, store: StoreProcess, frame: str, message: str) -> None:
     node.send("orders", frame, frame, order_frame(id="c" * 64))
-    store.wait_for(f"^stream orders: {words}")
+    store.wait_for(f"^stream orders: {message}")
     store.wait_until(lambda: store.order_ids() == {"c" * 64})
     assert sum(line.startswith("stream orders") for line in store.lines) == 1
     assert node.connections["orders"] == 1

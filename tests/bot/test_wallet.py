@@ -60,7 +60,7 @@ def test_a_transaction_taken_in_returns_its_hash(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_refusal_has_the_words_of_the_wallet(name: str) -> None:
+def test_a_rejection_has_the_wallets_error_message(name: str) -> None:
     error = RECORDED[name]["body"]["error"]
     assert problem_with(recorded_answer(name)).startswith(f"wallet: HTTP {RECORDED[name]['status']}, {error['message']}: {error['data']}")
 
@@ -77,7 +77,7 @@ def test_a_refusal_has_the_words_of_the_wallet(name: str) -> None:
         ],
     ],
 )
-def test_a_refusal_has_the_hint_that_helps_and_no_other(name: str, hint: str) -> None:
+def test_a_rejection_has_the_hint_that_helps_and_no_other(name: str, hint: str) -> None:
     problem = problem_with(recorded_answer(name))
     assert [word for word in (CHECK_TOKEN, CHECK_KEY, CHECK_URL) if word in problem] == ([hint] if hint else [])
 

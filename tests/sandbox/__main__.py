@@ -105,7 +105,7 @@ def choose_market(sandbox: Sandbox, product: Optional[str]) -> str:
 
 
 def announcement(sandbox: Sandbox) -> dict[str, Any]:
-    told = {
+    content = {
         "node_url": sandbox.node_url,
         "ws_url": sandbox.ws_url,
         "wallet_url": sandbox.wallet_url,
@@ -116,9 +116,9 @@ def announcement(sandbox: Sandbox) -> dict[str, Any]:
     }
     room = sandbox.room
     if room.participants:
-        told["teacher_key"] = room.teacher_key
-        told["participants"] = {name: {"token": one.token, "code": one.code} for name, one in room.participants.items()}
-    return told
+        content["teacher_key"] = room.teacher_key
+        content["participants"] = {name: {"token": one.token, "code": one.code} for name, one in room.participants.items()}
+    return content
 
 
 def announce(sandbox: Sandbox, options: argparse.Namespace, market_id: str) -> None:

@@ -7,7 +7,7 @@ OPEN = (1, 8)  # order statuses ACTIVE and PARKED, as streams send them
 
 
 def identity(kind: str, node: Node) -> str:
-    """Return the key that tells a record from all others of its kind."""
+    """Return the key that identifies a record among those of its kind."""
     if kind == "orders":
         return str(node["id"])
     if kind == "positions":
