@@ -124,7 +124,7 @@ class Account:
     market_id: str  # empty where the account is not tied to a market
 
     def get_id(self) -> str:
-        """Return what tells this account from all others."""
+        """Return a key that identifies the account."""
         return f"{self.owner}-{self.market_id}-{self.account_type}-{self.asset_id}"
 
 

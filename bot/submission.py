@@ -42,7 +42,7 @@ class OrderAmendment:
     order_id: str
     size_delta: float  # contracts, below zero to shrink
     price: float  # price units of the market
-    market_id: str = ""  # Differs from the page: the network refuses an amendment without its market.
+    market_id: str = ""  # Differs from the page: the network rejects an amendment without its market.
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ RELOOKUP_INTERVAL = 60.0  # seconds until an id that was not found is looked up 
 SNAPSHOT_TIMEOUT = 10.0  # seconds from a connection to the last page of its snapshot
 MAX_ORDER_UPDATES = 2000  # of the newest updates that are kept for readers
 BLOCK_INTERVALS = 20  # of which the median is taken
-BASELINE_DRIFT = 0.01  # seconds per second by which the chain's clock may be slower than ours
+BASELINE_DRIFT = 0.01  # seconds per second by which the chain's clock may be slower than the local one
 LOOKUP_FAILURE_DELAY = 2.0  # seconds without look-ups after a failed one: a list can hold many unknown ids
 
 
@@ -102,7 +102,7 @@ class DataAge:
     A node that falls behind sends old blocks at the usual pace, so the time of arrival says little. The age of a block is the
     local clock less the block's time, less a baseline: the smallest such difference seen, since the two clocks differ. The
     baseline survives reconnects, and may rise slowly, so that a chain with a slow clock does not look late. A node that was
-    behind from the start cannot be told from one whose clock is.
+    behind from the start looks the same as one whose clock is behind.
     """
 
     def __init__(self) -> None:

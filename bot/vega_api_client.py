@@ -60,8 +60,8 @@ def _error_message(response: requests.Response) -> str:
 def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> Any:
     """Make one call and return what the answer holds under `key`.
 
-    Differs from the page, whose calls have no timeout and fail with `KeyError`. What may pass (429, 502, 503, 504, a lost
-    connection) is tried again, MAX_TRIES times in all.
+    Differs from the page, whose calls have no timeout and fail with `KeyError`. Temporary failures (429, 502, 503, 504, a lost
+    connection) are retried, up to MAX_TRIES tries in all.
 
     Raises:
         VegaApiError: with the node's own error message.

@@ -25,7 +25,7 @@ from bot.vega_ws_client import RECONNECT, VegaWebSocketClient
 logger = logging.getLogger(__name__)
 
 LIVE_STATUSES = ("STATUS_ACTIVE", "STATUS_PARKED")  # Differs from the page: a pegged order that waits is live, as for REST.
-HEIGHT_TIMEOUT = 3.0  # seconds for a node to tell its height when market data has stopped
+HEIGHT_TIMEOUT = 3.0  # seconds for a node to report its height when market data has stopped
 
 
 class VegaStore(StoreFacts):
@@ -171,7 +171,7 @@ class VegaStore(StoreFacts):
     ###########################################################
     # Main thread, inside rel.dispatch(). Each takes the `result` of one frame, and has the page's steps: take the list out
     # of it, parse without the lock, replace under the lock. Differs from the page: all entries of a list count, not only
-    # the first. An entry that cannot be parsed is left out, and ParseError tells the stream's client what to report.
+    # the first. An entry that cannot be parsed is left out, and ParseError says what the stream's client should report.
 
     def _update_market_data(self, market_dict: dict[str, Any]) -> None:
         nodes = nodes_of(market_dict, "marketData")

@@ -1,6 +1,6 @@
 """The only code that sends transactions while the loop runs. Loop thread.
 
-Not on the page, which sends what the rule wants, whatever it holds and whatever became of the turn before. A turn here is:
+Not on the page, which sends what the rule wants without looking at the age of its data or the outcome of the turn before. A turn here is:
 `begin_turn`, the rule through `ask`, `submit`, `end_turn`. What is wrong with a turn becomes its reason not to quote.
 """
 
@@ -69,7 +69,7 @@ AfterTurn = Callable[[Market, float, str, VegaStore], object]
 
 @dataclass
 class Turn:
-    """What is known of the turn that runs."""
+    """What is known of the current turn."""
 
     started_at: float  # clock.now()
     ages: Ages
@@ -87,7 +87,7 @@ class OrderManager:
         vega_store: what the bot knows.
         market_id: the market.
         max_abs_position: the position limit in contracts, for long and short.
-        shutdown: what this thread and the main one tell each other.
+        shutdown: what this thread and the main thread share about the end.
         dry_run: send nothing, and log what would be sent.
         loop_interval: seconds from turn to turn.
     """
@@ -178,7 +178,7 @@ class OrderManager:
                 turn.reason = truncate(wanted.reason) or "quotes() returned no reason"
                 return []
             submissions = validate_orders(wanted, self._market_id)
-        except Exception:  # the rule is where newcomers write
+        except Exception:  # user code
             if self._on_rule_failed():
                 raise
             return []
@@ -218,11 +218,11 @@ class OrderManager:
             turn.outcome = turn.outcome or "quotes kept"
 
     def end_turn(self, after_turn: Optional[AfterTurn] = None) -> None:
-        """Log the turn, call `after_turn`, and wait for the rest of the interval, or until the bot is told to stop."""
+        """Log the turn, call `after_turn`, and wait for the rest of the interval, or until the bot has to stop."""
         turn, market = self._turn, self._turn.market
         assert market is not None
         live = len(self._tracker.live_orders())
-        # Differs from the page, which prints five lines and does not know what came of its orders.
+        # Differs from the page, which prints five lines, without the outcome.
         logger.info(
             "Latest prices are %s - %s | Position is %s | %d live order%s | data %.1f s old | %s",
             _price(market.best_bid_price, market),
@@ -236,7 +236,7 @@ class OrderManager:
         if after_turn is not None:
             try:
                 after_turn(market, turn.position, turn.outcome, self._vega_store)
-            except Exception:  # it is where newcomers write
+            except Exception:  # user code
                 logger.exception("after_turn() failed")
         # Differs from the page, which sleeps for a whole second on top of the wallet's time.
         self._shutdown.requested.wait(max(0.0, turn.started_at + self._loop_interval - clock.now()))
@@ -372,17 +372,17 @@ class OrderManager:
                 self._turn.outcome = f"{self._turn.outcome}; cancelling failed: {error}"
 
     def _learn_minimum(self, message: str, transaction: dict[str, Any], market: Market) -> None:
-        """Learn the smallest order value where the node has not told it: the smallest order of the batch was too small."""
-        told = re.search(r"order value \(([0-9.]+)\) is less than minimum .*?\(([0-9.]+)\)", message)
+        """Learn the smallest order value if the node did not give it: the smallest order of the batch was too small."""
+        match = re.search(r"order value \(([0-9.]+)\) is less than minimum .*?\(([0-9.]+)\)", message)
         values = [
             sub.convert_to_decimals(market.decimal_places, int(padded["price"]))
             * sub.convert_to_decimals(market.position_decimal_places, int(padded["size"]))
             for padded in transaction["batchMarketInstructions"]["submissions"]
             if "price" in padded
         ]
-        if not told or not values:
+        if not match or not values:
             return
-        value, minimum = float(told[1]), float(told[2])  # in the asset's padded units, of which only the ratio matters
+        value, minimum = float(match[1]), float(match[2])  # in the asset's padded units, of which only the ratio matters
         smallest = min(values) * (minimum / value if value else 1 + 1e-9)
         self._learnt_minimum = {side: max(self._learnt_minimum.get(side, 0.0), smallest) for side in SIDES}
 
@@ -393,7 +393,7 @@ def _takes_store(rule: Rule) -> bool:
 
 
 def _describe(batch: sub.BatchMarketInstruction, market: Market) -> str:
-    """Return a batch in words, without a cancellation of all."""
+    """Describe a batch for the log, without a cancellation of all orders."""
     orders = [
         f"{order.side.removeprefix('SIDE_').lower()} {_plain(order.size)} at {_price(order.price, market)}" for order in batch.submissions
     ]

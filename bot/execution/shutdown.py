@@ -34,14 +34,14 @@ LOOP_JOIN_TIMEOUT = sum(TIMEOUTS) + 0.5  # seconds: a turn whose wallet hangs, a
 END_TIMEOUT = 9.0  # seconds for the whole end, or …
 END_BLOCKS = 2.0  # … so many block intervals, if that is longer
 CHECK_TIMEOUT = 2.0  # seconds to ask REST whether there is anything to cancel
-VERIFY_INTERVAL = 0.2  # seconds between two looks
+VERIFY_INTERVAL = 0.2  # seconds between two requests
 MAX_CANCEL_ERRORS = 3
 IN_FLIGHT_TIMEOUT = 30.0  # seconds that a wallet may take to execute a call that timed out
 MAY_BE_LEFT = "orders may be left on the market, check and cancel them by hand"
 
 
 class Shutdown:
-    """What the threads tell each other about the end, and the end itself."""
+    """What the threads share about the end of the bot, and the end itself."""
 
     def __init__(self) -> None:
         self.requested = threading.Event()  # main -> loop: this turn was the last
@@ -196,7 +196,7 @@ class Shutdown:
         logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", position)
 
     def _open_position(self, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str) -> str:
-        """Return what the last line says of the position: empty if it is flat and nothing was won or lost."""
+        """Return what the last line says of the position: empty if it is flat and the PnL is zero."""
         position = vega_store.get_position_by_market_id(market_id=market_id)
         market = vega_store.get_market_by_id(market_id)
         asset = vega_store.get_asset_by_id(market.settlement_asset_id) if market is not None else None
@@ -210,15 +210,15 @@ class Shutdown:
                 for node in client.get_positions(party_id, node_rest_url, market_id, deadline):
                     position = parse_position(node, *places)
         volume = position.open_volume if position is not None else 0.0
-        words = [f"position {Decimal(repr(volume)).normalize():f} stays open"] if volume else []
+        parts = [f"position {Decimal(repr(volume)).normalize():f} stays open"] if volume else []
         pnl = _pnl(position) - self._pnl_at_start
         if not market.base_asset_id and (volume or pnl):
-            words.append(f"PnL since the start: {pnl:.6g} {asset.symbol}")
-        return "".join(f"; {word}" for word in words)
+            parts.append(f"PnL since the start: {pnl:.6g} {asset.symbol}")
+        return "".join(f"; {part}" for part in parts)
 
 
 class _End:
-    """The last cancellation, and the look whether it has worked."""
+    """The last cancellation, and the check that it has worked."""
 
     def __init__(self, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str, deadline: float):
         self._wallet = wallet
@@ -247,7 +247,7 @@ class _End:
 
         Args:
             blocks: how many, since an order may reach the chain after the cancellation.
-            interval: seconds between blocks, for a node that does not tell its height.
+            interval: seconds between blocks, for a node that does not report its height.
         """
         accepted_at: Optional[tuple[int, float]] = None  # height and time.monotonic() of the first accepted cancellation
         cancelled_height = -1  # of the newest cancellation
@@ -289,7 +289,7 @@ class _End:
             submissions=[], cancellations=[sub.OrderCancellation(market_id=self._market_id)], amendments=[]
         )
         transaction = sub.instruction_to_json(instruction=cancel_all, price_decimals=0, position_decimals=0)
-        seconds = max(0.5, (self._deadline - time.monotonic()) / 2)  # half of the rest each time: the first try has the best chance
+        seconds = max(0.5, (self._deadline - time.monotonic()) / 2)  # half of the remaining time for each try
         try:
             self._wallet.submit_transaction(transaction, timeouts=(seconds / 4, seconds * 3 / 4))
         except WalletError as error:

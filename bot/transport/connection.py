@@ -1,4 +1,4 @@
-"""One stream's connection: connect, read until empty, watch, reconnect. What stands between websocket-client and rel.
+"""One stream's connection: connect, read until empty, watch, reconnect. It is the layer between websocket-client and rel.
 
 Not on the page, which hands rel itself to websocket-client. That reads one frame per wake-up, connects on the main thread,
 reconnects twice after a reset, and waits without end for a node that has gone silent.
@@ -47,7 +47,7 @@ class _ClosedByNodeError(Exception):
 
 @dataclass(frozen=True)
 class ConnectionHooks:
-    """What the owner of a stream wants to know of its connections. Main thread."""
+    """Callbacks with which the owner of a stream follows its connections. Main thread."""
 
     on_open: Callable[[], Any] = lambda: None  # before the first frame of each connection
     on_disconnect: Callable[[float], Any] = lambda latency: None  # with the seconds for which its data may have been late
@@ -107,7 +107,7 @@ class StreamConnection:
     # Called by websocket-client.
 
     def signal(self, number: int, callback: Callable[[], Any]) -> None:
-        """Do nothing: signals are the business of whoever calls `rel.dispatch()`."""
+        """Do nothing: the caller of `rel.dispatch()` handles signals."""
 
     def abort(self) -> None:
         """Do nothing, as above."""
@@ -126,7 +126,7 @@ class StreamConnection:
 
     def on_connect_error(self, ws: Any, error: object) -> None:
         """The app's `on_error`: an attempt to connect has failed. Connecting thread."""
-        if time.monotonic() - self._connecting_since >= HANDSHAKE_TIMEOUT:  # not what the cut has provoked
+        if time.monotonic() - self._connecting_since >= HANDSHAKE_TIMEOUT:  # report the timeout, not the error that it caused
             error = f"no handshake within {HANDSHAKE_TIMEOUT:.0f} s"
         self._event_loop.call_soon_threadsafe(self._on_connect_failed, error)
 
@@ -327,8 +327,8 @@ def reconnect_delay(reconnect: float, attempts: int, rejected: bool) -> float:
     Differs from the page, which reconnects every five seconds without end. A node that cannot be reached should not be
     flooded, and one that rejects a subscription will mostly reject it again.
     """
-    longest = MAX_REJECTED_RECONNECT_DELAY if rejected else MAX_RECONNECT_DELAY
-    return min(reconnect * 2.0 ** min(attempts, 10), max(longest, reconnect))
+    max_delay = MAX_REJECTED_RECONNECT_DELAY if rejected else MAX_RECONNECT_DELAY
+    return min(reconnect * 2.0 ** min(attempts, 10), max(max_delay, reconnect))
 
 
 class StreamGroup:
@@ -381,7 +381,7 @@ class StreamGroup:
     def _check(self) -> bool:
         """Ping each connection, and disconnect those that are stuck. Differs from the page, which waits without end."""
         now, slept = time.monotonic(), clock.slept()
-        # This process was stopped, as by Ctrl+Z. What arrived meanwhile is not read yet: read it first, judge next time.
+        # This process was stopped, as by Ctrl+Z. What arrived meanwhile is not read yet: read it first, check next time.
         was_stopped = now - self._checked_at > 2 * CHECK_INTERVAL
         has_slept = slept - self._slept > MIN_SLEEP
         self._checked_at, self._slept = now, slept

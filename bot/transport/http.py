@@ -77,7 +77,7 @@ def call_with_deadline(seconds: float, function: Callable[[], Result], tries: in
     deadline = time.monotonic() + seconds
     for attempt in range(1, tries + 1):
         result, error = _try(seconds, deadline, function)
-        is_last = attempt == tries or not _may_pass(result, error)
+        is_last = attempt == tries or not _is_retryable(result, error)
         pause = 0.0 if is_last else retry_delay(result, attempt)
         if is_last or time.monotonic() + pause >= deadline:
             break
@@ -97,7 +97,7 @@ def _try(seconds: float, deadline: float, function: Callable[[], Result]) -> tup
         failure = error
     finally:
         _local.call = None
-    if time.monotonic() >= deadline:  # not what the cut has provoked: the reason for the cut
+    if time.monotonic() >= deadline:  # report the timeout, not the error that it caused
         failure = requests.Timeout(f"no answer within {seconds:.2g} s")
     kind = UnansweredError if call.is_unanswered() else None if call.was_connected else NotSentError
     if kind is None:
@@ -107,13 +107,13 @@ def _try(seconds: float, deadline: float, function: Callable[[], Result]) -> tup
     return None, wrapped
 
 
-def _may_pass(result: Any, error: Optional[BaseException]) -> bool:
+def _is_retryable(result: Any, error: Optional[BaseException]) -> bool:
     if isinstance(error, NotSentError):
         error = error.__cause__
     if error is None:
         return getattr(result, "status_code", None) in RETRY_STATUSES
-    may_pass = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-    return isinstance(error, may_pass) and not isinstance(error, requests.exceptions.SSLError)
+    retryable = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    return isinstance(error, retryable) and not isinstance(error, requests.exceptions.SSLError)
 
 
 def retry_delay(result: Any, attempt: int) -> float:
@@ -126,7 +126,7 @@ def retry_delay(result: Any, attempt: int) -> float:
 
 
 class _Call:
-    """What becomes known of a call's connection while it runs."""
+    """What is known of a call's connection while the call runs."""
 
     def __init__(self) -> None:
         self.was_connected = False
@@ -144,7 +144,7 @@ class _Call:
 
 
 class _Local(threading.local):
-    call: Optional[_Call] = None  # the one that this thread makes
+    call: Optional[_Call] = None  # the call that this thread is making
 
 
 _local = _Local()
@@ -161,7 +161,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Connection:
-    """Mixin over urllib3's connections: they connect as streams do, and tell the call that runs what became of it."""
+    """Mixin over urllib3's connections: they connect as streams do, and report to the call in progress."""
 
     response_class: Any = _Response
     host: str
