@@ -196,9 +196,12 @@ def test_rel_initializes_the_registrar_that_its_mapping_names() -> None:
     run("rel", "rel.initialize does not take names that were added to rel.rel.mapping", f"{code}assert type(rel.rel.registrar) is Own")
 
 
-def test_rel_keeps_timers_in_a_set_of_its_registrar_with_a_monotonic_expiration() -> None:
-    code = "timer = rel.timeout(7, bool)\nassert timer in registrar.timers\nassert 6 < timer.expiration - time.monotonic() <= 7\n"
-    run("rel", "registrar.timers or Timer.expiration (on time.monotonic()) is gone", START + code)
+def test_rel_adds_timers_with_add_timer_of_its_registrar_and_gives_them_a_monotonic_expiration() -> None:
+    note = "added, add = [], registrar.add_timer\nregistrar.add_timer = lambda timer: (added.append(timer), add(timer))\n"
+    code = (
+        "timer = rel.timeout(7, bool)\nassert added == [timer]\nassert 6 < timer.expiration - time.monotonic() <= 7\nset(registrar.timers)"
+    )
+    run("rel", "registrar.timers, registrar.add_timer or Timer.expiration (on time.monotonic()) is gone", START + note + code)
 
 
 def test_rel_keeps_events_by_their_kind_and_descriptor() -> None:
