@@ -129,14 +129,14 @@ def test_a_connection_refused_says_that_the_wallet_may_not_run() -> None:
     assert TOKEN not in str(caught.value)
 
 
-def test_a_wallet_that_hangs_is_given_up_and_may_still_carry_it_out() -> None:
+def test_a_call_to_a_wallet_that_hangs_is_abandoned_and_may_still_be_executed() -> None:
     problem = problem_with(Answer(hang=True), timeouts=(0.2, 0.1))
     assert problem.startswith(
         "wallet: no answer within 0.1 s; the transaction may still be executed (does the wallet wait for your consent?"
     )
 
 
-def test_a_wallet_whose_answer_trickles_is_given_up_as_one_that_hangs() -> None:
+def test_a_call_whose_answer_trickles_is_abandoned_like_one_that_hangs() -> None:
     began = time.monotonic()
     assert problem_with(Answer(RECORDED["ok"]["body"], pause=0.1), timeouts=(0.3, 0.3)).startswith("wallet: ")
     assert time.monotonic() - began < 2
