@@ -47,7 +47,10 @@ def start_log(level: int, token: str) -> logging.handlers.QueueListener:
     if level > logging.DEBUG:
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns at each try; the call reports once, at the end
     listener = logging.handlers.QueueListener(lines, logging.StreamHandler())
-    listener.start()
+    try:
+        listener.start()
+    except RuntimeError as error:  # a limit of processes or of memory: no thread can be started
+        sys.exit(f"Cannot start: {error}")
     return listener
 
 

@@ -35,6 +35,7 @@ class Fork(BotProcess):
         before, start, after = (ROOT / "main.py").read_text().partition(_START)
         assert start, "main.py has no last block that starts everything"
         path = folder / f"my_bot_{next(_numbers)}.py"
-        path.write_text(f"{before}\n{code}\n{start}{after}")
+        rule = "from tests.support.example_rule import quotes"  # not the reader's own, unless `code` has one
+        path.write_text(f"{before}\n{rule}\n{code}\n{start}{after}")
         settings = {"PYTHONPATH": str(ROOT), "LOOP_INTERVAL": str(loop_interval), **changes}
         super().__init__(sandbox, market_id, command=(str(path),), **settings)

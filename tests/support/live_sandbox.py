@@ -84,6 +84,8 @@ def turns(bot: Process) -> list[dict[str, str]]:
 CRASH = """
 import sys
 import main
+from tests.support.example_rule import quotes
+main.quotes = quotes
 {sabotage}
 settings, _ = main.load_settings(main.RuleSettings)
 main.logging.basicConfig(level=settings.log_level)

@@ -141,10 +141,18 @@ class Process:
                 pipe.close()
 
 
-class BotProcess(Process):
-    """`python -m main` on a sandbox; `changes` replace or add environment variables."""
+# `python -m main` with the frozen rule instead of the reader's: a new rule in main.py turns no test red.
+BOT_WITH_FROZEN_RULE = """
+from pathlib import Path
+before, start, after = Path("main.py").read_text().partition('\\nif __name__ == "__main__":\\n')
+exec(compile(before + "\\nfrom tests.support.example_rule import quotes\\n" + start + after, "main.py", "exec"))
+"""
 
-    def __init__(self, sandbox: "Sandbox", market_id: str, command: tuple[str, ...] = ("-m", "main"), **changes: str) -> None:
+
+class BotProcess(Process):
+    """The bot on a sandbox, with the frozen rule; `changes` replace or add environment variables."""
+
+    def __init__(self, sandbox: "Sandbox", market_id: str, command: tuple[str, ...] = ("-c", BOT_WITH_FROZEN_RULE), **changes: str) -> None:
         super().__init__([sys.executable, *command], sandbox_settings(sandbox, market_id, **changes))
 
     def stop(self, number: int = signal.SIGINT) -> int:
