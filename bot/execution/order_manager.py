@@ -288,13 +288,16 @@ class OrderManager:
         if {order.side for order in possible} - {order.side for order in submissions}:
             turn.reason = WAITING_FOR_ORDERS  # only orders that have not appeared yet take the room
             return {}
-        minimum = {side: max(self._minimum_value(side), self._learnt_minimum.get(side, 0.0)) for side in room}
-        submissions, too_small = leave_out_small_orders(submissions, minimum)
         if any(left < 0 for left in room.values()):  # an amendment may grow an order, but not past the limit
             batch = replace(batch, amendments=[each for each in batch.amendments if each.size_delta <= 0])
-        batch = replace(batch, submissions=submissions)
-        transaction = sub.instruction_to_json(batch, market.decimal_places, market.position_decimal_places, market.tick_size)
+        places = (market.decimal_places, market.position_decimal_places, market.tick_size)
+        transaction = sub.instruction_to_json(replace(batch, submissions=submissions), *places)
         check_increments(submissions, transaction)
+        minimum = {side: max(self._minimum_value(side), self._learnt_minimum.get(side, 0.0)) for side in room}
+        submissions, too_small = leave_out_small_orders(submissions, minimum)
+        batch = replace(batch, submissions=submissions)
+        if too_small:
+            transaction = sub.instruction_to_json(batch, *places)
         if turn.ages.data + clock.now() - turn.started_at > turn.ages.max_data:
             turn.reason = f"data became older than {turn.ages.max_data:.0f} s while quotes() ran"
         elif wanted and not submissions and not batch.amendments:
