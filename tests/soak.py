@@ -6,17 +6,23 @@ the number of threads or file descriptors keeps growing.
 
 import argparse
 import itertools
+import json
 import random
 import re
+import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from tests.sandbox import Sandbox
+from tests.sandbox.markets import DEFAULT_FILE
+from tests.support.fork import STOPPED_CLOCK, Fork
 from tests.support.live_sandbox import orders_on_chain
 from tests.support.process_usage import Usage, usage_of
 from tests.support.processes import BotProcess
@@ -30,6 +36,15 @@ MAX_DATA_AGE = 5.0  # s
 RECOVERY_TIMEOUT = 60.0  # s until a bot on a healthy network quotes again; reconnecting alone takes up to ten
 MAX_GROWTH = 3  # threads or descriptors: idle HTTP connections are opened and closed all the time
 TURN = re.compile(r"^(\S+ \S+) Latest prices are .* \| data ([0-9.]+|inf) s old \| (.*)$")
+
+MACHINE_SUSPENDED = "machine suspended"  # the bot is stopped, and its monotonic clock with it
+DUST = """
+def quotes(market, open_volume, max_abs_position, right=quotes):
+    orders = right(market, open_volume, max_abs_position)
+    if random.random() < 0.1:  # a value that the network rejects, with the whole batch
+        orders.append(dataclasses.replace(orders[0], size=0.001, price=market.tick))
+    return orders
+"""
 
 Action = Callable[[Sandbox, random.Random], Any]
 
@@ -58,6 +73,10 @@ FAULTS: dict[str, tuple[Action, Action]] = {  # name -> begin, end
     "wallet late": (lambda box, rng: box.delay_wallet(rng.uniform(1.0, 6.0)), lambda box, _: box.delay_wallet()),
     "market suspended": (lambda box, _: box.suspend("future"), lambda box, _: box.resume("future")),
     "side empty": (lambda box, _: box.empty_side("future", "SIDE_SELL"), lambda box, _: box.refill_side("future", "SIDE_SELL")),
+    "transactions lost": (lambda box, rng: box.lose_transactions(rng.randint(1, 3)), _do_nothing),
+    "transactions late": (lambda box, rng: box.delay_transactions(rng.uniform(0.2, 1.5)), lambda box, _: box.delay_transactions()),
+    "chain paused": (lambda box, rng: box.pause_chain(rng.uniform(1.0, 7.0)), _do_nothing),
+    MACHINE_SUSPENDED: (_do_nothing, _do_nothing),
     "orders rejected": (lambda box, _: box.reject_orders("ORDER_ERROR_MARGIN_CHECK_FAILED"), lambda box, _: box.reject_orders()),
 }
 
@@ -123,7 +142,14 @@ def soak(minutes: float, seed: int) -> Result:
         BotEndedError: the bot ended before it got a signal.
     """
     rng, faults = random.Random(seed), Counter[str]()
-    with Sandbox(block_time=BLOCK_TIME, seed=seed) as sandbox, BotProcess(sandbox, sandbox.markets["future"]) as bot:
+    markets = json.loads(DEFAULT_FILE.read_text())
+    markets["markets"][0]["reorders_transactions"] = True
+    code = "import dataclasses, random\n" + STOPPED_CLOCK + DUST
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Sandbox(block_time=BLOCK_TIME, seed=seed, markets=markets) as sandbox,
+        Fork(Path(folder), sandbox, sandbox.markets["future"], code, loop_interval=1) as bot,
+    ):
         bot.wait_for(r"\| quoted$")
         run_faults(sandbox, bot, rng, minutes * 6, faults)
         before = recover(sandbox, bot)
@@ -144,10 +170,14 @@ def run_faults(sandbox: Sandbox, bot: BotProcess, rng: random.Random, seconds: f
     while (now := time.monotonic()) < deadline:
         for name in [name for name, ends in active.items() if ends <= now]:
             FAULTS[name][1](sandbox, rng)
+            if name == MACHINE_SUSPENDED:
+                bot.signal(signal.SIGCONT)
             del active[name]
         name = rng.choice([name for name in FAULTS if name not in active])
         print(f"{now - began:.0f} s: {name}", file=sys.stderr)
         FAULTS[name][0](sandbox, rng)
+        if name == MACHINE_SUSPENDED:
+            bot.signal(signal.SIGSTOP)
         active[name] = now + rng.uniform(*(SILENCE_DURATION if name == "streams silent" else FAULT_DURATION))
         faults[name] += 1
         time.sleep(max(0.0, min(rng.uniform(*FAULT_INTERVAL), deadline - time.monotonic())))
@@ -157,6 +187,7 @@ def run_faults(sandbox: Sandbox, bot: BotProcess, rng: random.Random, seconds: f
 
 def recover(sandbox: Sandbox, bot: BotProcess) -> Usage:
     """End all faults; return what the bot takes once it quotes again over four streams: the minimum of three measurements."""
+    bot.signal(signal.SIGCONT)  # it may still be stopped
     sandbox.reset()
     wait_until(lambda: bot.has_ended or sandbox.call(lambda box: sum(box.node.open_connections.values())) == 4, RECOVERY_TIMEOUT)
     if bot.has_ended:

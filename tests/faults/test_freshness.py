@@ -15,7 +15,7 @@ from bot.models import Market
 from bot.sync import DataAge, SnapshotAssembler
 from bot.transport import clock
 from tests.sandbox import Sandbox
-from tests.support.fork import Fork
+from tests.support.fork import STOPPED_CLOCK, Fork
 from tests.support.processes import BotProcess, StoreProcess
 from tests.support.waiting import wait_until
 
@@ -35,20 +35,6 @@ GOOD = Market(
     tick=0.00005,
 )
 FRESH = Ages(data=0.5)
-SLEEP = """
-import bot.transport.clock
-slept, last, real_monotonic = 0.0, time.monotonic(), time.monotonic
-
-def monotonic():  # stands still while the process is stopped, as Linux' does in a suspend; the other clock counts that time
-    global slept, last
-    now = real_monotonic()
-    if now - last > 4:
-        slept += now - last
-    last = now
-    return now - slept
-
-time.monotonic = monotonic
-"""
 
 
 class Clock:
@@ -120,7 +106,7 @@ def test_slow_blocks_are_allowed_to_be_older(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_machine_that_slept_quotes_nothing_in_its_first_turn_and_reconnects_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    with Fork(tmp_path, sandbox, sandbox.markets["future"], "import time\n" + SLEEP, loop_interval=1) as bot:
+    with Fork(tmp_path, sandbox, sandbox.markets["future"], STOPPED_CLOCK, loop_interval=1) as bot:
         bot.wait_for(QUOTED)
         line = len(bot.lines)
         bot.signal(signal.SIGSTOP)

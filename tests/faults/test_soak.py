@@ -11,7 +11,6 @@ from tests.support.processes import ROOT
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the soak reads /proc")
 def test_one_minute_of_faults_causes_no_stale_quote_and_leaves_no_order_thread_or_descriptor() -> None:
-    # This seed makes every kind of fault happen.
     command = [sys.executable, "-m", "tests.soak", "--minutes", "1", "--seed", "7"]
     soak = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert soak.returncode == 0, soak.stdout + soak.stderr

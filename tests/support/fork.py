@@ -14,6 +14,21 @@ if TYPE_CHECKING:
     from tests.sandbox import Sandbox
 
 FAST = 0.25  # s from turn to turn, where a test needs many turns
+# Code for a bot that a test stops with SIGSTOP: time.monotonic() stands still meanwhile, as Linux' does in a suspend.
+STOPPED_CLOCK = """
+import time
+slept, last, real_monotonic = 0.0, time.monotonic(), time.monotonic
+
+def monotonic():
+    global slept, last
+    now = real_monotonic()
+    if now - last > 4:
+        slept += now - last
+    last = now
+    return now - slept
+
+time.monotonic = monotonic
+"""
 _START = '\nif __name__ == "__main__":\n'
 _numbers = itertools.count()
 
