@@ -113,6 +113,7 @@ class OrderManager:
         shutdown.has_unseen_orders = self._tracker.has_unseen
         self._turn = Turn(0.0, Ages(data=math.inf))
         self._turns = 0
+        self._slept = clock.slept()  # at the start of the last turn
         self._failures = 0  # turns in a row in which quotes() raised
         self._silent_turns = 0  # turns in a row with orders that have not appeared
         self._uncancelled = False  # orders were sent after the last accepted cancellation of all
@@ -128,8 +129,10 @@ class OrderManager:
         if self._turns == 1:
             self._wait_for_snapshots()
         interval = self._vega_store.get_block_interval(self._market_id)
+        slept, self._slept = clock.slept() - self._slept, clock.slept()
         ages = Ages(
-            data=self._vega_store.seconds_since_update(self._market_id),
+            # After a suspend, what the streams bring first may be from before it.
+            data=max(slept, self._vega_store.seconds_since_update(self._market_id)),
             position=self._vega_store.seconds_since_position(self._market_id),
             orders=self._vega_store.seconds_since_orders(),
             max_data=max(MAX_DATA_AGE, MAX_DATA_AGE_BLOCKS * interval),

@@ -8,6 +8,7 @@ The first request tells what a connection carries: the name of a stream, "rest" 
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import re
 import socket
@@ -21,7 +22,7 @@ from typing import Any, Optional
 from urllib.parse import urlsplit
 
 from tests.support.frames import STREAMS
-from tests.support.waiting import DEFAULT_TIMEOUT
+from tests.support.waiting import DEFAULT_TIMEOUT, wait_until
 
 HOST = "127.0.0.1"
 PING_FRAME = b"\x89\x00"
@@ -107,7 +108,17 @@ class FaultProxy:
         for blackhole in self._blackhole:
             blackhole.close()
         self._blackhole = []
-        self._call(self._listen())
+        wait_until(self._try_to_listen, message="the port is in use by an outgoing connection")
+
+    def _try_to_listen(self) -> bool:
+        """Listen, unless the kernel has given the free port to somebody's outgoing connection meanwhile."""
+        try:
+            self._call(self._listen())
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True
 
     def blackhole(self) -> None:
         """Leave new connection attempts without any answer, as some firewalls do: listen with a backlog that is already full."""

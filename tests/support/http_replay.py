@@ -70,8 +70,10 @@ class Replay:
     def paths(self) -> list[str]:
         return [request.path for request in self.requests]
 
-    def next_answer(self) -> Answer:
+    def answer(self, request: Request) -> Answer:
+        """Note a request and return its answer: both under one lock, since a bot asks on several threads at a time."""
         with self._lock:
+            self.requests.append(request)
             return next(self._answers)
 
     @staticmethod
@@ -103,8 +105,7 @@ def _handler(replay: Replay) -> type[BaseHTTPRequestHandler]:
         def answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
-            replay.requests.append(Request(self.command, self.path, headers, body))
-            answer = replay.next_answer()
+            answer = replay.answer(Request(self.command, self.path, headers, body))
             if answer.hang:
                 replay.closing.wait()
             if answer.hang or answer.drop:
