@@ -113,7 +113,7 @@ class OrderManager:
         shutdown.has_unseen_orders = self._tracker.has_unseen
         self._turn = Turn(0.0, Ages(data=math.inf))
         self._turns = 0
-        self._slept = clock.slept()  # at the start of the last turn
+        self._slept = 0.0  # clock.slept() at the start of the last turn
         self._failures = 0  # turns in a row in which quotes() raised
         self._silent_turns = 0  # turns in a row with orders that have not appeared
         self._uncancelled = False  # orders were sent after the last accepted cancellation of all
@@ -128,6 +128,7 @@ class OrderManager:
         self._turns += 1
         if self._turns == 1:
             self._wait_for_snapshots()
+            self._slept = clock.slept()
         interval = self._vega_store.get_block_interval(self._market_id)
         slept, self._slept = clock.slept() - self._slept, clock.slept()
         ages = Ages(
