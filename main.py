@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RuleSettings:
-    """Settings of your own, such as `skew: float = 0.5`: the variable SKEW in `.env` or the environment replaces the default."""
+    """Settings of your own, such as `skew: float = 0.5`; SKEW in `.env` or the environment replaces the default. Not on the page."""
 
 
 rule_settings = RuleSettings()
@@ -70,6 +70,7 @@ def quotes(market: Market, open_volume: float, max_abs_position: float) -> Union
     return submissions
 
 
+# Not on the page.
 def after_turn(market: Market, position: float, outcome: str, vega_store: store.VegaStore) -> None:
     """Do something after each turn: write a CSV, send a message. What it raises is logged, and nothing else happens."""
 
@@ -103,6 +104,8 @@ def _run(
         position = vega_store.get_position_by_market_id(market_id=market_id)
         position = position.open_volume if position is not None else 0
 
+        # Differs from the page, which has the two `if`s here. The lines of a later page replace this one: begin with
+        # `submissions = []`.
         submissions = order_manager.ask(quotes, latest_data, position)  # none if there is a reason not to quote
         batch_tx = sub.BatchMarketInstruction(
             submissions=submissions,
@@ -132,7 +135,7 @@ def main(
         loop_interval: seconds from turn to turn.
 
     Returns:
-        The process's exit status (the page has none): 0, or 1 if something broke or orders are left.
+        The process's exit status: 0, or 1 if something broke or orders are left. Differs from the page, which has none.
     """
     shutdown = Shutdown()
     shutdown.install_signal_handlers()
@@ -168,6 +171,7 @@ def main(
 
 
 if __name__ == "__main__":
+    # Differs from the page, which reads `os.environ`: settings are checked before anything starts. The log hides the token.
     try:
         settings, rule_settings = load_settings(RuleSettings)
     except SettingsError as error:

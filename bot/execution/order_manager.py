@@ -54,6 +54,7 @@ LOST_AFTER_BLOCKS = 2  # behind a cancellation: an order that REST does not show
 WAITING_FOR_ORDERS = "waiting for the last orders"
 NEVER_APPEARED = "accepted, but no order has appeared"
 RULE_FAILED = "quotes() failed"
+NO_ORDERS = "quotes() returned no orders"
 
 
 @dataclass(frozen=True)
@@ -166,12 +167,7 @@ class OrderManager:
             Exception: the rule's own, when it has failed MAX_FAILURES times in a row.
         """
         turn = self._turn
-        turn.market, turn.position = market, position
-        self._follow_orders(market)
-        # Differs from the page, which quotes whatever it holds, and sends again what the network has rejected.
-        turn.reason = check_market(market, turn.ages) or turn.reason
-        if not turn.reason and self._turns % RETRY_TURNS:
-            turn.reason = check_rejections(*self._vega_store.get_consecutive_rejections(self._market_id))
+        self._check_turn(market, position)
         if turn.reason:
             self._failures = 0
             return []
@@ -187,8 +183,24 @@ class OrderManager:
                 raise
             return []
         if not submissions:
-            turn.reason = "quotes() returned no orders"
+            turn.reason = NO_ORDERS
         return submissions
+
+    def _check_turn(self, market: Market, position: float) -> None:
+        """Note in the turn what it is about, and whether there is a reason not to quote."""
+        turn = self._turn
+        turn.market, turn.position = market, position
+        self._follow_orders(market)
+        # Differs from the page, which quotes whatever it holds, and sends again what the network has rejected.
+        turn.reason = check_market(market, turn.ages) or turn.reason
+        if not turn.reason and self._turns % RETRY_TURNS:
+            turn.reason = check_rejections(*self._vega_store.get_consecutive_rejections(self._market_id))
+
+    def _check_without_ask(self) -> None:
+        market = self._vega_store.get_market_by_id(self._market_id)
+        position = self._vega_store.get_position_by_market_id(self._market_id)
+        if market is not None:
+            self._check_turn(market, position.open_volume if position is not None else 0.0)
 
     def submit(self, batch: sub.BatchMarketInstruction, price_decimals: int, position_decimals: int) -> None:
         """Check whatever is in the batch, and send it if there is anything to send.
@@ -199,11 +211,18 @@ class OrderManager:
             position_decimals: the market's `positionDecimalPlaces`, likewise.
         """
         turn = self._turn
-        assert turn.market is not None
+        has_orders = bool(batch.submissions or batch.amendments)
+        if turn.market is None:  # `_run` has the lines of a rule itself, as on the page and on the pages that follow it
+            self._check_without_ask()
+            turn.reason = turn.reason or ("" if has_orders else NO_ORDERS)
+        elif turn.reason == NO_ORDERS and has_orders:  # `_run` has added orders to those of the rule
+            turn.reason = ""
+        market = turn.market
+        assert market is not None
         transaction: dict[str, Any] = {}
         if not turn.reason:
             try:
-                transaction = self._checked(batch, turn.market)
+                transaction = self._checked(batch, market)
                 self._failures = 0
             except Exception:  # orders that the network would reject together with the whole batch
                 if self._on_rule_failed():
@@ -217,7 +236,7 @@ class OrderManager:
             if turn.reason not in (WAITING_FOR_ORDERS, RULE_FAILED):
                 self._cancel_open_orders()
         elif any(transaction["batchMarketInstructions"].values()):
-            self._send(transaction, turn.market)
+            self._send(transaction, market)
         else:
             turn.outcome = turn.outcome or "quotes kept"
 
