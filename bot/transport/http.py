@@ -99,7 +99,8 @@ def _try(seconds: float, deadline: float, function: Callable[[], Result]) -> tup
         _local.call = None
     if time.monotonic() >= deadline:  # report the timeout, not the error that it caused
         failure = requests.Timeout(f"no answer within {seconds:.2g} s")
-    kind = UnansweredError if call.is_unanswered() else None if call.was_connected else NotSentError
+    has_died = call.is_unanswered() and not isinstance(failure, requests.Timeout)  # after a timeout the answer may still come
+    kind = UnansweredError if has_died else None if call.was_connected else NotSentError
     if kind is None:
         return None, failure
     wrapped = kind(*failure.args)

@@ -206,6 +206,16 @@ def test_a_new_connection_that_closes_is_not_tried_again() -> None:
     assert server.requests == 1
 
 
+def test_a_kept_connection_on_which_no_answer_comes_in_time_is_not_one_that_closed() -> None:
+    with Replay(Answer({"result": {"transactionHash": "CD" * 32}}), Answer(hang=True)) as server:
+        wallet = VegaWallet("t0k3n", server.url, "key")
+        wallet.submit_transaction(batch("TIME_IN_FORCE_GTC"))
+        with pytest.raises(WalletError, match=r"^wallet: no answer within 0\.2 s"):
+            wallet.submit_transaction(batch("TIME_IN_FORCE_GTC"), timeouts=(10.0, 0.2))
+        wallet._session.close()
+    assert len(server.requests) == 2
+
+
 def test_a_batch_is_sent_once_more_only() -> None:
     with ClosingWallet(1, 0) as server:
         wallet = VegaWallet("t0k3n", server.url, "key")

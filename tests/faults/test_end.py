@@ -148,7 +148,7 @@ def test_a_signal_while_the_wallet_hangs_ends_the_bot_after_three_cancels_and_na
         wait_until(lambda: len(wallet.calls) > calls)  # the call that now hangs
         cancels = len(wallet.cancels)
         assert end_with(bot, signal.SIGINT) == 1
-    assert len(wallet.cancels) - cancels in (3, 4)  # the turn that the signal interrupts may cancel too
+    assert len(wallet.cancels) - cancels == 3, bot.output
     assert wallet.max_concurrent == 1
     assert re.search(rf"{len(orders_on_chain(sandbox))} orders? left on the market", bot.lines[-1])
     assert [order_id for order_id in orders_on_chain(sandbox) if order_id not in bot.lines[-1]] == []

@@ -117,14 +117,19 @@ def test_a_bad_entry_does_not_affect_the_other_entries_of_its_list(node: Scripte
     store.wait_until(lambda: store.ask("get_order_by_id", f"{MANY - 1:064x}") is None)
 
 
+def count_market_lookups(node: ScriptedNode) -> int:
+    """Count look-ups only: the store's other requests, for the market's terms, come when it has time."""
+    return sum(count for path, count in node.rest_calls.items() if path.startswith("market/") and not path.startswith(f"market/{MARKET}"))
+
+
 def test_a_list_of_unknown_markets_causes_one_lookup_in_two_seconds(node: ScriptedNode, store: StoreProcess) -> None:
-    line, began, lookups = len(store.lines), time.monotonic(), sum(node.rest_calls.values())
+    line, began, lookups = len(store.lines), time.monotonic(), count_market_lookups(node)
     frame = list_frame([order(number, marketId=f"{number % 500:064x}") for number in range(MANY)])
     held = store.order_ids()
     node.send("orders", frame, order_frame(id="c" * 64))
     store.wait_for(f"^stream orders: left out {MANY} of {MANY}: 0{{64}} is unknown: GET market/0{{64}}: HTTP 404", after=line)
     store.wait_until(lambda: store.order_ids() == held | {"c" * 64})
-    assert sum(node.rest_calls.values()) - lookups <= 1 + (time.monotonic() - began) / 2
+    assert count_market_lookups(node) - lookups <= 1 + (time.monotonic() - began) / 2
 
 
 def test_an_order_with_a_status_that_only_a_newer_node_knows_is_not_live(node: ScriptedNode, store: StoreProcess) -> None:
