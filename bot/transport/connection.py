@@ -190,7 +190,7 @@ class StreamConnection:
         """Disconnect where a message stopped in its middle, or where the link delays the pongs."""
         if self._partial_since is not None and time.monotonic() - self._partial_since > FRAME_TIMEOUT:
             self.disconnect(f"incomplete frame for {FRAME_TIMEOUT:.0f} s")
-        elif self.is_open() and self.heartbeat.latency() > SILENCE_TIMEOUT:
+        elif self.is_open() and self.heartbeat.seconds_unanswered() > SILENCE_TIMEOUT:
             self.disconnect(f"no pong for {SILENCE_TIMEOUT:.0f} s")
         elif self.is_open() and self._hooks.is_overdue():
             self.disconnect("no complete snapshot in time")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox import Sandbox
-from tests.support.fault_proxy import DOWN, FaultProxy
+from tests.support.fault_proxy import DOWN, UP, FaultProxy
 from tests.support.frames import STREAMS
 from tests.support.live_sandbox import orders_on_chain
 from tests.support.process_usage import usage_of, wait_for_no_leak
@@ -140,11 +140,17 @@ def blocks_of_the_quotes(sandbox: Sandbox) -> list[tuple[int, int]]:
 
 
 def test_a_bot_that_was_suspended_itself_disconnects_no_stream(sandbox: Sandbox) -> None:
-    with BotProcess(sandbox, sandbox.markets["future"]) as bot:
-        bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$"))
+    with (
+        FaultProxy(sandbox.node_url) as proxy,
+        BotProcess(sandbox, sandbox.markets["future"], WS_URL=proxy.ws_url) as bot,
+    ):
+        bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$", after=bot.wait_for(r"\| quoted$")))
         bot.signal(signal.SIGSTOP)
         time.sleep(7)  # this is the fault: it lasts longer than the five seconds after which a node counts as silent
+        proxy.set_mode("freeze", directions=(UP,))  # the first ping takes a while: longer than until the next check
         bot.signal(signal.SIGCONT)
+        time.sleep(1.5)  # as above
+        proxy.set_mode("pass")
         line = bot.wait_for(r"\| quoted$", after=len(bot.lines))
         bot.wait_for(r"\| quoted$", after=line)
         assert bot.stop() == 0
