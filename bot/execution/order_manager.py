@@ -355,7 +355,7 @@ class OrderManager:
         except WalletError as error:
             turn.outcome = f"no quote: {error}"
             if error.may_have_executed:
-                self._tracker.on_sent(transaction, market, timed_out=error.timed_out)
+                self._tracker.on_sent(transaction, market, accepted=False)
                 self._uncancelled = self._must_cancel_all = True
             elif not sent_before:
                 self._shutdown.orders_sent.clear()
@@ -365,7 +365,7 @@ class OrderManager:
                 self._learn_minimum(str(error), transaction, market)
                 self._cancel_open_orders(after=str(error))
             return
-        self._tracker.on_sent(transaction, market, timed_out=False)
+        self._tracker.on_sent(transaction, market, accepted=True)
         self._uncancelled, self._must_cancel_all = True, False
         turn.outcome = turn.outcome or "quoted"
 

@@ -30,7 +30,7 @@ class SentBatch:
 
     unseen: "Counter[OrderKey]"
     block: int  # how many blocks had been seen when it was sent
-    timed_out: bool  # the wallet has not answered
+    accepted: bool  # the wallet has said so
 
 
 @dataclass
@@ -70,20 +70,20 @@ class OrderTracker:
 
     def has_accepted_unseen(self) -> bool:
         """Return whether the wallet has accepted orders that have not appeared."""
-        return any(not batch.timed_out for batch in self._batches)
+        return any(batch.accepted for batch in self._batches)
 
     def is_overdue(self) -> bool:
         """Return whether an order that was sent should have appeared by now."""
         blocks = self._vega_store.get_block_count(self._market_id)
         return any(blocks - batch.block >= MAX_UNSEEN_BLOCKS for batch in self._batches)
 
-    def on_sent(self, transaction: dict[str, Any], market: Market, timed_out: bool) -> None:
+    def on_sent(self, transaction: dict[str, Any], market: Market, accepted: bool) -> None:
         """Note a transaction that the wallet has accepted, or may have."""
         keys: Counter[OrderKey] = Counter()
         for padded in transaction["batchMarketInstructions"]["submissions"]:
             keys[padded["side"], int(padded.get("price", 0)), int(padded["size"])] += 1
         if keys:
-            self._batches.append(SentBatch(keys, self._vega_store.get_block_count(self._market_id), timed_out))
+            self._batches.append(SentBatch(keys, self._vega_store.get_block_count(self._market_id), accepted))
 
     def forget_unseen(self) -> None:
         """Note that the unseen orders do not exist."""

@@ -115,7 +115,7 @@ class Shutdown:
             except client.VegaApiError as error:
                 if not error.retryable:
                     raise
-                if time.monotonic() + START_RETRY_DELAY > deadline:  # this call may have failed only for lack of time
+                if time.monotonic() + START_RETRY_DELAY > deadline:  # no time for another try; this one may have failed for lack of it
                     raise first_error or error from None
                 if first_error is None:
                     logger.warning("%s; trying for %.0f s", error, START_TIMEOUT)
@@ -189,8 +189,9 @@ class Shutdown:
         in_flight = self.orders_may_be_in_flight()
         blocks = 1 + bool(in_flight or (market is not None and market.reorders_transactions)) + self.has_unseen_orders()
         left = end.cancel_and_verify(blocks, interval)
-        if not left and in_flight:
-            left = f"{MAY_BE_LEFT}: the wallet has not answered for some of them, and may still send them"
+        if in_flight:
+            unanswered = "the wallet has not answered for some orders, and may still send them"
+            left = f"{left}; {unanswered}" if left else f"{MAY_BE_LEFT}: {unanswered}"
         self.failed = self.failed or bool(left)
         position = self._open_position(vega_store, node_rest_url, market_id, party_id)
         logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", position)

@@ -1,5 +1,6 @@
 """A wallet that gives no response, or none that can be parsed, and executes the orders nevertheless."""
 
+import re
 import signal
 from collections.abc import Iterator
 
@@ -48,8 +49,25 @@ def test_orders_that_the_wallet_executes_after_the_last_cancel_are_cancelled_and
         slow_wallet.release()
         wait_until(lambda: len(slow_wallet.cancels) > 1)
         assert end_with(bot) == 1
-    assert bot.lines[-1].endswith("the wallet has not answered for some of them, and may still send them")
+    assert bot.lines[-1].endswith("the wallet has not answered for some orders, and may still send them")
     assert orders_on_chain(quiet) == []
+
+
+def test_the_end_names_open_orders_and_warns_of_those_that_the_wallet_has_not_answered_for(
+    quiet: Sandbox, slow_wallet: FaultyWallet
+) -> None:
+    slow_wallet.fault = ""
+    with BotProcess(quiet, quiet.markets["future"], WALLET_URL=slow_wallet.url) as bot:
+        wait_until(lambda: orders_on_chain(quiet) != [])
+        slow_wallet.fault = "held"
+        bot.wait_for("no answer within 3 s")
+        slow_wallet.fault = "500"
+        left = orders_on_chain(quiet)
+        assert end_with(bot, signal.SIGINT) == 1
+        slow_wallet.fault = ""
+        slow_wallet.release()
+    named = "(" + "|".join(left) + ")"
+    assert re.search(rf"cancel them by hand: {named}, {named}; the wallet has not answered for some orders", bot.lines[-1])
 
 
 def test_orders_that_the_wallet_executes_after_the_market_was_suspended_are_cancelled(quiet: Sandbox, slow_wallet: FaultyWallet) -> None:
