@@ -68,10 +68,10 @@ class VegaWallet:
         try:
             response = self._send(request, timeouts, can_resend=_can_execute_twice(transaction))
         except NotSentError as error:
-            within = f" within {timeouts[0]:g} s" if isinstance(error.__cause__, requests.Timeout) else f": {root_cause(error)}"
+            within = f" within {timeouts[0]:.2g} s" if isinstance(error.__cause__, requests.Timeout) else f": {root_cause(error)}"
             raise self._error(f"no connection{within}") from error
         except requests.Timeout as error:
-            message = f"no answer within {timeouts[1]:g} s; the transaction may still be executed"
+            message = f"no answer within {timeouts[1]:.2g} s; the transaction may still be executed"
             raise self._error(message, timed_out=True) from error
         except CALL_FAILED as error:
             raise self._error(root_cause(error), timed_out=isinstance(error, requests.RequestException)) from error

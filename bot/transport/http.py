@@ -98,7 +98,7 @@ def _try(seconds: float, deadline: float, function: Callable[[], Result]) -> tup
     finally:
         _local.call = None
     if time.monotonic() >= deadline:  # report the timeout, not the error that it caused
-        failure = requests.Timeout(f"no answer within {seconds:.2g} s")
+        failure = requests.Timeout(f"timed out after {seconds:.2g} s")
     has_died = call.is_unanswered() and not isinstance(failure, requests.Timeout)  # after a timeout the answer may still come
     kind = UnansweredError if has_died else None if call.was_connected else NotSentError
     if kind is None:
