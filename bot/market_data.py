@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Optional
 
-import bot.vega_api_client as api
+import bot.more_api_calls as more_api
 from bot.enums import Side
 from bot.models import Asset, Market, Order
 from bot.parsing import ParseError, nodes_of, parse_amount, parse_enum, parse_int, parse_list, parse_str, raises_parse_error
@@ -69,6 +69,8 @@ class Depth:
 
 @raises_parse_error
 def parse_trade(node: dict[str, Any], position_decimal_places: int, price_decimal_places: int, asset_decimal_places: int) -> Trade:
+    """Read a node of `stream/trades`: price, size and fees with the market's and the settlement asset's decimals. Raises ParseError."""
+
     def fee(key: str) -> float:
         fees = node.get(key) or {}
         return parse_amount(asset_decimal_places, sum(parse_int(fees.get(name) or "0") for name in FEES))
@@ -91,6 +93,8 @@ def parse_trade(node: dict[str, Any], position_decimal_places: int, price_decima
 
 @raises_parse_error
 def parse_depth(node: dict[str, Any], position_decimal_places: int, price_decimal_places: int) -> Depth:
+    """Read the book of REST `market/depth/{id}/latest`, or an update of its stream. Raises ParseError."""
+
     def levels(key: str) -> tuple[PriceLevel, ...]:
         return tuple(
             PriceLevel(
@@ -157,14 +161,17 @@ class TradesAndDepth:
         self._requested_at = -math.inf  # time.monotonic()
 
     def get_trades(self) -> list[Trade]:
+        """Return the newest MAX_TRADES trades, oldest first. Any thread."""
         with self._trades_lock:
             return list(self._trades)
 
     def get_depth(self, market_id: str) -> Optional[Depth]:
+        """Return the book of a market; None while it is not known. Any thread."""
         with self._depths_lock:
             return self._depths.get(market_id)
 
     def update_trades(self, trades_dict: dict[str, Any]) -> None:
+        """Add the trades of one frame. Raises ParseError if some cannot be read; the others are kept."""
         trades, problem = parse_list(self._parse_trade, nodes_of(trades_dict, "trades"))
         with self._trades_lock:
             self._trades.extend(trades)
@@ -172,6 +179,7 @@ class TradesAndDepth:
             raise ParseError(problem)
 
     def update_depth(self, depth_dict: dict[str, Any]) -> None:
+        """Apply the updates of one frame. Raises ParseError if some cannot be read; the others are applied."""
         updates, problem = parse_list(self._parse_depth, nodes_of(depth_dict, "update"))
         for update in updates:
             self._apply(update)
@@ -216,7 +224,7 @@ class TradesAndDepth:
         self._is_requested, self._requested_at = True, time.monotonic()
         connection = self._connection
         EventLoop.get().run_in_thread(
-            lambda: api.get_market_depth(self._rest_api_url, market_id, time.monotonic() + DEPTH_TIMEOUT),
+            lambda: more_api.get_market_depth(self._rest_api_url, market_id, time.monotonic() + DEPTH_TIMEOUT),
             lambda node: self.on_answer(connection, node),
         )
 

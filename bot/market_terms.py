@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional
 
 import rel
 
+import bot.more_api_calls as more_api
 import bot.vega_api_client as api
 from bot.models import Market, parse_market
 from bot.parsing import ParseError, parse_decimal
@@ -75,8 +76,8 @@ def fetch_terms(node_url: str, market_id: str, quantum: float) -> MarketTerms:
     if not market.base_asset_id:  # spot markets have no minimum
         # A node that does not answer these calls leaves the minimum unknown; it is then learnt from rejected batches.
         with contextlib.suppress(api.VegaApiError, ParseError, ValueError, LookupError, TypeError, ArithmeticError):
-            multiple = parse_decimal(api.get_network_parameter(node_url, MINIMUM_MULTIPLE, deadline))
-            factors = api.get_risk_factors(node_url, market_id, deadline)
+            multiple = parse_decimal(more_api.get_network_parameter(node_url, MINIMUM_MULTIPLE, deadline))
+            factors = more_api.get_risk_factors(node_url, market_id, deadline)
             # The network wants price * size * (risk factor + slippage factor) of at least the multiple of the quantum.
             for side, factor in (("SIDE_BUY", factors["long"]), ("SIDE_SELL", factors["short"])):
                 minimum_values[side] = multiple * quantum / (parse_decimal(factor) + market.linear_slippage_factor)

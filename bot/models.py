@@ -148,6 +148,7 @@ class AppState:
 
 @raises_parse_error
 def parse_asset(node: dict[str, Any]) -> Asset:
+    """Read a node of REST `assets`. Raises ParseError, as all of these parsers do."""
     details = node["details"]
     decimal_places = parse_decimal_places(details["decimals"])
     return Asset(
@@ -162,6 +163,7 @@ def parse_asset(node: dict[str, Any]) -> Asset:
 
 @raises_parse_error
 def parse_account(node: dict[str, Any], asset_decimal_places: int) -> Account:
+    """Read a node of REST or stream `accounts`; the balance has the asset's decimals."""
     return Account(
         owner=parse_str(node["owner"]),
         account_type=parse_enum(AccountType, node.get("type", 0)),
@@ -173,6 +175,7 @@ def parse_account(node: dict[str, Any], asset_decimal_places: int) -> Account:
 
 @raises_parse_error
 def parse_order(node: dict[str, Any], position_decimal_places: int, price_decimal_places: int) -> Order:
+    """Read a node of REST or stream `orders`. Sizes have the market's position decimals, the price has its price decimals."""
     return Order(
         order_id=parse_str(node["id"]),
         market_id=parse_str(node["marketId"]),
@@ -197,6 +200,7 @@ def parse_position(
     price_decimal_places: int,
     asset_decimal_places: int,
 ) -> Position:
+    """Read a node of REST or stream `positions`. The volume has position decimals, the entry price price decimals, PnL the asset's."""
     return Position(
         party_id=parse_str(node["partyId"]),
         market_id=parse_str(node["marketId"]),
@@ -210,6 +214,7 @@ def parse_position(
 
 @raises_parse_error
 def parse_market(node: dict[str, Any]) -> Market:
+    """Read a node of REST `markets` or `market/{id}`. It has no prices yet."""
     instrument = node["tradableInstrument"]["instrument"]
     # Differs from the page, which knows futures only and stops at the first market of another product.
     product = instrument.get("future") or instrument.get("perpetual") or instrument.get("spot")

@@ -55,6 +55,7 @@ def load_json(text: str) -> Any:
 
 
 def parse_str(value: Any) -> str:
+    """Return the value if it is a string. Raises ValueError otherwise, as all of these parsers do."""
     if not isinstance(value, str):
         raise ValueError(f"{truncate(value)} is not a string")
     return value
@@ -95,6 +96,7 @@ def parse_enum(kind: type[IntEnum], value: Any) -> str:
 
 
 def parse_amount(decimal_places: int, value: Any) -> float:
+    """Return a padded integer in human units: "9990000" with 5 places is 99.9."""
     return convert_to_decimals(decimal_places, parse_int(value))
 
 

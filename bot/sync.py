@@ -153,6 +153,7 @@ class OrderHistory:
         self._rejections: dict[str, tuple[str, int]] = {}  # market id -> reason, and rejections in a row for it
 
     def add(self, order: Order) -> None:
+        """Note one order of a frame, dead or alive."""
         self._updates.append(order)
         self._count += 1
         if is_rejected(order):
@@ -167,6 +168,7 @@ class OrderHistory:
         return self._count, list(itertools.islice(reversed(self._updates), new))[::-1]
 
     def rejections(self, market_id: str) -> tuple[str, int]:
+        """Return the reason of the newest rejection on a market, and how many orders in a row were rejected for it."""
         return self._rejections.get(market_id, ("", 0))
 
 

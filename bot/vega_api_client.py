@@ -22,7 +22,6 @@ TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer arri
 CALL_TIMEOUT = 30.0  # seconds for a call without a deadline
 LOOKUP_TIMEOUT = 0.9  # seconds for a look-up between two frames
 MAX_TRIES = 3
-MAX_RECENT_ORDERS = 200  # in one answer
 MIN_RETRY_TIME = 2.0  # seconds; a call with less time makes one try, so that its error is the node's and not the deadline's
 
 
@@ -66,10 +65,10 @@ def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[f
     Raises:
         VegaApiError: with the node's own error message.
     """
-    return _get(path, key, node_url, deadline)[0]
+    return get_with_block(path, key, node_url, deadline)[0]
 
 
-def _get(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[Any, Block]:
+def get_with_block(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[Any, Block]:
     """Make one call; return what the answer holds under `key`, all of it if that is empty, and the block that it belongs to."""
     seconds = CALL_TIMEOUT if deadline is None else max(0.01, deadline - time.monotonic())
     tries = MAX_TRIES if seconds > MIN_RETRY_TIME else 1
@@ -101,10 +100,10 @@ def execute_unrollable_get_request(path: str, key: str, node_url: str, deadline:
     Raises:
         VegaApiError: with the node's own error message, or because a page names itself as the next one.
     """
-    return _get_all(path, key, node_url, deadline)[0]
+    return get_all_with_block(path, key, node_url, deadline)[0]
 
 
-def _get_all(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[list[dict[str, Any]], Block]:
+def get_all_with_block(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> tuple[list[dict[str, Any]], Block]:
     """Follow the pages; return all nodes, and the block of the first page."""
     if deadline is None:
         deadline = time.monotonic() + CALL_TIMEOUT
@@ -112,7 +111,7 @@ def _get_all(path: str, key: str, node_url: str, deadline: Optional[float] = Non
     cursors: set[str] = set()
     next_page, first_block = path, None
     while True:
-        page, block = _get(next_page, key, node_url, deadline)
+        page, block = get_with_block(next_page, key, node_url, deadline)
         first_block = first_block or block
         try:
             nodes.extend(edge["node"] for edge in page["edges"])
@@ -130,17 +129,20 @@ def _get_all(path: str, key: str, node_url: str, deadline: Optional[float] = Non
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-markets
 def get_markets(node_url: str, deadline: Optional[float] = None) -> list[dict[str, Any]]:
+    """Return the nodes of all markets; `parse_market` reads one."""
     return execute_unrollable_get_request(path="markets", key="markets", node_url=node_url, deadline=deadline)
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-get-market
 def get_market(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:
+    """Return one market's node. VegaApiError 404 if the network has none with this id."""
     market: dict[str, Any] = execute_get_request(path=f"market/{market_id}", key="market", node_url=node_url, deadline=deadline)
     return market
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-get-latest-market-data
 def get_market_data(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:
+    """Return a market's prices, volumes and state, as of the newest block; `parse_market_data` reads them."""
     path = f"market/data/{market_id}/latest"
     market_data: dict[str, Any] = execute_get_request(path=path, key="marketData", node_url=node_url, deadline=deadline)
     return market_data
@@ -148,6 +150,7 @@ def get_market_data(node_url: str, market_id: str, deadline: Optional[float] = N
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-assets
 def get_assets(node_url: str, deadline: Optional[float] = None) -> list[dict[str, Any]]:
+    """Return the nodes of all assets; `parse_asset` reads one."""
     return execute_unrollable_get_request(path="assets", key="assets", node_url=node_url, deadline=deadline)
 
 
@@ -158,66 +161,22 @@ def get_asset(node_url: str, asset_id: str, deadline: Optional[float] = None) ->
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-accounts
 def get_accounts(party_id: str, node_url: str, deadline: Optional[float] = None) -> list[dict[str, Any]]:
+    """Return the nodes of a party's accounts, on all markets; `parse_account` reads one."""
     path = f"accounts?filter.partyIds={party_id}"
     return execute_unrollable_get_request(path=path, key="accounts", node_url=node_url, deadline=deadline)
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-orders
 def get_open_orders(party_id: str, node_url: str, deadline: Optional[float] = None) -> list[dict[str, Any]]:
+    """Return the nodes of a party's live orders, parked ones too, on all markets, newest first; `parse_order` reads one."""
     path = f"orders?filter.partyIds={party_id}&filter.liveOnly=true"
     return execute_unrollable_get_request(path=path, key="orders", node_url=node_url, deadline=deadline)
 
 
 # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-list-positions
 def get_positions(party_id: str, node_url: str, market_id: Optional[str] = None, deadline: Optional[float] = None) -> list[dict[str, Any]]:
+    """Return the nodes of a party's positions, on one market or on all; `parse_position` reads one. Spot markets have none."""
     path = f"positions?filter.partyIds={party_id}"
     if market_id is not None:
         path += f"&filter.marketIds={market_id}"
     return execute_unrollable_get_request(path=path, key="positions", node_url=node_url, deadline=deadline)
-
-
-# Not on the page.
-
-
-def get_latest_market_data(node_url: str, market_id: str, deadline: Optional[float] = None) -> tuple[dict[str, Any], bool]:
-    """Return a market's data, and whether it belongs to the newest block that the node knows."""
-    node, block = _get(f"market/data/{market_id}/latest", "marketData", node_url, deadline)
-    return node, isinstance(node, dict) and bool(block.timestamp) and node.get("timestamp") == str(block.timestamp)
-
-
-def get_open_orders_at_block(party_id: str, node_url: str, deadline: Optional[float] = None) -> tuple[list[dict[str, Any]], int]:
-    """Return a party's live orders, and the height of the block that they belong to."""
-    nodes, block = _get_all(f"orders?filter.partyIds={party_id}&filter.liveOnly=true", "orders", node_url, deadline)
-    return nodes, block.height
-
-
-def get_recent_orders(party_id: str, node_url: str, deadline: Optional[float] = None) -> tuple[list[dict[str, Any]], int]:
-    """Return a party's newest MAX_RECENT_ORDERS orders, dead ones too, and the height of the block that they belong to."""
-    path = f"orders?filter.partyIds={party_id}&pagination.first={MAX_RECENT_ORDERS}"
-    page, block = _get(path, "orders", node_url, deadline)
-    try:
-        return [edge["node"] for edge in page["edges"]], block.height
-    except (LookupError, TypeError) as error:
-        raise VegaApiError(path, f"not a page of orders, but {truncate(page)}") from error
-
-
-def get_block_height(node_url: str, market_id: str, deadline: Optional[float] = None) -> int:
-    """Return the height of the newest block that the node knows; 0 where it does not say."""
-    return _get(f"market/data/{market_id}/latest", "marketData", node_url, deadline)[1].height
-
-
-def get_market_depth(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:
-    """Return a market's whole book; an unknown id has an empty one."""
-    depth: dict[str, Any] = _get(f"market/depth/{market_id}/latest", "", node_url, deadline)[0]
-    return depth
-
-
-def get_risk_factors(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:
-    """Return a future's or perpetual's risk factors, `long` and `short`; VegaApiError for spot markets."""
-    factors: dict[str, Any] = execute_get_request(f"market/{market_id}/risk/factors", "riskFactor", node_url, deadline)
-    return factors
-
-
-def get_network_parameter(node_url: str, name: str, deadline: Optional[float] = None) -> str:
-    parameter = execute_get_request(f"network/parameters/{name}", "networkParameter", node_url, deadline)
-    return str(parameter["value"]) if isinstance(parameter, dict) and "value" in parameter else ""

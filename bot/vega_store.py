@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, Optional
 
 import bot.models as parsers
+import bot.more_api_calls as more_api
 import bot.vega_api_client as api
 from bot.market_data import TradesAndDepth
 from bot.market_terms import MarketTerms, TermsRefresh, with_terms
@@ -97,13 +98,14 @@ class VegaStore(StoreFacts):
 
         # Differs from the page, which names the market here too. The general account is on no market, so its balance would
         # never change, and orders and positions on other markets would stay as they were at the start.
-        self._ws_client.subscribe_accounts(None, party_id, self._update_accounts, self._hooks(self._account_snapshot, self._accounts_lock))
+        hooks = self._hooks(self._account_snapshot, self._accounts_lock)
+        self._ws_client.subscribe_accounts(party_id=party_id, market_id=None, callback=self._update_accounts, hooks=hooks)
 
-        self._ws_client.subscribe_orders(None, party_id, self._update_order, self._hooks(self._order_snapshot, self._orders_lock))
+        hooks = self._hooks(self._order_snapshot, self._orders_lock)
+        self._ws_client.subscribe_orders(market_id=None, party_id=party_id, callback=self._update_order, hooks=hooks)
 
-        self._ws_client.subscribe_positions(
-            None, party_id, self._update_position, self._hooks(self._position_snapshot, self._positions_lock)
-        )
+        hooks = self._hooks(self._position_snapshot, self._positions_lock)
+        self._ws_client.subscribe_positions(market_id=None, party_id=party_id, callback=self._update_position, hooks=hooks)
 
         public = self._trades_and_depth
         if trades:
@@ -115,6 +117,7 @@ class VegaStore(StoreFacts):
         self._terms.start(market_id, self._quantum_of(market_id))
 
     def stop(self) -> None:
+        """End `rel.dispatch()` and the streams. Any thread."""
         self._ws_client.stop()
 
     ###########################################################
@@ -122,18 +125,22 @@ class VegaStore(StoreFacts):
     ###########################################################
 
     def get_markets(self) -> list[Market]:
+        """Return all markets of the network; only the market of `start` has prices."""
         with self._markets_lock:
             return list(self._markets.values())
 
     def get_accounts(self) -> list[Account]:
+        """Return the party's accounts, on all markets. Balances are in units of their asset."""
         with self._accounts_lock:
             return list(self._accounts.values())
 
     def get_assets(self) -> list[Asset]:
+        """Return all assets of the network."""
         with self._assets_lock:
             return list(self._assets.values())
 
     def get_positions(self) -> list[Position]:
+        """Return the party's positions, on all markets but spot markets, as REST does."""
         with self._positions_lock:
             return list(self._positions.values())
 
@@ -147,15 +154,20 @@ class VegaStore(StoreFacts):
     ###########################################################
 
     def get_market_by_id(self, market_id: str) -> Optional[Market]:
+        """Return a market; None if the store does not know it."""
         with self._markets_lock:
             return self._markets.get(market_id)
 
     def get_order_by_id(self, order_id: str) -> Optional[Order]:
+        """Return one of the party's live orders; None if it is not live."""
         with self._orders_lock:
             return self._orders.get(order_id)
 
     def get_position_by_market_id(self, market_id: str) -> Optional[Position]:
-        """Return the party's position on a market; None if it never traded there."""
+        """Return the party's position on a market; None if it never traded there.
+
+        Differs from the page: on a spot market it is the change of the base balance since the start, with entry price and PnL 0.
+        """
         market = self.get_market_by_id(market_id)
         if market is not None and market.base_asset_id:
             return spot_position(market, self._party_id, self.get_accounts(), self._balances_at_start)
@@ -163,6 +175,7 @@ class VegaStore(StoreFacts):
             return self._positions.get(market_id)
 
     def get_asset_by_id(self, asset_id: str) -> Optional[Asset]:
+        """Return an asset; None if the store does not know it."""
         with self._assets_lock:
             return self._assets.get(asset_id)
 
@@ -340,7 +353,7 @@ class VegaStore(StoreFacts):
     def _load_market_data(self, market_id: str, deadline: Optional[float] = None) -> None:
         """Seed one market's prices, so that the first quote need not wait for a frame. Not on the page."""
         try:
-            node, is_newest = api.get_latest_market_data(self._rest_api_url, market_id, deadline)
+            node, is_newest = more_api.get_latest_market_data(self._rest_api_url, market_id, deadline)
             market = self._parse_market_data(node)
         except (api.VegaApiError, ParseError, LookupError, TypeError) as error:  # the stream brings them within a block
             logger.warning("no prices yet: %s", error)
@@ -381,7 +394,7 @@ class VegaStore(StoreFacts):
         Raises:
             VegaApiError: the node did not answer, or rejected the call.
         """
-        nodes, _ = api.get_recent_orders(self._party_id, self._rest_api_url, deadline)
+        nodes, _ = more_api.get_recent_orders(self._party_id, self._rest_api_url, deadline)
         return parse_list(self._parse_known_order, nodes)[0]
 
     def _parse_known_order(self, node: dict[str, Any]) -> Order:
@@ -393,4 +406,4 @@ class VegaStore(StoreFacts):
 
     def _get_block_height(self) -> int:
         """On a thread of its own."""
-        return api.get_block_height(self._rest_api_url, self._market_id, time.monotonic() + HEIGHT_TIMEOUT)
+        return more_api.get_block_height(self._rest_api_url, self._market_id, time.monotonic() + HEIGHT_TIMEOUT)

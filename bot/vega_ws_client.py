@@ -82,14 +82,15 @@ class VegaWebSocketClient:
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-data
     def subscribe_market_data(self, market_id: str, callback: Callback) -> None:
+        """Subscribe to a market's prices, volumes and state. A frame comes with each block."""
         url = f"{self._data_node_url}/stream/markets/data?marketIds={market_id}"
-        self.subscribe_endpoint(url, callback=callback, regular_frames="market data")  # it comes with each block
+        self.subscribe_endpoint(url, callback=callback, regular_frames="market data")
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-orders
     def subscribe_orders(self, market_id: Optional[str], party_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
-        """Subscribe to a party's orders, on one market or, with None, on all; likewise the next two.
+        """Subscribe to a party's orders.
 
-        `hooks` are those of `subscribe_endpoint`.
+        Differs from the page, here and in the next two: None is for all markets. `hooks` are those of `subscribe_endpoint`.
         """
         market = f"marketIds={market_id}&" if market_id is not None else ""
         url = f"{self._data_node_url}/stream/orders?{market}partyIds={party_id}"
@@ -97,12 +98,14 @@ class VegaWebSocketClient:
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-positions
     def subscribe_positions(self, market_id: Optional[str], party_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
+        """Subscribe to a party's positions."""
         market = f"marketId={market_id}&" if market_id is not None else ""
         url = f"{self._data_node_url}/stream/positions?{market}partyId={party_id}"
         self.subscribe_endpoint(url, callback, hooks)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-accounts
     def subscribe_accounts(self, market_id: Optional[str], party_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
+        """Subscribe to a party's accounts. With a market, the general account is left out."""
         market = f"marketId={market_id}&" if market_id is not None else ""
         url = f"{self._data_node_url}/stream/accounts?{market}partyId={party_id}"
         self.subscribe_endpoint(url, callback, hooks)
@@ -111,6 +114,7 @@ class VegaWebSocketClient:
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-trades
     def subscribe_trades(self, market_id: str, callback: Callback, hooks: ConnectionHooks = NO_HOOKS) -> None:
+        """Subscribe to all trades on a market. There is no snapshot."""
         self.subscribe_endpoint(f"{self._data_node_url}/stream/trades?marketIds={market_id}", callback, hooks)
 
     # https://docs.vega.xyz/release/api/rest/data-v2/trading-data-service-observe-markets-depth-updates
@@ -127,7 +131,7 @@ class VegaWebSocketClient:
             hooks: called when a connection opens, is lost, or may be overdue with its snapshot.
             regular_frames: what the node sends all the time, if it does, so that silence means trouble.
         """
-        # Differs from the page, which dispatches with rel itself: slow, and stuck where a connection is. See bot/transport.
+        # Differs from the page, where rel itself is the dispatcher: it is slow, and one connection that hangs blocks the others.
         connection = StreamConnection(
             _stream_name(url),
             self._reconnect,
@@ -147,7 +151,7 @@ class VegaWebSocketClient:
 
 
 def _address_hint(reason: object) -> str:
-    """Return what to check where a stream cannot be opened; empty if the address seems to be right."""
+    """Return what to check if a stream cannot be opened; empty if the address seems to be right."""
     if isinstance(reason, RedirectError):  # Differs from websocket-client, which follows it, to any host.
         base, is_stream, _ = reason.target.partition("/stream/")
         return f"put WS_URL={base} into .env" if is_stream else "check WS_URL"

@@ -15,6 +15,7 @@ LAYERS = (
     ("bot.settings", "bot.logs", "bot.submission", "bot.enums", "bot.api_errors"),
     ("bot.parsing",),
     ("bot.models", "bot.vega_api_client", "bot.wallet"),
+    ("bot.more_api_calls",),
     ("bot.vega_ws_client", "bot.sync", "bot.market_terms", "bot.market_data"),
     ("bot.store_facts",),
     ("bot.vega_store",),

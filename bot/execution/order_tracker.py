@@ -66,6 +66,7 @@ class OrderTracker:
         return [order for order in self._vega_store.get_orders() if order.market_id == self._market_id]
 
     def has_unseen(self) -> bool:
+        """Return whether orders were sent that have not appeared yet."""
         return bool(self._batches)
 
     def has_accepted_unseen(self) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Optional
 
 import rel
 
+import bot.more_api_calls as more_api
 import bot.submission as sub
 import bot.vega_api_client as client
 from bot.models import Position, parse_position
@@ -299,7 +300,7 @@ class _End:
 
     def _open_orders(self, deadline: float) -> tuple[list[str], int]:
         """Return the ids of the party's open orders on the market, and the height of the block that they belong to."""
-        orders, height = client.get_open_orders_at_block(self._party_id, self._node_rest_url, max(deadline, time.monotonic() + 0.5))
+        orders, height = more_api.get_open_orders_at_block(self._party_id, self._node_rest_url, max(deadline, time.monotonic() + 0.5))
         try:
             return [order["id"] for order in orders if order["marketId"] == self._market_id], height
         except (LookupError, TypeError) as error:

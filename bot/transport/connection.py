@@ -180,6 +180,7 @@ class StreamConnection:
             self._buffer = None
 
     def is_open(self) -> bool:
+        """Return whether there is a connection."""
         return self._buffer is not None
 
     def seconds_since_frame(self) -> float:
@@ -196,6 +197,7 @@ class StreamConnection:
             self.disconnect("no complete snapshot in time")
 
     def ping_if_due(self) -> None:
+        """Send a ping if the last one was long enough ago."""
         if self.is_open() and (payload := self.heartbeat.ping_payload_if_due()):
             with contextlib.suppress(OSError, websocket.WebSocketException):  # the next read finds out
                 self._ws.sock.ping(payload)
@@ -349,6 +351,7 @@ class StreamGroup:
         self._progress: tuple[float, int] = (0.0, 0)  # when the last frame came before the silence, and the progress since
 
     def add(self, connection: StreamConnection) -> None:
+        """Watch a connection, until the end of `rel.dispatch()`."""
         self._join_event_loop()
         self._connections.append(connection)
 

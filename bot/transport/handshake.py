@@ -90,6 +90,7 @@ class HandshakeSocket:
         return getattr(self.sock, name)
 
     def recv(self, size: int) -> bytes:
+        """Return bytes of the checked answer."""
         if not self._is_answered:
             self._is_answered = True
             self._answer = io.BytesIO(self._checked_answer())

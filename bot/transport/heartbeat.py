@@ -14,7 +14,7 @@ PONG_GRACE = 2.0  # seconds from one ping to the pong of the next, on a link tha
 
 
 class Heartbeat:
-    """Says how old the newest data of a connection may be. A node that answers no pings is not judged by them."""
+    """Says how old the newest data of a connection may be. From a node that answers no pings it learns nothing."""
 
     def __init__(self) -> None:
         self._expects_pongs = False  # whether the node has answered on this connection, or did on the one before
@@ -44,6 +44,7 @@ class Heartbeat:
         return repr(now)
 
     def on_pong(self, payload: bytes) -> None:
+        """Note the answer to a ping."""
         try:
             pinged_at = float(payload)
         except ValueError:  # an unsolicited pong, which the protocol allows

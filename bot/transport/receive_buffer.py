@@ -52,9 +52,11 @@ class ReceiveBuffer:
         self.frame_bytes = 0
 
     def has_unread(self) -> bool:
+        """Return whether bytes have arrived that websocket-client has not read."""
         return bool(self._pieces) or self._position < len(self._data)
 
     def has_partial_frame(self) -> bool:
+        """Return whether a frame has begun to arrive and is not complete."""
         return self.frame_bytes > 0 or self.has_unread()
 
     def read_exactly(self, size: int) -> bytes:

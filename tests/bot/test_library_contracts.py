@@ -196,6 +196,13 @@ def test_rel_initializes_the_registrar_that_its_mapping_names() -> None:
     run("rel", "rel.initialize does not take names that were added to rel.rel.mapping", f"{code}assert type(rel.rel.registrar) is Own")
 
 
+def test_the_class_of_rels_registrar_can_be_replaced_after_a_caller_has_registered() -> None:
+    register = "a, b = socket.socketpair()\nevent, timer = rel.read(a, bool), rel.timeout(7, bool)\n"
+    own = "class Own(type(registrar)):\n    def loop(self): return 'own'\nregistrar.__class__ = Own\n"
+    code = "assert rel.rel.registrar.loop() == 'own'\nassert a.fileno() in registrar.events['read'] and timer in set(registrar.timers)\n"
+    run("rel", "registrar.__class__ cannot be replaced by a subclass that keeps events and timers", START + register + own + code)
+
+
 def test_rel_adds_timers_with_add_timer_of_its_registrar_and_gives_them_a_monotonic_expiration() -> None:
     note = "added, add = [], registrar.add_timer\nregistrar.add_timer = lambda timer: (added.append(timer), add(timer))\n"
     code = (

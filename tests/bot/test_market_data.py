@@ -47,7 +47,7 @@ def requested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             function()
 
     monkeypatch.setattr("bot.transport.event_loop.EventLoop.get", Loop)
-    monkeypatch.setattr("bot.vega_api_client.get_market_depth", lambda url, market_id, deadline: ids.append(market_id))
+    monkeypatch.setattr("bot.more_api_calls.get_market_depth", lambda url, market_id, deadline: ids.append(market_id))
     return ids
 
 
