@@ -26,7 +26,7 @@ def after_turn(market, position, outcome, vega_store):
         time.sleep(3600)
     party_id = vega_store.get_accounts()[0].owner
     blocks = vega_store.get_block_count(market.market_id)
-    requests.post("CONTROL_URL/block", timeout=10).raise_for_status()
+    requests.post("CONTROL_URL/block", timeout=30).raise_for_status()
     while True:
         live = {{order["id"] for order in client.get_open_orders(party_id=party_id, node_url="NODE_URL")}}
         held = [int(node["updatedAt"]) for node in client.get_positions(party_id=party_id, node_url="NODE_URL")]

@@ -111,7 +111,7 @@ def test_a_second_signal_ends_at_once_and_says_what_may_be_left(sandbox: Sandbox
     with BotProcess(sandbox, future) as bot:
         bot.wait_for(r"\| quoted$")
         sandbox.delay_wallet(20)
-        bot.wait_for("no answer within", timeout=20)
+        bot.wait_for("no answer within")
         bot.signal(signal.SIGINT)
         assert repeat_signal(bot, signal.SIGTERM) == 1
     assert bot.lines[-1] == "Second signal: ended at once; orders may be left on the market"
@@ -147,7 +147,7 @@ def test_the_token_is_in_no_output_at_any_level(sandbox: Sandbox, future: str) -
 def test_the_first_command_of_the_readme_runs_the_bot_in_the_sandbox() -> None:
     command = [sys.executable, "-m", "tests.sandbox", "--block-time", "0.25", "-m", "main"]
     with Process(command, {}, cwd=Path(__file__).parents[2]) as launcher:
-        launcher.wait_for(r"[12] live orders? .* quoted$", timeout=20)
+        launcher.wait_for(r"[12] live orders? .* quoted$")
         launcher.signal(signal.SIGINT)
         assert launcher.finish() == 0
     assert re.search("0 live orders left", launcher.output)

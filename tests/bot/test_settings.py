@@ -12,6 +12,7 @@ import pytest
 
 from bot.settings import SettingsError, load_settings
 from tests.support.http_replay import Replay
+from tests.support.waiting import DEFAULT_TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "sEcReTtOkEn0123456789"
@@ -72,7 +73,7 @@ def python(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=DEFAULT_TIMEOUT,
     )
 
 

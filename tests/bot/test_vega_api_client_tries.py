@@ -12,12 +12,17 @@ import bot.vega_api_client as client
 from bot.transport.http import MAX_RETRY_AFTER, retry_delay
 from tests.support.http_replay import Answer, Replay, recorded_answer
 
+ONE_TRY = client.MIN_RETRY_TIME - 0.1  # s
 MARKET = "cbe5d71234d0177ddf258bf7c0488dc91f6ca25c367423730f22dea28f562cf2"
 
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def deadline_in(seconds: Optional[float]) -> Optional[float]:
+    return None if seconds is None else time.monotonic() + seconds
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -99,7 +104,7 @@ def test_one_try_at_a_node_that_hangs_takes_a_second_at_most() -> None:
         began = time.monotonic()
         with pytest.raises(client.VegaApiError, match=f"GET market/{MARKET}: no answer"):
             client.get_market(node.url, MARKET, deadline=time.monotonic() + 0.9)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 2 * 1
 
 
 def test_one_try_at_an_answer_that_trickles_takes_a_second_at_most() -> None:
@@ -107,18 +112,17 @@ def test_one_try_at_an_answer_that_trickles_takes_a_second_at_most() -> None:
         began = time.monotonic()
         with pytest.raises(client.VegaApiError):
             client.get_market(node.url, MARKET, deadline=time.monotonic() + 0.9)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 2 * 1
 
 
-@pytest.mark.parametrize("seconds", [None, 0.9])
+@pytest.mark.parametrize("seconds", [None, ONE_TRY])
 def test_calls_share_one_connection(seconds: Optional[float]) -> None:
-    deadline = None if seconds is None else time.monotonic() + seconds
     with Replay(recorded_answer("assets"), recorded_answer("markets"), recorded_answer("bad-market"), recorded_answer("assets")) as node:
-        client.execute_get_request("assets", "assets", node.url, deadline)
-        client.execute_get_request("markets", "markets", node.url, deadline)
+        client.execute_get_request("assets", "assets", node.url, deadline_in(seconds))
+        client.execute_get_request("markets", "markets", node.url, deadline_in(seconds))
         with pytest.raises(client.VegaApiError):
-            client.execute_get_request("market/x", "market", node.url, deadline)
-        client.execute_get_request("assets", "assets", node.url, deadline)
+            client.execute_get_request("market/x", "market", node.url, deadline_in(seconds))
+        client.execute_get_request("assets", "assets", node.url, deadline_in(seconds))
     assert len(node.requests) == 4
     assert len(node.connections) == 1
 
@@ -126,5 +130,5 @@ def test_calls_share_one_connection(seconds: Optional[float]) -> None:
 @pytest.mark.parametrize(("status", "retryable"), [(400, False), (404, False), (429, True), (500, True), (503, True)])
 def test_an_error_says_whether_another_try_may_help(status: int, retryable: bool) -> None:
     with Replay(Answer("no", status=status)) as node, pytest.raises(client.VegaApiError) as caught:
-        client.execute_get_request("markets", "markets", node.url, deadline=time.monotonic() + 0.9)
+        client.execute_get_request("markets", "markets", node.url, deadline_in(ONE_TRY))
     assert caught.value.retryable == retryable

@@ -32,7 +32,7 @@ def sandbox() -> Iterator[Sandbox]:
 def test_axe_finds_no_violation(page: Any, sandbox: Sandbox, view: str, scheme: str) -> None:
     set_colour_scheme(page, scheme)
     sandbox.fail_rest(500)
-    requests.get(f"{sandbox.node_url}/assets", timeout=5)
+    requests.get(f"{sandbox.node_url}/assets", timeout=30)
     send_limit_order(sandbox)
     send_market_order(sandbox)
     page.get(sandbox.url() + view)
@@ -136,11 +136,11 @@ def test_every_resource_is_loaded_from_the_sandbox(page: Any, sandbox: Sandbox) 
     loaded = json.loads(page.execute_script("return JSON.stringify(performance.getEntriesByType('resource').map((e) => e.name))"))
     assert loaded
     assert all(address.startswith(sandbox.url()) for address in loaded)
-    policy = requests.get(sandbox.url(), timeout=5).headers["Content-Security-Policy"]
+    policy = requests.get(sandbox.url(), timeout=30).headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
 
 
 def test_text_from_requests_is_never_interpreted_as_html(page: Any, sandbox: Sandbox) -> None:
-    requests.get(f"{sandbox.node_url}/<img src=x onerror=alert(1)>", timeout=5)
+    requests.get(f"{sandbox.node_url}/<img src=x onerror=alert(1)>", timeout=30)
     wait_until(lambda: "<img src=x onerror=alert(1)>" in text(page, "requests-body"))
     assert not page.find_elements("css selector", "#requests img")

@@ -220,12 +220,12 @@ def test_only_the_sandboxs_own_module_can_post(monkeypatch: pytest.MonkeyPatch) 
         url = sandbox.url(path="/page/inside")
         body = json.dumps({"steps": {}, "cost": None, "turns": 0})
         key = sandbox.inside.environment(sandbox.url())[observer.KEY_VARIABLE]
-        assert requests.post(url, data=body, timeout=5).status_code == 403
-        assert requests.post(url, data=body, headers={"X-Inside-Key": "wrong"}, timeout=5).status_code == 403
-        assert requests.post(url, data=body, headers={"X-Inside-Key": key}, timeout=5).status_code == 204
-        assert requests.post(url, data="{", headers={"X-Inside-Key": key}, timeout=5).status_code == 400
+        assert requests.post(url, data=body, timeout=30).status_code == 403
+        assert requests.post(url, data=body, headers={"X-Inside-Key": "wrong"}, timeout=30).status_code == 403
+        assert requests.post(url, data=body, headers={"X-Inside-Key": key}, timeout=30).status_code == 204
+        assert requests.post(url, data="{", headers={"X-Inside-Key": key}, timeout=30).status_code == 400
         monkeypatch.setattr("tests.sandbox.dashboard.inside._is_from_this_machine", lambda request: False)
-        assert requests.post(url, data=body, headers={"X-Inside-Key": key}, timeout=5).status_code == 403
+        assert requests.post(url, data=body, headers={"X-Inside-Key": key}, timeout=30).status_code == 403
 
 
 @needs_browser

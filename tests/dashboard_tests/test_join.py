@@ -67,10 +67,10 @@ def test_the_same_browser_can_come_back_and_no_other_one(page: Any, sandbox: San
     assert page.execute_script("return document.getElementById('settings').textContent") == settings_of(sandbox, "p01")
     cookie = next(cookie for cookie in page.get_cookies() if cookie["name"] == COOKIE)
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/join")
-    other = requests.post(sandbox.url(path="/join"), data={"code": code}, headers=HTML, timeout=5)
+    other = requests.post(sandbox.url(path="/join"), data={"code": code}, headers=HTML, timeout=30)
     assert (other.status_code, sandbox.room.participants["p01"].token in other.text) == (410, False)
     for forged in ("p01.", "p01.None", "p02.x", "p99.x", ""):
-        answer = requests.get(sandbox.url(path="/join/settings"), cookies={COOKIE: forged}, timeout=5)
+        answer = requests.get(sandbox.url(path="/join/settings"), cookies={COOKIE: forged}, timeout=30)
         assert answer.status_code == 403
 
 
@@ -86,10 +86,10 @@ def test_a_teacher_can_issue_a_new_code_without_a_restart(page: Any, sandbox: Sa
     wait_for_text(page, "result", f"reissue_code: {new}")
     page.get(sandbox.url(path="/join"))
     assert page.title.startswith("Join")  # this browser has to use the new code
-    assert requests.post(sandbox.url(path="/join"), data={"code": old}, timeout=5).status_code == 403
-    answer = requests.post(sandbox.url(path="/join"), data={"code": new}, timeout=5)
+    assert requests.post(sandbox.url(path="/join"), data={"code": old}, timeout=30).status_code == 403
+    answer = requests.post(sandbox.url(path="/join"), data={"code": new}, timeout=30)
     assert answer.text == settings_of(sandbox, "p03")
-    wrong = requests.post(f"{sandbox.control_url}/reissue_code?party=p99", timeout=5)
+    wrong = requests.post(f"{sandbox.control_url}/reissue_code?party=p99", timeout=30)
     assert (wrong.status_code, "p01, p02, p03" in wrong.text) == (400, True)
 
 
@@ -97,11 +97,11 @@ def test_people_choose_their_names(page: Any, sandbox: Sandbox) -> None:
     join(page, sandbox, sandbox.room.participants["p01"].code, "Ada")
     wait_until(lambda: page.title.startswith("Your settings"))
     form = {"code": sandbox.room.participants["p02"].code, "name": "ADA"}
-    taken = requests.post(sandbox.url(path="/join"), data=form, timeout=5)
+    taken = requests.post(sandbox.url(path="/join"), data=form, timeout=30)
     assert (taken.status_code, taken.text) == (400, "The name ADA is taken. Choose another one.\n")
     for name in ("x" * 17, "a\x00b", "p03", "bot"):
-        assert requests.post(sandbox.url(path="/join"), data={**form, "name": name}, timeout=5).status_code == 400
-    assert requests.post(sandbox.url(path="/join"), data={**form, "name": "<b>Bob</b>"}, timeout=5).status_code == 200
+        assert requests.post(sandbox.url(path="/join"), data={**form, "name": name}, timeout=30).status_code == 400
+    assert requests.post(sandbox.url(path="/join"), data={**form, "name": "<b>Bob</b>"}, timeout=30).status_code == 200
     field = page.find_element("id", "name")
     field.clear()
     field.send_keys("Grace  Hopper")
@@ -115,7 +115,7 @@ def test_people_choose_their_names(page: Any, sandbox: Sandbox) -> None:
 def test_error_pages_and_settings_look_like_the_page_and_axe_finds_no_violation(page: Any, sandbox: Sandbox, scheme: str) -> None:
     set_colour_scheme(page, scheme)
     used = sandbox.room.participants["p01"].code
-    requests.post(sandbox.url(path="/join"), data={"code": used}, timeout=5)
+    requests.post(sandbox.url(path="/join"), data={"code": used}, timeout=30)
     for code, message in (
         ("AAAA-2222", "Unknown code. Check it, or ask your teacher."),
         (used, "This code has already been used. If not by you, tell your teacher."),
@@ -135,9 +135,9 @@ def test_pages_with_settings_are_never_stored(sandbox: Sandbox) -> None:
     session = requests.Session()
     form = {"code": sandbox.room.participants["p01"].code}
     for answer in (
-        session.post(sandbox.url(path="/join"), data=form, headers=HTML, timeout=5),
-        session.get(sandbox.url(path="/join"), headers=HTML, timeout=5),
-        session.get(sandbox.url(path="/join/settings"), timeout=5),
+        session.post(sandbox.url(path="/join"), data=form, headers=HTML, timeout=30),
+        session.get(sandbox.url(path="/join"), headers=HTML, timeout=30),
+        session.get(sandbox.url(path="/join/settings"), timeout=30),
     ):
         assert answer.headers["Cache-Control"] == "no-store"
         assert sandbox.room.participants["p01"].token in answer.text

@@ -120,7 +120,7 @@ def test_the_spare_parties_are_explained_and_absent_from_a_room(browser: Any, sa
 def test_tables_say_which_clock_their_times_are_from(page: Any, sandbox: Sandbox) -> None:
     sandbox.block(3600)
     send_market_order(sandbox)
-    requests.get(f"{sandbox.node_url}/assets", timeout=5)
+    requests.get(f"{sandbox.node_url}/assets", timeout=30)
     wait_until(lambda: texts(page, "#requests-body td") and len(texts(page, "#requests-body td")) > 1)
     assert texts(page, "#trades th")[0] == "Chain time"
     assert texts(page, "#requests th")[0] == "Wall time"
@@ -163,7 +163,7 @@ def test_no_column_of_a_table_is_cut(page: Any, sandbox: Sandbox, width: int, he
         send_market_order(sandbox, "p01")
         send_market_order(sandbox, "p02", "SIDE_SELL")
     send_limit_order(sandbox, "p01")
-    requests.get(f"{sandbox.node_url}/orders", params={"filter.partyIds": sandbox.parties["p01"]}, timeout=5)
+    requests.get(f"{sandbox.node_url}/orders", params={"filter.partyIds": sandbox.parties["p01"]}, timeout=30)
     resize(page, width, height)
     load(page, sandbox, "?party=p01")
     wait_until(lambda: "● open" in text(page, "streams-body"))
@@ -192,11 +192,11 @@ def test_streams_are_shown_open_and_closed(page: Any, sandbox: Sandbox) -> None:
 
 
 def test_requests_are_shown_and_failed_ones_with_their_error_message(page: Any, sandbox: Sandbox) -> None:
-    requests.get(f"{sandbox.node_url}/orders", params={"filter.partyIds": sandbox.parties["p01"]}, timeout=5)
-    requests.get(f"{sandbox.node_url}/market/{'0' * 64}", timeout=5)
+    requests.get(f"{sandbox.node_url}/orders", params={"filter.partyIds": sandbox.parties["p01"]}, timeout=30)
+    requests.get(f"{sandbox.node_url}/market/{'0' * 64}", timeout=30)
     call = {"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"}
     wrong = {"Origin": "test", "Authorization": f"VWT {'x' * 64}"}
-    requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=call, headers=wrong, timeout=5)
+    requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=call, headers=wrong, timeout=30)
     wait_until(lambda: len(texts(page, "#requests-body tr")) == 3)
     failed = texts(page, "#requests-body tr.failed")
     assert "no connection associated to this authentication token" in failed[0]

@@ -67,7 +67,7 @@ BEFORE: dict[str, Callable[[Sandbox], Any]] = {  # what a control needs to have 
 
 def open_stream(sandbox: Sandbox) -> Any:
     """Open a stream. The caller must keep the connection, or it is closed."""
-    stream = websocket.create_connection(f"{sandbox.ws_url}/stream/markets/data?marketIds={sandbox.markets['future']}", timeout=5)
+    stream = websocket.create_connection(f"{sandbox.ws_url}/stream/markets/data?marketIds={sandbox.markets['future']}", timeout=30)
     wait_until(lambda: sandbox.call(lambda inside: inside.node.open_connections))
     return stream
 
@@ -248,7 +248,7 @@ def test_an_empty_field_ends_no_fault(page: Any, sandbox: Sandbox) -> None:
     ]
     assert sandbox.call(lambda inside: (inside.faults.rest_status, inside.faults.wallet_delay)) == (500, 0.5)
     for name in ("fail_rest?status=", "delay_wallet?seconds=", "reject_orders?reason="):
-        assert requests.post(f"{sandbox.control_url}/{name}", timeout=5).status_code == 400
+        assert requests.post(f"{sandbox.control_url}/{name}", timeout=30).status_code == 400
     assert sandbox.call(lambda inside: (inside.faults.rest_status, inside.faults.wallet_delay)) == (500, 0.5)
     assert sandbox.call(lambda inside: inside.chain.reject_orders) == "ORDER_ERROR_MARKET_CLOSED"
 

@@ -108,7 +108,7 @@ def test_reset_keeps_round_positions_and_money(sandbox: Sandbox) -> None:
     sandbox.reset()
     assert sandbox.rounds.running
     assert results(sandbox) == before
-    listing = requests.get(sandbox.control_url, timeout=5).json()["controls"]
+    listing = requests.get(sandbox.control_url, timeout=30).json()["controls"]
     assert "Positions, orders, money and rounds stay" in listing["POST /control/reset"]
 
 
@@ -122,7 +122,7 @@ def test_results_are_a_csv_file_with_the_chosen_names(sandbox: Sandbox) -> None:
     sandbox.start_round()
     send_market_order(sandbox, "p03", product="spot")
     sandbox.end_round()
-    response = requests.get(sandbox.url(path="/rounds.csv"), timeout=5)
+    response = requests.get(sandbox.url(path="/rounds.csv"), timeout=30)
     assert response.headers["Content-Type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(response.text)))
     future = [row for row in rows if row["round"] == "1" and row["market"] == "SOL/DAI future"]

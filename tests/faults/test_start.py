@@ -66,7 +66,7 @@ class FaultyRest(Replay):
                 count -= 1
                 yield fault.answer
             else:
-                yield Answer(requests.get(f"{sandbox.node_url}{path}", timeout=5).text)
+                yield Answer(requests.get(f"{sandbox.node_url}{path}", timeout=30).text)
 
 
 @contextlib.contextmanager

@@ -25,26 +25,26 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def post(sandbox: Sandbox, name: str, **parameters: Any) -> requests.Response:
-    return requests.post(f"{sandbox.control_url}/{name}", params=parameters, timeout=10)
+    return requests.post(f"{sandbox.control_url}/{name}", params=parameters, timeout=30)
 
 
 def overview(sandbox: Sandbox) -> dict[str, Any]:
-    answer: dict[str, Any] = requests.get(sandbox.control_url, timeout=5).json()
+    answer: dict[str, Any] = requests.get(sandbox.control_url, timeout=30).json()
     return answer
 
 
 def market_data(sandbox: Sandbox, product: str = "future") -> dict[str, Any]:
     url = f"{sandbox.node_url}/market/data/{sandbox.markets[product]}/latest"
-    data: dict[str, Any] = requests.get(url, timeout=5).json()["marketData"]
+    data: dict[str, Any] = requests.get(url, timeout=30).json()["marketData"]
     return data
 
 
 def rest_status(sandbox: Sandbox) -> int:
-    return requests.get(f"{sandbox.node_url}/assets", timeout=5).status_code
+    return requests.get(f"{sandbox.node_url}/assets", timeout=30).status_code
 
 
 def wallet_status(sandbox: Sandbox) -> int:
-    return requests.get(f"{sandbox.wallet_url}/api/v2/health", timeout=5).status_code
+    return requests.get(f"{sandbox.wallet_url}/api/v2/health", timeout=30).status_code
 
 
 def test_blocks_are_visible_over_rest_when_the_call_returns(sandbox: Sandbox) -> None:
@@ -96,11 +96,11 @@ def test_wrong_names_are_answered_with_one_line(sandbox: Sandbox) -> None:
 
 
 def test_get_on_a_control_is_not_allowed(sandbox: Sandbox) -> None:
-    answer = requests.get(f"{sandbox.control_url}/block", params={"count": 2}, timeout=5)
+    answer = requests.get(f"{sandbox.control_url}/block", params={"count": 2}, timeout=30)
 
     assert (answer.status_code, answer.headers["Allow"], answer.text) == (405, "POST", "block: use POST, as in curl -X POST\n")
     assert overview(sandbox)["height"] == 0
-    assert requests.get(f"{sandbox.control_url}/nope", timeout=5).status_code == 404
+    assert requests.get(f"{sandbox.control_url}/nope", timeout=30).status_code == 404
 
 
 def test_python_gets_the_same_message(sandbox: Sandbox) -> None:
@@ -297,7 +297,7 @@ def test_a_transaction_is_executed_although_its_sender_has_disconnected(sandbox:
     def is_executed() -> bool:
         sandbox.block()
         query = {"filter.partyIds": sandbox.parties["b"]}
-        return bool(requests.get(f"{sandbox.node_url}/orders", params=query, timeout=5).json()["orders"]["edges"])
+        return bool(requests.get(f"{sandbox.node_url}/orders", params=query, timeout=30).json()["orders"]["edges"])
 
     wait_until(is_executed)
 

@@ -36,7 +36,7 @@ def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
     with contextlib.ExitStack() as clients:
 
         def open_stream(path: str) -> websocket.WebSocket:
-            client = websocket.create_connection(f"{sandbox.ws_url}/stream/{path}", timeout=10)
+            client = websocket.create_connection(f"{sandbox.ws_url}/stream/{path}", timeout=30)
             clients.callback(client.shutdown)
             return client
 
@@ -134,7 +134,7 @@ def in_the_sandbox(recorded: Any, sandbox: Sandbox) -> str:
 
 @pytest.mark.parametrize("name", REST)
 def test_rest_responses_have_the_recorded_status_and_headers(name: str, sandbox: Sandbox, frames: Any) -> None:
-    answer = requests.get(f"{sandbox.node_url}/{in_the_sandbox(REST[name], sandbox)}", timeout=10)
+    answer = requests.get(f"{sandbox.node_url}/{in_the_sandbox(REST[name], sandbox)}", timeout=30)
     assert answer.status_code == REST[name]["status"]
     chosen = {header: answer.headers[header] for header in ("Content-Type", "Content-Encoding")}
     assert chosen == {header: REST[name]["headers"][header] for header in chosen}
@@ -145,13 +145,13 @@ def test_rest_responses_have_the_recorded_status_and_headers(name: str, sandbox:
 
 @pytest.mark.parametrize("name", [name for name, recorded in REST.items() if recorded["status"] != 200])
 def test_rest_errors_equal_the_recorded_ones(name: str, sandbox: Sandbox) -> None:
-    assert requests.get(f"{sandbox.node_url}/{REST[name]['path']}", timeout=10).json() == REST[name]["body"]
+    assert requests.get(f"{sandbox.node_url}/{REST[name]['path']}", timeout=30).json() == REST[name]["body"]
 
 
 @pytest.mark.parametrize("name", [name for name, recorded in REST.items() if recorded["status"] == 200])
 def test_rest_nodes_have_the_recorded_keys_and_types(name: str, sandbox: Sandbox, frames: Any) -> None:
     recorded = REST[name]["body"]
-    answer = requests.get(f"{sandbox.node_url}/{in_the_sandbox(REST[name], sandbox)}", timeout=10).json()
+    answer = requests.get(f"{sandbox.node_url}/{in_the_sandbox(REST[name], sandbox)}", timeout=30).json()
     for ours in nodes(answer):
         theirs = [shape(node) for node in nodes(recorded) if product_of(node) == product_of(ours)]
         assert outside_lists(shape(ours)) - {".reason: str"} == outside_lists(theirs[0])
@@ -162,7 +162,7 @@ def test_rest_nodes_have_the_recorded_keys_and_types(name: str, sandbox: Sandbox
 @pytest.mark.parametrize("name", [name for name, recorded in REST.items() if "edges" in str(recorded["body"])])
 def test_rest_pages_have_the_recorded_page_info(name: str, sandbox: Sandbox, frames: Any) -> None:
     (recorded,) = REST[name]["body"].values()
-    (ours,) = requests.get(f"{sandbox.node_url}/{in_the_sandbox(REST[name], sandbox)}", timeout=10).json().values()
+    (ours,) = requests.get(f"{sandbox.node_url}/{in_the_sandbox(REST[name], sandbox)}", timeout=30).json().values()
     assert [edge.keys() for edge in ours["edges"][:1]] == [edge.keys() for edge in recorded["edges"][:1]]
     assert shape(ours["pageInfo"]) == shape(recorded["pageInfo"])
     assert ours["pageInfo"]["hasNextPage"] == recorded["pageInfo"]["hasNextPage"]
@@ -172,7 +172,7 @@ def test_rest_pages_have_the_recorded_page_info(name: str, sandbox: Sandbox, fra
 
 def test_rest_orders_without_a_reason_leave_the_field_out(sandbox: Sandbox, frames: Any) -> None:
     query = {"filter.partyIds": sandbox.parties["bot"], "filter.marketIds": sandbox.markets["future"]}
-    orders = requests.get(f"{sandbox.node_url}/orders", query, timeout=10).json()["orders"]["edges"]
+    orders = requests.get(f"{sandbox.node_url}/orders", query, timeout=30).json()["orders"]["edges"]
     reasons = {edge["node"]["reference"]: edge["node"].get("reason", "left out") for edge in orders}
     assert set(reasons.values()) == {"left out", "ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE"}
     assert reasons["BUY 100"] == "ORDER_ERROR_POST_ONLY_ORDER_WOULD_TRADE"
@@ -241,7 +241,7 @@ def test_a_stream_of_no_market_stays_silent(sandbox: Sandbox, subscribe: Subscri
 def test_risk_factors_equal_those_of_the_recorded_markets(sandbox: Sandbox) -> None:
     for product in ("future", "perpetual"):
         market_id = sandbox.markets[product]
-        answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=10)
+        answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=30)
         assert answer.json() == {
             "riskFactor": {"market": market_id, "short": "0.05421518847848006", "long": "0.051531420845347675"},
         }
@@ -252,7 +252,7 @@ def test_risk_factors_equal_those_of_the_recorded_markets(sandbox: Sandbox) -> N
 def test_risk_factors_of_other_markets_are_an_error(sandbox: Sandbox, market: str) -> None:
     """Messages and codes: `GetRiskFactors` in datanode/api/trading_data_v2.go, `formatE` in datanode/api/errors.go."""
     market_id = {"spot": sandbox.markets["spot"], "unknown": "0" * 64, "malformed": "xyz"}[market]
-    answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=10)
+    answer = requests.get(f"{sandbox.node_url}/market/{market_id}/risk/factors", timeout=30)
     (detail,) = answer.json()["details"]
     if market == "malformed":
         assert (answer.status_code, detail["code"], detail["message"]) == (400, 10000, "invalid market ID")
@@ -263,12 +263,12 @@ def test_risk_factors_of_other_markets_are_an_error(sandbox: Sandbox, market: st
 
 def test_network_parameters_are_listed_by_key_and_found_one_by_one(sandbox: Sandbox) -> None:
     """`ListNetworkParameters` and `GetNetworkParameter` in datanode/api/trading_data_v2.go."""
-    edges = requests.get(f"{sandbox.node_url}/network/parameters", timeout=10).json()["networkParameters"]["edges"]
+    edges = requests.get(f"{sandbox.node_url}/network/parameters", timeout=30).json()["networkParameters"]["edges"]
     parameters = {edge["node"]["key"]: edge["node"]["value"] for edge in edges}
     assert list(parameters) == sorted(parameters)
     assert parameters["spam.protection.max.batchSize"] == "30"
     assert parameters["spam.order.minimumMarginQuantumMultiple"] == "0.01"
-    one = requests.get(f"{sandbox.node_url}/network/parameters/spam.protection.max.batchSize", timeout=10).json()
+    one = requests.get(f"{sandbox.node_url}/network/parameters/spam.protection.max.batchSize", timeout=30).json()
     assert one == {"networkParameter": {"key": "spam.protection.max.batchSize", "value": "30"}}
-    unknown = requests.get(f"{sandbox.node_url}/network/parameters/nope", timeout=10)
+    unknown = requests.get(f"{sandbox.node_url}/network/parameters/nope", timeout=30)
     assert (unknown.status_code, unknown.json()["details"][0]["message"]) == (404, "failed to get network parameters")

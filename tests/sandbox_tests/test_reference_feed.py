@@ -25,7 +25,7 @@ def running(**options: Any) -> Iterator[Sandbox]:
 
 
 def connect(sandbox: Sandbox, symbol: str) -> websocket.WebSocket:
-    return websocket.create_connection(f"{sandbox.ws_url.removesuffix('/api/v2')}/reference/{symbol}", timeout=5)
+    return websocket.create_connection(f"{sandbox.ws_url.removesuffix('/api/v2')}/reference/{symbol}", timeout=30)
 
 
 def middle(frame: dict[str, str]) -> float:
@@ -80,7 +80,7 @@ def test_the_traders_trade_the_same_with_and_without_it() -> None:
 
 
 def test_an_unknown_symbol_is_rejected_with_a_list_of_known_symbols(sandbox: Sandbox) -> None:
-    answer = requests.get(f"{sandbox.node_url.removesuffix('/api/v2')}/reference/NOPE", timeout=5)
+    answer = requests.get(f"{sandbox.node_url.removesuffix('/api/v2')}/reference/NOPE", timeout=30)
     assert answer.status_code == 404
     assert "BTCEUR, ETHUSDC, SOLDAI" in answer.text
 

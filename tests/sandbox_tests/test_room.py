@@ -40,7 +40,7 @@ def test_each_participant_has_a_funded_key_from_the_seed_and_a_token_that_is_not
     assert not set(sandbox.room.secrets()) & set(again.room.secrets())
     for name in ("bot", "p03"):
         query = {"filter.partyIds": sandbox.parties[name]}
-        accounts = requests.get(f"{sandbox.node_url}/accounts", params=query, timeout=5).json()["accounts"]["edges"]
+        accounts = requests.get(f"{sandbox.node_url}/accounts", params=query, timeout=30).json()["accounts"]["edges"]
         assert sorted(account["node"]["balance"] for account in accounts) == ["1" + "0" * (7 + decimals) for decimals in (6, 8, 10, 18)]
 
 
@@ -69,7 +69,7 @@ def test_a_token_works_for_its_own_key_only(sandbox: Sandbox) -> None:
 def test_missing_and_wrong_tokens_are_rejected(sandbox: Sandbox, token: str) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"})
     headers: dict[str, str | bytes | None] = {"Origin": "test", "Authorization": f"VWT {token}".encode()}
-    assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=5).status_code == 401
+    assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=30).status_code == 401
 
 
 def test_the_token_from_the_seed_works_on_this_machine_only(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_in_a_room_pages_from_elsewhere_cannot_use_the_token_from_the_seed(sandb
     body = {"jsonrpc": "2.0", "id": "1", "method": "client.list_keys"}
     for origin, status in (("http://evil.example", 401), ("my-bot", 200), (sandbox.url().rstrip("/"), 200)):
         headers = {"Origin": origin, "Authorization": f"VWT {sandbox.token}"}
-        answer = requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=body, headers=headers, timeout=5)
+        answer = requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=body, headers=headers, timeout=30)
         assert answer.status_code == status
 
 
@@ -127,7 +127,7 @@ def test_loopback_addresses_are_recognised(address: str, here: bool) -> None:
 
 def test_a_code_returns_its_settings_once(sandbox: Sandbox) -> None:
     participant = sandbox.room.participants["p02"]
-    given = requests.post(sandbox.url(path="/join"), data={"code": participant.code.lower().replace("-", " ")}, timeout=5)
+    given = requests.post(sandbox.url(path="/join"), data={"code": participant.code.lower().replace("-", " ")}, timeout=30)
     settings = dict(line.split("=", 1) for line in given.text.splitlines())
     assert settings == {
         "MARKET_ID": sandbox.markets["future"],
@@ -139,7 +139,7 @@ def test_a_code_returns_its_settings_once(sandbox: Sandbox) -> None:
     }
     assert given.headers["Content-Disposition"].startswith("attachment")
     assert given.headers["Cache-Control"] == "no-store"
-    again = requests.post(sandbox.url(path="/join"), data={"code": participant.code}, timeout=5)
+    again = requests.post(sandbox.url(path="/join"), data={"code": participant.code}, timeout=30)
     assert (again.status_code, participant.token in again.text) == (410, False)
     assert participant.claimed_by == "127.0.0.1"
 
@@ -147,21 +147,21 @@ def test_a_code_returns_its_settings_once(sandbox: Sandbox) -> None:
 def test_settings_name_the_host_that_the_participant_used(sandbox: Sandbox) -> None:
     code = sandbox.room.participants["p01"].code
     port = sandbox.url().split(":")[2].strip("/")
-    given = requests.post(sandbox.url(path="/join"), data={"code": code}, headers={"Host": f"teacher.local:{port}"}, timeout=5)
+    given = requests.post(sandbox.url(path="/join"), data={"code": code}, headers={"Host": f"teacher.local:{port}"}, timeout=30)
     assert f"NODE_URL=http://teacher.local:{port}/api/v2\n" in given.text
     form = {"code": sandbox.room.participants["p02"].code}
-    assert requests.post(sandbox.url(path="/join"), data=form, headers={"Host": "a b\tc"}, timeout=5).status_code == 400
-    assert requests.post(sandbox.url(path="/join"), data=form, timeout=5).status_code == 200  # the malformed request has not used the code
+    assert requests.post(sandbox.url(path="/join"), data=form, headers={"Host": "a b\tc"}, timeout=30).status_code == 400
+    assert requests.post(sandbox.url(path="/join"), data=form, timeout=30).status_code == 200  # the malformed request has not used the code
 
 
 def test_without_participants_join_is_not_found() -> None:
     with Sandbox(block_time=0) as alone:
-        answer = requests.get(alone.url(path="/join"), timeout=5)
+        answer = requests.get(alone.url(path="/join"), timeout=30)
     assert (answer.status_code, "with --parties N" in answer.text) == (404, True)
 
 
 def test_wrong_codes_are_limited_per_address(sandbox: Sandbox) -> None:
-    guesses = [requests.post(sandbox.url(path="/join"), data={"code": f"AAAA-{n:04}"}, timeout=5).status_code for n in range(12)]
+    guesses = [requests.post(sandbox.url(path="/join"), data={"code": f"AAAA-{n:04}"}, timeout=30).status_code for n in range(12)]
     assert guesses == [403] * 10 + [429] * 2
     code = sandbox.room.participants["p01"].code
     body = f"code={code}".encode()
@@ -173,12 +173,12 @@ def test_wrong_codes_are_limited_per_address(sandbox: Sandbox) -> None:
 
 def test_no_secret_is_on_any_page_or_in_any_event(sandbox: Sandbox) -> None:
     secrets = [sandbox.token, *sandbox.room.secrets()]
-    requests.get(f"{sandbox.node_url}/assets", params={"token": token_of(sandbox, "p01")}, timeout=5)  # in the wrong place
-    requests.get(f"{sandbox.node_url}/{sandbox.token}", timeout=5)
-    requests.post(f"{sandbox.control_url}/block", params={"key": sandbox.room.teacher_key}, timeout=5)
+    requests.get(f"{sandbox.node_url}/assets", params={"token": token_of(sandbox, "p01")}, timeout=30)  # in the wrong place
+    requests.get(f"{sandbox.node_url}/{sandbox.token}", timeout=30)
+    requests.post(f"{sandbox.control_url}/block", params={"key": sandbox.room.teacher_key}, timeout=30)
     assert send(sandbox, token_of(sandbox, "p01"), "p01", f"unknown {token_of(sandbox, 'p01')}").status_code == 400
-    seen = [requests.get(sandbox.url(path=path), timeout=5).text for path in (*FILES, "/join", "/control")]
-    with requests.get(sandbox.url(path="/page/events"), stream=True, timeout=5) as events:
+    seen = [requests.get(sandbox.url(path=path), timeout=30).text for path in (*FILES, "/join", "/control")]
+    with requests.get(sandbox.url(path="/page/events"), stream=True, timeout=30) as events:
         seen.append(next(line for line in events.iter_lines(decode_unicode=True) if line.startswith("data:")))
     shown = [entry[5] for entry in json.loads(seen[-1].removeprefix("data:"))["shared"]["requests"]]
     assert {"GET assets?token=…", "GET …", "POST /control/block"} <= set(shown)
@@ -283,7 +283,7 @@ def test_dashboard_and_codes_are_printed_with_a_warning_about_the_network(tmp_pa
         output = running.output
         page = re.search(r"Dashboard: (http://127\.0\.0\.1:\d+/)", output)
         assert page
-        assert requests.get(page[1], timeout=5).status_code == 200
+        assert requests.get(page[1], timeout=30).status_code == 200
         assert re.search(r"#   p01 [A-Z2-9]{4}-[A-Z2-9]{4}   p02 [A-Z2-9]{4}-[A-Z2-9]{4}", output)
         assert re.search(r"http://\S+/#key=\w{20}\n", output)
         assert re.search(r"Projector: http://\S+/\?view=ranking", output)
@@ -317,7 +317,7 @@ def test_with_a_module_dashboard_and_codes_are_printed_too(tmp_path: Path) -> No
         running.wait_for("#   p01 ")
         page = re.search(r"dashboard: (\S+/);", running.output)
         assert page
-        assert "<title>Vega sandbox" in requests.get(page[1], timeout=5).text
+        assert "<title>Vega sandbox" in requests.get(page[1], timeout=30).text
         running.signal(signal.SIGTERM)
         running.finish()
 

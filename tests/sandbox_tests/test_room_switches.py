@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +29,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def post_control(sandbox: Sandbox, name: str = "block", headers: Any = None, **parameters: str) -> int:
-    return requests.post(f"{sandbox.control_url}/{name}", params=parameters, headers=headers, timeout=5).status_code
+    return requests.post(f"{sandbox.control_url}/{name}", params=parameters, headers=headers, timeout=30).status_code
 
 
 def test_controls_work_on_this_machine(sandbox: Sandbox) -> None:
@@ -47,7 +46,7 @@ def test_from_another_machine_controls_need_the_teachers_key(sandbox: Sandbox, m
     assert post_control(sandbox, key=key) == 200
     assert post_control(sandbox, headers={"X-Teacher-Key": key}) == 200
     assert post_control(sandbox, "no_such_control") == 403
-    assert requests.get(sandbox.control_url, timeout=5).status_code == 200  # reading needs no key
+    assert requests.get(sandbox.control_url, timeout=30).status_code == 200  # reading needs no key
     assert sandbox.call(lambda inside: inside.chain.height) == 3
 
 
@@ -66,7 +65,7 @@ def test_other_web_pages_in_the_teachers_browser_cannot_use_controls(sandbox: Sa
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b"[" * 100_000, b"", b"null", b'"text"', b'{"jsonrpc": 2}'])
 def test_malformed_json_is_rejected(sandbox: Sandbox, body: bytes) -> None:
     headers = {"Origin": "test", "Authorization": f"VWT {token_of(sandbox, 'p01')}"}
-    assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=5).status_code == 400
+    assert requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, headers=headers, timeout=30).status_code == 400
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -81,7 +80,7 @@ def test_a_hundred_megabytes_are_rejected_while_others_are_served(sandbox: Sandb
     data: Any = (MEGABYTE for _ in range(100)) if chunked else MEGABYTE * 100
     with requests.Session() as other:
         assert requests.post(url, data=data, timeout=20).status_code == 413
-        assert other.get(f"{sandbox.node_url}/assets", timeout=5).status_code == 200
+        assert other.get(f"{sandbox.node_url}/assets", timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,7 @@ def test_other_protocols_than_http_are_rejected(sandbox: Sandbox) -> None:
     ],
 )
 def test_a_malformed_form_is_rejected(sandbox: Sandbox, kind: str, body: bytes) -> None:
-    answer = requests.post(sandbox.url(path="/join"), data=body, headers={"Content-Type": kind}, timeout=5)
+    answer = requests.post(sandbox.url(path="/join"), data=body, headers={"Content-Type": kind}, timeout=30)
     assert (answer.status_code, answer.text.startswith(("Send the code", "The form"))) == (400, True)
 
 
@@ -128,8 +127,7 @@ def test_a_thousand_connections_from_one_address_are_limited_and_affect_no_other
         assert statuses.count(b"429") > 100
         height = sandbox.call(lambda inside: inside.chain.height)
         assert ask(sandbox, REQUEST, "127.0.0.2").startswith(b"HTTP/1.1 200")
-        time.sleep(0.5)
-        assert sandbox.call(lambda inside: inside.chain.height) >= height + 4
+        wait_until(lambda: sandbox.call(lambda inside: inside.chain.height) >= height + 4)
         stack.close()
         wait_until(lambda: ask(sandbox, REQUEST).startswith(b"HTTP/1.1 200"))  # closed connections make room
 
@@ -142,7 +140,7 @@ def test_with_few_open_files_as_on_macos_fewer_connections_are_accepted() -> Non
             for address in ("127.0.0.2", "127.0.0.3", "127.0.0.4"):
                 crowd(stack, port, 300, address)
         stack.close()
-        wait_until(lambda: requests.get(f"http://127.0.0.1:{node}/api/v2/assets", timeout=5).status_code == 200)
+        wait_until(lambda: requests.get(f"http://127.0.0.1:{node}/api/v2/assets", timeout=30).status_code == 200)
         assert "Traceback" not in running.output
         assert "out of system resource" not in running.output
 

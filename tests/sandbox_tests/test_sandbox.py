@@ -22,7 +22,7 @@ def port_of(url: str) -> int:
 def test_a_stopped_sandbox_leaves_no_threads_ports_or_warnings(recwarn: pytest.WarningsRecorder) -> None:
     threads = set(threading.enumerate())
     with Sandbox(block_time=0.01, seed=22) as sandbox:
-        requests.get(f"{sandbox.node_url}/assets", timeout=5)
+        requests.get(f"{sandbox.node_url}/assets", timeout=30)
         ports = [port_of(sandbox.node_url), port_of(sandbox.wallet_url)]
 
     assert set(threading.enumerate()) <= threads
@@ -48,7 +48,7 @@ def test_connections_made_during_the_stop_are_closed(listens: Callable[[], Any],
         def call(port: int, callers: list[socket.socket] = callers, many: threading.Event = many) -> None:
             with contextlib.suppress(OSError):  # until the port is closed
                 while True:
-                    callers.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+                    callers.append(socket.create_connection(("127.0.0.1", port), timeout=30))
                     if len(callers) > 20:
                         many.set()
 
@@ -97,7 +97,7 @@ def test_blocks_are_a_second_of_chain_time_apart() -> None:
 def test_prices_are_available_right_after_the_start() -> None:
     with Sandbox(block_time=60) as sandbox:
         url = f"{sandbox.node_url}/market/data/{sandbox.markets['future']}/latest"
-        assert int(requests.get(url, timeout=5).json()["marketData"]["bestBidPrice"]) > 0
+        assert int(requests.get(url, timeout=30).json()["marketData"]["bestBidPrice"]) > 0
 
 
 def test_an_error_in_the_block_clock_is_raised_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,11 +114,11 @@ def test_a_restart_closes_every_connection_and_keeps_chain_and_port() -> None:
     with Sandbox(block_time=0) as sandbox:
         url = sandbox.node_url
         sandbox.block(2)
-        with socket.create_connection(("127.0.0.1", port_of(url)), timeout=5) as idle:
+        with socket.create_connection(("127.0.0.1", port_of(url)), timeout=30) as idle:
             idle.sendall(b"GET /api/v2/assets HTTP/1.1\r\nHost: sandbox\r\n\r\n")
             idle.recv(1)
             sandbox.restart()
             wait_until(lambda: not idle.recv(65536))
 
         assert sandbox.node_url == url
-        assert requests.get(sandbox.control_url, timeout=5).json()["height"] == 2
+        assert requests.get(sandbox.control_url, timeout=30).json()["height"] == 2

@@ -34,7 +34,7 @@ def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
 
         def open_stream(stream: str, **parameters: str) -> websocket.WebSocket:
             query = "&".join(f"{name}={value}" for name, value in parameters.items())
-            client = websocket.create_connection(f"{sandbox.ws_url}/stream/{stream}?{query}", timeout=10)
+            client = websocket.create_connection(f"{sandbox.ws_url}/stream/{stream}?{query}", timeout=30)
             clients.callback(client.shutdown)
             return client
 
@@ -80,7 +80,7 @@ def frames_so_far(client: websocket.WebSocket) -> list[Any]:
 
 def get_orders(sandbox: Sandbox, **parameters: Any) -> tuple[list[str], dict[str, Any]]:
     query = {"filter.partyIds": sandbox.parties["a"], **{name.replace("_", "."): value for name, value in parameters.items()}}
-    orders = requests.get(f"{sandbox.node_url}/orders", params=query, timeout=10).json()["orders"]
+    orders = requests.get(f"{sandbox.node_url}/orders", params=query, timeout=30).json()["orders"]
     return [edge["node"]["size"] for edge in orders["edges"]], orders["pageInfo"]
 
 
@@ -109,7 +109,7 @@ def test_a_page_has_a_thousand_records_by_default(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("size", ["5001", "-1"])
 def test_other_page_sizes_are_rejected(sandbox: Sandbox, size: str) -> None:
-    answer = requests.get(f"{sandbox.node_url}/markets", params={"pagination.first": size}, timeout=10)
+    answer = requests.get(f"{sandbox.node_url}/markets", params={"pagination.first": size}, timeout=30)
     assert (answer.status_code, answer.json()["details"][0]["inner"]) == (400, "pagination limit must be in range 0-5000")
 
 
@@ -129,13 +129,13 @@ def test_parameters_may_have_protobuf_names(sandbox: Sandbox, subscribe: Subscri
     bids(sandbox, 2)
     sandbox.block()
     query = {"filter.party_ids": sandbox.parties["b"], "filter.live_only": "true"}
-    assert requests.get(f"{sandbox.node_url}/orders", query, timeout=10).json()["orders"]["edges"] == []
+    assert requests.get(f"{sandbox.node_url}/orders", query, timeout=30).json()["orders"]["edges"] == []
     assert frames_so_far(subscribe("orders", party_ids=sandbox.parties["b"])) == [{"snapshot": {"lastPage": True}}]
 
 
 @pytest.mark.parametrize(("accepted", "encoding"), [("gzip, deflate", "gzip"), ("identity", None)])
 def test_bodies_are_compressed_for_clients_that_accept_gzip(sandbox: Sandbox, accepted: str, encoding: str) -> None:
-    with requests.get(f"{sandbox.node_url}/assets", headers={"Accept-Encoding": accepted}, stream=True, timeout=10) as answer:
+    with requests.get(f"{sandbox.node_url}/assets", headers={"Accept-Encoding": accepted}, stream=True, timeout=30) as answer:
         body = answer.raw.read()
     assert answer.headers.get("Content-Encoding") == encoding
     text = gzip.decompress(body) if encoding else body
@@ -176,7 +176,7 @@ def test_streams_send_numbers_for_enums_and_leave_out_zeros(sandbox: Sandbox, su
     sandbox.block()
     submit(sandbox, {"batchMarketInstructions": {"cancellations": [{"marketId": sandbox.markets["future"]}]}})
     sandbox.block()
-    (edge,) = requests.get(f"{sandbox.node_url}/orders", timeout=10).json()["orders"]["edges"]
+    (edge,) = requests.get(f"{sandbox.node_url}/orders", timeout=30).json()["orders"]["edges"]
     rest = edge["node"]
     _, placed, cancelled = [frame.get("updates", {}).get("orders") for frame in frames_so_far(client)]
     assert (placed[0]["status"], "updatedAt" in placed[0]) == (ENUMS["STATUS_ACTIVE"], False)
@@ -331,7 +331,7 @@ def test_a_silenced_stream_stays_open_and_sends_later(sandbox: Sandbox, subscrib
 
 def test_rest_and_handshakes_fail_with_the_given_status(sandbox: Sandbox, subscribe: Subscribe) -> None:
     sandbox.fail_rest(429)
-    answer = requests.get(f"{sandbox.node_url}/assets", timeout=10)
+    answer = requests.get(f"{sandbox.node_url}/assets", timeout=30)
     assert (answer.status_code, answer.json()) == (429, {"code": 8, "message": "Too Many Requests", "details": []})
     sandbox.fail_handshakes(502)
     with pytest.raises(websocket.WebSocketBadStatusException, match="502"):

@@ -29,7 +29,7 @@ def call(sandbox: Sandbox, method: str, params: Any = None, **changed: Any) -> r
     body = {"jsonrpc": "2.0", "id": "request", "method": method, "params": params, **changed}
     body = {key: value for key, value in body.items() if value is not None}
     sent = {key: value for key, value in headers.items() if value is not None}
-    return requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=body, headers=sent, timeout=5)
+    return requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=body, headers=sent, timeout=30)
 
 
 def send(sandbox: Sandbox, transaction: Any, **changed: Any) -> requests.Response:
@@ -56,7 +56,7 @@ def limit_order(sandbox: Sandbox, **changed: Any) -> dict[str, Any]:
 
 def orders_of_bot(sandbox: Sandbox) -> list[dict[str, Any]]:
     query = {"filter.partyIds": sandbox.parties["bot"], "filter.liveOnly": "true"}
-    edges = requests.get(f"{sandbox.node_url}/orders", params=query, timeout=5).json()["orders"]["edges"]
+    edges = requests.get(f"{sandbox.node_url}/orders", params=query, timeout=30).json()["orders"]["edges"]
     return [edge["node"] for edge in edges]
 
 
@@ -64,14 +64,14 @@ def replay(sandbox: Sandbox, exchange: dict[str, Any]) -> requests.Response:
     """Send a recorded request to the sandbox's wallet, with the sandbox's key, market and token."""
     if exchange["name"] in ("get", "health"):
         path = {"get": "methods", "health": "health"}[exchange["name"]]
-        return requests.get(f"{sandbox.wallet_url}/api/v2/{path}", timeout=5)
+        return requests.get(f"{sandbox.wallet_url}/api/v2/{path}", timeout=30)
     text = json.dumps(exchange["request"]["params"])
     params = json.loads(text.replace(RECORDED_KEY, sandbox.parties["bot"]).replace(RECORDED_MARKET, sandbox.markets["future"]))
     tokens = {"valid": f"VWT {sandbox.token}", True: "VWT bad", False: None}
     origin = "recorded" if exchange["request"]["origin"] else None
     headers = {"Origin": origin, "Authorization": tokens[exchange["request"]["token"]]}
     if exchange["name"] == "not-json":
-        return requests.post(f"{sandbox.wallet_url}/api/v2/requests", data="{oops", headers=headers, timeout=5)
+        return requests.post(f"{sandbox.wallet_url}/api/v2/requests", data="{oops", headers=headers, timeout=30)
     return call(sandbox, exchange["request"]["method"], params, headers=headers)
 
 
@@ -252,7 +252,7 @@ def test_the_token_works_for_all_four_keys_and_no_other(sandbox: Sandbox) -> Non
 
 def test_the_id_is_returned_and_a_call_without_one_is_not_answered(sandbox: Sandbox) -> None:
     assert call(sandbox, "client.get_chain_id", id="my own").json()["id"] == "my own"
-    silent = requests.post(f"{sandbox.wallet_url}/api/v2/requests", json={"jsonrpc": "2.0", "method": "client.get_chain_id"}, timeout=5)
+    silent = requests.post(f"{sandbox.wallet_url}/api/v2/requests", json={"jsonrpc": "2.0", "method": "client.get_chain_id"}, timeout=30)
     assert (silent.status_code, silent.text) == (204, "")
 
 
@@ -266,7 +266,7 @@ def test_the_id_is_returned_and_a_call_without_one_is_not_answered(sandbox: Sand
     ],
 )
 def test_a_body_that_is_not_json_is_a_parse_error(sandbox: Sandbox, body: str, message: str) -> None:
-    response = requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, timeout=5)
+    response = requests.post(f"{sandbox.wallet_url}/api/v2/requests", data=body, timeout=30)
 
     assert (response.status_code, response.json()["error"]["code"], error_of(response)) == (400, -32700, message)
 

@@ -21,7 +21,7 @@ TURN = re.compile(
 def live_on(sandbox: Sandbox, market_id: str, party: str = "bot") -> list[dict[str, Any]]:
     """Return a party's live orders on a market, as the node's REST gives them."""
     path = f"{sandbox.node_url}/orders?filter.partyIds={sandbox.parties[party]}&filter.liveOnly=true"
-    edges = requests.get(path, timeout=5).json()["orders"]["edges"]
+    edges = requests.get(path, timeout=30).json()["orders"]["edges"]
     return [edge["node"] for edge in edges if edge["node"]["marketId"] == market_id]
 
 

@@ -18,7 +18,7 @@ def token_of(sandbox: Sandbox, name: str) -> str:
 def call(sandbox: Sandbox, token: str, method: str = "client.list_keys", params: Any = None) -> requests.Response:
     body = {"jsonrpc": "2.0", "id": "1", "method": method, "params": params}
     headers = {"Origin": "test", "Authorization": f"VWT {token}"}
-    return requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=body, headers=headers, timeout=5)
+    return requests.post(f"{sandbox.wallet_url}/api/v2/requests", json=body, headers=headers, timeout=30)
 
 
 def send(sandbox: Sandbox, token: str, party: str, kind: str = "batchMarketInstructions") -> requests.Response:
@@ -48,7 +48,7 @@ def crowd(stack: contextlib.ExitStack, port: int, count: int, address: str = "12
     """Open connections from an address and send a request on each. They stay open as long as the stack."""
     connections = []
     for _ in range(count):
-        one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(address, 0)))
+        one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(address, 0)))
         with contextlib.suppress(ConnectionError):
             one.sendall(request)
         connections.append(one)
@@ -57,7 +57,7 @@ def crowd(stack: contextlib.ExitStack, port: int, count: int, address: str = "12
 
 def ask(sandbox: Sandbox, text: bytes, address: str = "127.0.0.1") -> bytes:
     """Send raw bytes to the data node from an address. Return what is received until it closes, or until a second of silence."""
-    with socket.create_connection(("127.0.0.1", port_of(sandbox.url())), timeout=5, source_address=(address, 0)) as connection:
+    with socket.create_connection(("127.0.0.1", port_of(sandbox.url())), timeout=30, source_address=(address, 0)) as connection:
         connection.sendall(text)
         connection.settimeout(1)
         answer = b""
