@@ -61,3 +61,13 @@ def test_the_transactions_of_the_list_are_accepted_and_do_nothing(sandbox: Sandb
     assert answer.status_code == 200, answer.text
     sandbox.block(2)
     assert sandbox.call(everything) == before
+
+
+def test_market_data_show_the_market_after_the_transactions_of_their_block(sandbox: Sandbox) -> None:
+    market_id, party_id = sandbox.markets["future"], sandbox.parties["bot"]
+    order = {"marketId": market_id, "side": "SIDE_BUY", "size": "1000", "price": "9000000", "reference": "first"}
+    order |= {"type": "TYPE_LIMIT", "timeInForce": "TIME_IN_FORCE_GTC"}
+    sandbox.call(lambda inside: inside.chain.submit(party_id, {"orderSubmission": order}, strict=True))
+    sandbox.block()
+    data = requests.get(f"{sandbox.node_url}/market/data/{market_id}/latest", timeout=20).json()["marketData"]
+    assert (data["bestBidPrice"], data["bestBidVolume"]) == ("9000000", "1000")

@@ -140,3 +140,55 @@ def test_the_size_of_an_iceberg_can_be_amended(network: Network) -> None:
     assert (order.remaining, order.total_remaining) == (20, 70)
     network.amend("a", order, sizeDelta="-60")
     assert (order.remaining, order.total_remaining) == (10, 10)
+
+
+def test_an_order_whose_reference_moves_loses_its_place_even_if_its_price_stays(network: Network) -> None:
+    """`repricePeggedOrders` of core/execution/future takes it out of the book and puts it back."""
+    order = place_pegged(network, "BUY", "MID", 20_000)
+    other = network.place("c", "BUY", 100, 980_000)
+    assert order.price == other.price
+    network.place("b", "SELL", 10, 1_019_995)
+    network.place("bot", "SELL", 1050, 980_000)
+    assert (order.price, order.remaining, other.remaining) == (980_000, 100, 50)
+
+
+def test_a_smaller_size_keeps_the_place_of_a_pegged_order(network: Network) -> None:
+    """`amendOrder` of core/execution/future/market.go: a pegged order with the same price is amended like any other."""
+    order = place_pegged(network, "BUY", "BEST_BID", 10_000)
+    other = network.place("c", "BUY", 100, 970_000)
+    network.amend("a", order, size="50")
+    network.place("bot", "SELL", 2050, 970_000)
+    assert (order.status, order.size, other.status) == ("STATUS_FILLED", 50, "STATUS_ACTIVE")
+
+
+def test_a_parked_order_can_be_amended(network: Network) -> None:
+    """`checkOrderForSpam` of core/execution/future/market.go takes the mark price for its value, not its own price, which is 0."""
+    order = place_pegged(network, "BUY", "BEST_BID", 10_000)
+    network.chain.suspend(network.market.id)
+    network.chain.block()
+    network.amend("a", order, size="70", peggedOffset="20000")
+    assert (order.status, order.price, order.size, order.version) == ("STATUS_PARKED", 0, 70, 2)
+    network.chain.resume(network.market.id)
+    network.chain.block()
+    assert (order.status, order.price) == ("STATUS_ACTIVE", 960_000)
+
+
+def test_an_amendment_that_its_party_cannot_pay_for_leaves_an_order_parked(network: Network) -> None:
+    """`checkMarginForAmendOrder` of core/execution/future/market.go."""
+    order = place_pegged(network, "BUY", "BEST_BID", 990_000)
+    assert order.status == "STATUS_PARKED"  # its price would be below zero
+    network.amend("a", order, peggedOffset="10000", size=str(10**12))
+    assert (order.status, order.size, order.version) == ("STATUS_PARKED", 100, 1)
+    network.amend("a", order, peggedOffset="10000")
+    assert (order.status, order.price, order.version) == ("STATUS_ACTIVE", 970_000, 2)
+
+
+def test_a_repriced_order_that_its_party_cannot_pay_for_is_cancelled(network: Network) -> None:
+    """`repriceAllSpecialOrders` of core/execution/future: margins follow once all orders are back."""
+    order = place_pegged(network, "BUY", "BEST_BID", 10_000)
+    network.cancel("b")
+    assert order.status == "STATUS_PARKED"
+    general = network.chain.accounts[network.chain.parties["a"], "", "ACCOUNT_TYPE_GENERAL", network.market.settlement_asset.id]
+    general.balance = 0
+    network.place("b", "BUY", 10, 900_000)
+    assert order.status == "STATUS_CANCELLED"

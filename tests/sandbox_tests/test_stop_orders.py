@@ -131,12 +131,28 @@ def test_stop_orders_can_be_cancelled(network: Network) -> None:
     assert trade(network, 940_000) == trade(network, 1_060_000) == []
 
 
-def test_nothing_is_triggered_during_an_auction(network: Network) -> None:
+def test_a_price_that_is_reached_triggers_with_the_next_block_of_an_auction(network: Network) -> None:
+    """`checkAuction` of core/execution/future/auction.go triggers stop orders in every block of an auction."""
     network.chain.suspend(network.market.id)
     network.chain.block()
     assert send(network, fallsBelow=stop(network, price="1000000")) == []
+    (order,) = of_party(network, "a", network.chain.block().orders)
+    assert (order.status, order.reason) == ("STATUS_REJECTED", "ORDER_ERROR_CANNOT_SEND_IOC_ORDER_DURING_AUCTION")
     network.chain.resume(network.market.id)
-    assert len(of_party(network, "a", network.chain.block().orders)) == 1
+    assert of_party(network, "a", network.chain.block().orders) == []
+
+
+def test_an_order_for_the_position_waits_while_the_position_is_turned(network: Network) -> None:
+    """`CheckDirection` of core/execution/stoporders/stop_orders.go does not remove it, only its expiry."""
+    expiry: dict[str, Any] = {"expiresAt": str(network.chain.time + 12 * SECOND), "expiryStrategy": "EXPIRY_STRATEGY_SUBMIT"}
+    send(network, fallsBelow=stop(network, price="950000", sizeOverrideSetting="SIZE_OVERRIDE_SETTING_POSITION", **expiry))
+    for side, other in (("SELL", "BUY"), ("BUY", "SELL")):
+        network.place("c", other, 2 * POSITION, 1_000_000)
+        network.place("a", side, 2 * POSITION, 1_000_000)
+    for _ in range(12):
+        assert of_party(network, "a", network.chain.block().orders) == []
+    assert network.open_volume("a") == POSITION
+    assert [order.size for order in trade(network, 940_000)] == [POSITION]
 
 
 def test_a_stop_order_on_spot_needs_no_position() -> None:

@@ -7,7 +7,6 @@ It decides as Vega core v0.77 does, to the unit of each balance. What it leaves 
 - isolated margin: the instruction is checked and has no effect; all margin is cross margin,
 - funding payments of perpetuals, automated market makers, teams, referrals, rewards and votes,
 - the penalty for a bond that pays for margin, and what `liquidity` says,
-- holdings on spot that the network releases by mistake when an amendment fails,
 - its market data show the state after a block; the network's show it before the block's transactions.
 """
 

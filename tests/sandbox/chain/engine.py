@@ -31,7 +31,7 @@ from tests.sandbox.chain.market import (
     Market,
     Terms,
 )
-from tests.sandbox.chain.order_validation import BEST_BID, MID, reject
+from tests.sandbox.chain.order_validation import BEST_BID, BEST_OFFER, MID, reject
 from tests.sandbox.chain.records import (
     ACTIVE,
     BUY,
@@ -79,7 +79,7 @@ class MarketEngine:
         self.liquidity = Liquidity(market, journal)
         self._parked: dict[str, Order] = {}  # pegged orders without a price, by id
         self._expiries: list[tuple[int, str]] = []  # heap of (time, order id); entries of dead or amended orders are skipped
-        self._pegs_follow: Optional[tuple[int, int, int, int]] = None  # the static prices that pegged orders were last priced at
+        self._references: dict[str, int] = {}  # by pegged reference: what pegged orders were last priced by; the middle times two
 
     # --- Instructions ---
 
@@ -141,8 +141,10 @@ class MarketEngine:
         elif amended.expires_at and amended.expires_at < self.journal.now:
             self.close(order, EXPIRED)
             amendments.apply(amended, order)
-        elif order.peg:
-            return self._amend_pegged(order, amended)
+        elif order.peg and (market.in_auction or not self._reprice(amended)):
+            self._park_amended(order, amended)
+        elif order.id in self._parked:
+            return self._unpark(order, amended)
         elif amendments.changes_nothing(order, amended):
             self._amend_in_place(order, amended)
         else:
@@ -185,17 +187,20 @@ class MarketEngine:
         self.journal.publish(order)
 
     def trigger_stop_orders(self) -> None:
-        """Submit the orders of stop orders whose price was reached. Does nothing in an auction."""
-        while not self.market.in_auction:
-            submissions = self.stop_orders.triggered(self._exposures())
-            if not submissions:
-                return
+        """Submit the orders of stop orders whose price was reached.
+
+        As in Vega (`triggerStopOrders` of core/execution/future/market.go), an auction makes no difference: an order that cannot be placed
+        in one is rejected.
+        """
+        while submissions := self.stop_orders.triggered(self._exposures()):
             self._submit_all(submissions)
 
     def submit_stop_orders(self, party_id: str, terms: dict[str, Any]) -> None:
-        """Take in stop orders; one whose price is reached already is submitted at once."""
-        self._submit_all(self.stop_orders.submit(party_id, terms, self._exposures().get(party_id)))
-        self.trigger_stop_orders()
+        """Take in stop orders; one whose price is reached already is submitted at once, except in an auction."""
+        submissions = self.stop_orders.submit(party_id, terms, self._exposures().get(party_id))
+        if submissions:
+            self._submit_all(submissions)
+            self.trigger_stop_orders()
 
     def _submit_all(self, submissions: Iterable[tuple[str, dict[str, Any]]]) -> None:
         for party_id, terms in submissions:
@@ -213,8 +218,10 @@ class MarketEngine:
             self._expire()
             self._submit_all(self.stop_orders.expired(self._exposures()))
         self.liquidity.begin_block()
-        if market.trigger == PRICE_TRIGGER and market.auction_end and market.auction_end < now:
-            self._end_price_auction()
+        if market.in_auction:
+            if market.trigger == PRICE_TRIGGER and market.auction_end and market.auction_end < now:
+                self._end_price_auction()
+            self.trigger_stop_orders()
 
     def end_block(self) -> None:
         """Mark to market if it is due."""
@@ -303,6 +310,7 @@ class MarketEngine:
     def _leave_auction(self, state: str) -> None:
         """Trade what crosses, all at one price. As in Vega, a party may trade with itself here."""
         market = self.market
+        self._before_uncrossing()
         price, volume, side = market.book.uncrossing()
         market.auctions_completed += 1
         if volume:
@@ -313,7 +321,6 @@ class MarketEngine:
                 self._release_excess(order.party_id)
         market.set_state(state, CONTINUOUS, self.journal.now)
         self._after_auction()
-        self.trigger_stop_orders()
 
     def _uncross(self, asset_price: int, volume: int, side: str) -> None:
         """Fill the orders of one side completely, best first, against the other side."""
@@ -481,6 +488,7 @@ class MarketEngine:
             return self._replace(order, amended)
         shrinks = amended.size < order.size
         self._amend_in_place(order, amended)
+        self._on_amended_in_place(order)
         if shrinks:
             self._on_shrunk(order)
         self._reprice_pegged()
@@ -504,22 +512,26 @@ class MarketEngine:
 
     def _amend_in_place(self, order: Order, amended: Order) -> None:
         """Anything else keeps the order's place in the line."""
-        if order.id not in self._parked:
-            book = self.market.book
-            hidden = (amended.iceberg.reserved if amended.iceberg else 0) - (order.iceberg.reserved if order.iceberg else 0)
-            book.resize(order, amended.remaining + hidden)
+        hidden = (amended.iceberg.reserved if amended.iceberg else 0) - (order.iceberg.reserved if order.iceberg else 0)
+        self.market.book.resize(order, amended.remaining + hidden)
         amendments.apply(amended, order)
         self._schedule_expiry(order)
-        self._on_amended_in_place(order)
         self.journal.publish(order)
 
-    def _amend_pegged(self, order: Order, amended: Order) -> bool:
-        """Amend a pegged order: it gets its new price, or waits for one."""
-        if order.id in self._parked:
-            del self._parked[order.id]
-        else:
-            self.market.book.remove(order)
-            self._on_remove(order)
+    def _park_amended(self, order: Order, amended: Order) -> None:
+        """Amend a pegged order that has no price now."""
+        if order.id not in self._parked:
+            self._park(order)
+        amendments.apply(amended, order)
+        order.price = order.asset_price = 0
+        self._schedule_expiry(order)
+        self.journal.publish(order)
+
+    def _unpark(self, order: Order, amended: Order) -> bool:
+        """Amend a parked order that has a price now: it is submitted like a new one."""
+        if not self._can_unpark(amended):
+            return False
+        del self._parked[order.id]
         amendments.apply(amended, order)
         self._submit_validated(order)
         self._schedule_expiry(order)
@@ -563,35 +575,37 @@ class MarketEngine:
             return None
         return -(-(reference - peg.offset) // market.tick_size) * market.tick_size
 
-    def _reprice_pegged(self) -> None:
-        """Move pegged orders after the static prices they follow have moved."""
+    def _reprice_pegged(self, is_forced: bool = False) -> None:
+        """Price the pegged orders again whose static reference has moved.
+
+        As in `checkForReferenceMoves` and `repricePeggedOrders` of core/execution/future, all of them leave the book before the first comes
+        back, also where the price stays the same: they lose their place in the line.
+        """
         market = self.market
-        if market.in_auction or not (self._parked or market.book.pegged()):
+        if market.in_auction:
             return
         (bid, _), (offer, _) = market.best_static
-        follows = (bid, offer, (bid + offer) // 2 if bid and offer else 0, market.auctions_completed)
-        if follows == self._pegs_follow:
-            return
-        self._pegs_follow = follows
-        for order in [*market.book.pegged(), *self._parked.values()]:
-            price = self._pegged_price(order)
-            if price is None and order.id not in self._parked:
-                self._park(order)
-            elif price is not None and (price != order.price or order.id in self._parked):
-                self._move_pegged(order)
+        references = {BEST_BID: bid, BEST_OFFER: offer, MID: bid + offer if bid and offer else 0}
+        moved = [name for name, price in references.items() if is_forced or price != self._references.get(name)]
+        self._references = references
+        pegged = [*market.book.pegged(), *self._parked.values()] if moved else []
+        self._reprice_all([order for order in pegged if order.peg and order.peg.reference in moved])
 
-    def _move_pegged(self, order: Order) -> None:
-        if order.id in self._parked:
-            del self._parked[order.id]
-        else:
-            self.market.book.remove(order)
-            self._on_remove(order)
-        self._reprice(order)
-        order.status, order.updated_at = ACTIVE, self.journal.now
-        order.batch_id = self.market.auctions_completed
-        if self._reserve_pegged(order):
-            self.market.book.add(order)
-        self.journal.publish(order)
+    def _reprice_all(self, orders: list[Order]) -> None:
+        priced = []
+        for order in orders:
+            if order.id in self._parked:
+                del self._parked[order.id]
+            else:
+                self.market.book.remove(order)
+                self._on_remove(order)
+            if self._reprice(order):
+                order.status, order.updated_at, order.batch_id = ACTIVE, self.journal.now, self.market.auctions_completed
+                priced.append(order)
+        for order in orders:
+            if order not in priced:
+                self._park(order, is_new=True)
+        self._resubmit_pegged(priced)
 
     # --- What the subclasses add ---
 
@@ -607,9 +621,15 @@ class MarketEngine:
         """Secure what a new order needs before it is matched; otherwise reject it and return False."""
         raise NotImplementedError
 
-    def _reserve_pegged(self, order: Order) -> bool:
-        """Secure what a repriced order needs; otherwise cancel it and return False."""
+    def _resubmit_pegged(self, orders: list[Order]) -> None:
+        """Put repriced orders back into the book, except those whose party cannot pay for them."""
         raise NotImplementedError
+
+    def _can_unpark(self, amended: Order) -> bool:
+        """Return whether the party can pay for an amended order that was parked."""
+        return True
+
+    def _before_uncrossing(self) -> None: ...
 
     def _can_pay(self, order: Order, fills: Fills) -> bool:
         """Return whether the party can pay for a new order's fills; otherwise reject it."""
@@ -652,7 +672,8 @@ class MarketEngine:
         """
         if amended.size < 0:
             return True
-        return self.value_shortfall(amended.side, self.market.to_asset_price(amended.asset_price), amended.size) is None
+        price = self.market.spam_price(amended.side, amended.peg.offset) if amended.peg else amended.asset_price
+        return self.value_shortfall(amended.side, self.market.to_asset_price(price), amended.size) is None
 
     def value_shortfall(self, side: str, asset_price: int, size: int) -> Optional[str]:
         """Return the network's error message if an order is below the minimum order value, otherwise None."""

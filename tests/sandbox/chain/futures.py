@@ -85,14 +85,22 @@ class FuturesEngine(MarketEngine):
             return False
         return True
 
-    def _reserve_pegged(self, order: Order) -> bool:
-        exposure = self._exposure(order.party_id)
-        exposure.add(order.side, order.asset_price, order.total_remaining)
-        if self._move_order_margin(exposure, order):
-            return True
-        exposure.add(order.side, order.asset_price, -order.total_remaining)
-        order.status = CANCELLED
-        return False
+    def _resubmit_pegged(self, orders: list[Order]) -> None:
+        """Margins follow once all orders are back; who cannot pay loses them (`repriceAllSpecialOrders` in core/execution/future)."""
+        for order in orders:
+            self._exposure(order.party_id).add(order.side, order.asset_price, order.total_remaining)
+            self.market.book.add(order)
+            self.journal.publish(order)
+        distressed = self._adjust_margins([self.exposures[party_id] for party_id in sorted({order.party_id for order in orders})])
+        for order in orders:
+            if order.party_id in distressed:
+                self.close(order, CANCELLED)
+                self._release_excess(order.party_id)
+
+    def _can_unpark(self, amended: Order) -> bool:
+        exposure = self._exposure(amended.party_id).copy()
+        exposure.add(amended.side, amended.asset_price, amended.total_remaining)
+        return self._has_order_margin(exposure, amended)
 
     def _can_pay(self, order: Order, fills: Fills) -> bool:
         """Check that the party can pay the fees, and for a market order the margin of the resulting position."""
@@ -221,14 +229,22 @@ class FuturesEngine(MarketEngine):
 
     def _move_order_margin(self, exposure: Exposure, order: Order) -> bool:
         """Move up to the initial margin level for an order. Return False if its party has not enough."""
-        margin, general = self._accounts(order.party_id)
+        margin, *others = self._order_margin_sources(order.party_id)
         needed = self._levels(exposure, self._prices(order.asset_price)).initial
-        bond = self._bond(order.party_id)
-        if margin.balance + general.balance + (bond.balance if bond else 0) < needed:
+        if not self._has_order_margin(exposure, order):
             return False
         if margin.balance < needed:
-            self.ledger.collect([general, *([bond] if bond else [])], margin, needed - margin.balance)
+            self.ledger.collect(others, margin, needed - margin.balance)
         return True
+
+    def _has_order_margin(self, exposure: Exposure, order: Order) -> bool:
+        needed = self._levels(exposure, self._prices(order.asset_price)).initial
+        return sum(account.balance for account in self._order_margin_sources(order.party_id)) >= needed
+
+    def _order_margin_sources(self, party_id: str) -> list[Account]:
+        """Return a party's margin, general and, if it has one, bond account."""
+        bond = self._bond(party_id)
+        return [*self._accounts(party_id), *([bond] if bond else [])]
 
     def _adjust_margins(self, exposures: Iterable[Exposure]) -> list[str]:
         """Top margins up to the initial level where they are below the search level, and release down to it above the release level.
@@ -295,7 +311,7 @@ class FuturesEngine(MarketEngine):
         market.mark_due = self.journal.now + MARK_INTERVAL
         if market.traded:
             market.mark_asset_price, market.traded = market.last_asset_price, False
-        self._reprice_pegged()
+        self._reprice_pegged(is_forced=True)
         self._settle()
 
     def _settle(self) -> None:

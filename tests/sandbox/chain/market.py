@@ -132,6 +132,13 @@ class Market:
         """Convert an asset price to a padded price, rounded down."""
         return asset_price * self._down // self._up
 
+    def spam_price(self, side: str, offset: int) -> int:
+        """Return the padded price at which an order without a price of its own counts for the minimum order value.
+
+        As in `checkOrderForSpam` of core/execution/future/market.go, a price below zero wraps around to a very large one.
+        """
+        return (self.to_price(self.mark_asset_price) + (offset if side == BUY else -offset)) % 2**256
+
     @property
     def price_factor(self) -> Fraction:
         """Asset price per padded price."""

@@ -97,7 +97,7 @@ class NetworkChecks:
             return "invalid offset"
         market, side, size = engine.market, submission.get("side", ""), submission.get("size", 0)
         if peg or submission.get("type") == "TYPE_MARKET":
-            price = max(0, market.to_price(market.mark_asset_price) + (offset if side == "SIDE_BUY" else -offset))
+            price = market.spam_price(side, offset)
         return engine.value_shortfall(side, market.to_asset_price(price), size) or ""
 
 

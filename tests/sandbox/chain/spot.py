@@ -6,11 +6,11 @@ from typing import Optional
 from tests.sandbox.chain.book import Fills
 from tests.sandbox.chain.decimal_text import decimal_text
 from tests.sandbox.chain.engine import MIN_ORDER_VALUE, MarketEngine
-from tests.sandbox.chain.fees import FeeRule
+from tests.sandbox.chain.fees import FREE, FeeRule
 from tests.sandbox.chain.journal import Journal
 from tests.sandbox.chain.ledger import GENERAL, HOLDING
 from tests.sandbox.chain.market import MARK_INTERVAL, OPENING, Market
-from tests.sandbox.chain.records import BUY, SELL, Account, Fees, Order, Trade
+from tests.sandbox.chain.records import BUY, CANCELLED, SELL, STOPPED, Account, Fees, Order, Trade
 
 
 class SpotEngine(MarketEngine):
@@ -47,12 +47,15 @@ class SpotEngine(MarketEngine):
     def _reserve(self, order: Order) -> bool:
         return True
 
-    def _reserve_pegged(self, order: Order) -> bool:
-        if self._amount(order.side, order.asset_price, order.total_remaining) > self._general(order.party_id, order.side).balance:
-            order.status = "STATUS_CANCELLED"
-            return False
-        self._hold(order)
-        return True
+    def _resubmit_pegged(self, orders: list[Order]) -> None:
+        """As in `reSubmitPeggedOrders` of core/execution/spot, one that its party cannot pay for is stopped."""
+        for order in orders:
+            if self._amount(order.side, order.asset_price, order.total_remaining) > self._general(order.party_id, order.side).balance:
+                order.status = STOPPED
+            else:
+                self._hold(order)
+                self.market.book.add(order)
+            self.journal.publish(order)
 
     def _can_pay(self, order: Order, fills: Fills) -> bool:
         if not self._can_cover(order, fills, self._held_for(order)):
@@ -64,10 +67,18 @@ class SpotEngine(MarketEngine):
         return self._can_cover(amended, fills, self._held_for(order))
 
     def _fund_amendment(self, order: Order, amended: Order) -> bool:
-        needed = self._amount(amended.side, amended.asset_price, amended.total_remaining)
+        """Check that the party can pay. As in `validateOrderAmendment` of core/execution/spot, a buyer's hidden size does not count."""
+        size = amended.total_remaining
+        if amended.iceberg and amended.side == BUY:
+            size = max(0, order.remaining + amended.size - order.size)
+        needed = self._amount(amended.side, amended.asset_price, size)
         if self.market.in_auction and amended.side == BUY:
-            needed += self._order_fees(amended.asset_price, amended.total_remaining)
+            needed += self._order_fees(amended.asset_price, size)
         return needed - self._held_for(order) <= self._general(order.party_id, order.side).balance
+
+    def _undo_amendment(self, order: Order, amended: Order) -> None:
+        """As in `orderCancelReplace` of core/execution/spot, what the order had in the holding account is released and stays so."""
+        self._release(order)
 
     def _on_executed(self, order: Order) -> None:
         """Nothing yet: the holding account follows once the trades are paid."""
@@ -76,18 +87,29 @@ class SpotEngine(MarketEngine):
         self._release(order)
 
     def _on_amended_in_place(self, order: Order) -> None:
-        if order.status != "STATUS_PARKED":
-            self._release(order)
-            self._hold(order)
+        """As in `amendOrder` of core/execution/spot, in an auction a seller holds fees too, counted in quote units.
+
+        An order that is not covered then stays in the book, without money in the holding account.
+        """
+        self._release(order)
+        needed = self._amount(order.side, order.asset_price, order.total_remaining)
+        fees = self._order_fees(order.asset_price, order.total_remaining) if self.market.in_auction else 0
+        if needed + fees <= self._general(order.party_id, order.side).balance:
+            self._held[order.id], self._held_fees[order.id] = self._to_holding(order, needed), self._to_holding(order, fees)
 
     def _pay(self, order: Order, fills: Fills, trades: list[Trade], fee_rule: FeeRule) -> None:
-        self._release(order)  # an amended order, or at the end of an auction, has money in the holding account
+        was_resting = fee_rule is not FeeRule.AGGRESSOR
+        if not was_resting:
+            self._release(order)  # an amended order has money in the holding account
         for (passive, _), trade in zip(fills, trades, strict=True):
-            self._release(passive)
+            for resting in (passive, order) if was_resting else (passive,):
+                self._release_for(resting, trade, fee_rule)
             self._record(trade)
             self._swap(trade, fee_rule)
-            self._hold(passive)
-        if not order.is_finished:
+        for done in (*(passive for passive, _ in fills), order):
+            if done.is_finished:
+                self._release(done)
+        if not was_resting and not order.is_finished:
             self._hold(order)
 
     # --- Money ---
@@ -101,14 +123,16 @@ class SpotEngine(MarketEngine):
         base_accounts = [ledger.account(party_id, GENERAL, base) for party_id in (trade.seller, trade.buyer)]
         ledger.collect([base_accounts[0]], base_accounts[1], self._amount(SELL, trade.asset_price, trade.size))
         ledger.collect([buyer], seller, self._amount(BUY, trade.asset_price, trade.size))
-        buyer_fees, seller_fees = trade.buyer_fees, trade.seller_fees
-        if fee_rule is FeeRule.BUYER:
-            buyer_fees = market.fees.continuous(market.value(trade.asset_price, trade.size))
+        buyer_fees, seller_fees = self._buyer_fees(trade, fee_rule), trade.seller_fees
         for account, fees in ((buyer, buyer_fees), (seller, seller_fees)):
             if fees.total:
                 ledger.pay_fees([account], fees, market.id)
         ledger.pay_maker(trade.seller, quote, market.id, buyer_fees.maker)
         ledger.pay_maker(trade.buyer, quote, market.id, seller_fees.maker)
+
+    def _buyer_fees(self, trade: Trade, fee_rule: FeeRule) -> Fees:
+        market = self.market
+        return market.fees.continuous(market.value(trade.asset_price, trade.size)) if fee_rule is FeeRule.BUYER else trade.buyer_fees
 
     def _amount(self, side: str, asset_price: int, size: int) -> int:
         """Return what a buyer (quote) or seller (base) gives for a size, rounded down as in Vega."""
@@ -163,17 +187,48 @@ class SpotEngine(MarketEngine):
         amount = self._held.pop(order.id, 0) + self._held_fees.pop(order.id, 0)
         self.ledger.move(self._holding(order), self._general(order.party_id, order.side), amount)
 
+    def _release_for(self, order: Order, trade: Trade, fee_rule: FeeRule) -> None:
+        """Release what a resting order pays for one of its trades.
+
+        As in `handleTrade` of core/execution/spot/market.go, that is the value at the trade's price, and half of the buyer's fees where the
+        trade ends an auction. The rest stays in the holding account until the order ends.
+        """
+        amount = min(self._amount(order.side, trade.asset_price, trade.size), self._held.get(order.id, 0))
+        self._held[order.id] = self._held.get(order.id, 0) - amount
+        fees = 0
+        if order.side == BUY and fee_rule is not FeeRule.AGGRESSOR:
+            fees = min(self._buyer_fees(trade, fee_rule).total // 2, self._held_fees.get(order.id, 0))
+            self._held_fees[order.id] = self._held_fees.get(order.id, 0) - fees
+        self.ledger.move(self._holding(order), self._general(order.party_id, order.side), amount + fees)
+
     # --- Auctions and marking ---
 
     def _on_auction_start(self) -> None:
         super()._on_auction_start()
+        self._hold_fees(FeeRule.SHARED)
+
+    def _before_uncrossing(self) -> None:
+        self._hold_fees(self._fee_rule())
+
+    def _hold_fees(self, fee_rule: FeeRule) -> None:
+        """Hold the fees that buyers would pay by a rule, by party, then by id. Orders whose party has not enough are cancelled at the end.
+
+        As in `processFeesTransfersOnEnterAuction` and `checkFeeTransfersWhileInAuction` of core/execution/spot/market.go.
+        """
         market = self.market
-        for order in list(market.book.orders(BUY)):
-            fees = self._order_fees(order.asset_price, order.total_remaining)
-            if fees > self._general(order.party_id, BUY).balance:
-                self.close(order, "STATUS_CANCELLED")
-            elif fees:
-                self._held_fees[order.id] = self._to_holding(order, fees)
+        unpaid = []
+        for order in sorted(market.book.orders(BUY), key=lambda order: (order.party_id, order.id)):
+            value = market.value(order.asset_price, order.total_remaining)
+            fees = FREE if market.trading_mode == OPENING else market.fees.auction(value)
+            if fee_rule is FeeRule.BUYER:
+                fees = market.fees.continuous(value)
+            missing = fees.total - self._held_fees.get(order.id, 0)
+            if missing > self._general(order.party_id, BUY).balance:
+                unpaid.append(order)
+            elif missing > 0:
+                self._held_fees[order.id] = self._held_fees.get(order.id, 0) + self._to_holding(order, missing)
+        for order in unpaid:
+            self.close(order, CANCELLED)
 
     def _mark(self) -> None:
         market = self.market
@@ -186,12 +241,11 @@ class SpotEngine(MarketEngine):
 
     def _after_auction(self) -> None:
         market = self.market
-        for order in list(market.book.orders(BUY)):
-            fees = self._held_fees.pop(order.id, 0)
-            self.ledger.move(self._holding(order), self._general(order.party_id, BUY), fees)
+        for order in market.book.orders(BUY):
+            self.ledger.move(self._holding(order), self._general(order.party_id, BUY), self._held_fees.pop(order.id, 0))
         market.mark_asset_price = market.last_asset_price
         market.mark_due = self.journal.now + MARK_INTERVAL
-        self._reprice_pegged()
+        self._reprice_pegged(is_forced=True)
 
     def _settle_market(self) -> None:
         self.market.mark_asset_price = self.market.last_asset_price

@@ -86,7 +86,7 @@ class StopOrders:
         triggered = sorted((stop for stop in self._orders.values() if stop.follow(price)), key=lambda stop: stop.urgency)
         for stop in triggered:
             self._remove(stop)
-        self._cancel_wrong_sides(exposures)
+        self._note_wrong_sides(exposures)
         return self._submissions(triggered, exposures)
 
     def expired(self, exposures: dict[str, Exposure]) -> list[Submission]:
@@ -133,12 +133,16 @@ class StopOrders:
         self._orders.pop(stop.id, None)
         self._orders.pop(stop.other_id, None)
 
-    def _cancel_wrong_sides(self, exposures: dict[str, Exposure]) -> None:
-        """Cancel orders for a part of the position that could only enlarge it by now."""
-        for stop in list(self._orders.values()):
+    def _note_wrong_sides(self, exposures: dict[str, Exposure]) -> None:
+        """Forget the expiry of orders for a part of the position that could only enlarge it by now.
+
+        As in `CheckDirection` of core/execution/stoporders/stop_orders.go, which reports them as cancelled but keeps them: they are
+        submitted if the position has turned again when their price comes.
+        """
+        for stop in self._orders.values():
             size = exposures[stop.party_id].size if stop.party_id in exposures else 0
             if stop.position_share is not None and size and stop.submission["side"] != (SELL if size > 0 else BUY):
-                del self._orders[stop.id]
+                stop.expires_at = 0
 
     @staticmethod
     def _submissions(stops: list[StopOrder], exposures: dict[str, Exposure]) -> list[Submission]:
