@@ -12,25 +12,10 @@ from hypothesis import strategies as st
 
 import bot.submission as sub
 from bot.execution.pre_trade_checks import limit_to_position, validate_orders
-from bot.models import Market
 from tests.support.example_rule import quotes
+from tests.support.markets import make_market
 
 SIDES = {"SIDE_BUY": 1, "SIDE_SELL": -1}
-
-
-def a_market(position_decimal_places: int = 3) -> Market:
-    return Market(
-        market_id="aa" * 32,
-        state="STATE_ACTIVE",
-        trading_mode="TRADING_MODE_CONTINUOUS",
-        decimal_places=5,
-        position_decimal_places=position_decimal_places,
-        code="BTCDAI.FUT",
-        name="BTCDAI Future",
-        settlement_asset_id="dd" * 32,
-        best_bid_price=100.15385,
-        best_offer_price=100.21167,
-    )
 
 
 def an_order(side: str, size: float, price: float = 100.15385) -> sub.OrderSubmission:
@@ -39,7 +24,7 @@ def an_order(side: str, size: float, price: float = 100.15385) -> sub.OrderSubmi
 
 def sizes(open_volume: float, max_abs_position: float, position_decimal_places: int = 3) -> dict[str, float]:
     """Return the sizes that the page's rule sends per side."""
-    wanted = quotes(a_market(position_decimal_places), open_volume, max_abs_position)
+    wanted = quotes(make_market(position_decimal_places=position_decimal_places), open_volume, max_abs_position)
     kept, _ = limit_to_position(wanted, open_volume, max_abs_position, position_decimal_places)
     return {order.side: order.size for order in kept}
 

@@ -3,25 +3,10 @@
 import pytest
 
 import bot.submission as sub
-from bot.models import Market
 from main import quotes
+from tests.support.markets import make_market
 
-MARKET = Market(
-    market_id="aa" * 32,
-    state="STATE_ACTIVE",
-    trading_mode="TRADING_MODE_CONTINUOUS",
-    decimal_places=5,
-    position_decimal_places=3,
-    code="BTCDAI.FUT",
-    name="BTCDAI Future",
-    settlement_asset_id="dd" * 32,
-    mark_price=100.18,
-    best_bid_price=100.15385,
-    best_offer_price=100.21167,
-    best_bid_volume=7.5,
-    best_offer_volume=8.25,
-    open_interest=31.125,
-)
+MARKET = make_market()
 
 
 def test_a_flat_bot_quotes_size_one_on_both_sides_at_the_best_prices() -> None:

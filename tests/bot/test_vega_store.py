@@ -10,9 +10,8 @@ import pytest
 import bot.models as models
 from bot.parsing import ParseError
 from bot.vega_store import LIVE_STATUSES, VegaStore
-from tests.support.scripted_node import BOT, KINDS, MARKETS, ScriptedNode, recorded, recorded_frames, recorded_node
-
-DAI = "001eeef746496f66af378f13c1f9bedbca4e6d57804e701810dbaf682a87706c"
+from tests.support.scripted_node import BOT, KINDS, MARKETS, ScriptedNode, recorded_node
+from tests.support.seeded_store import DAI, order_node, rest_at_the_end, results, seeded_store
 
 
 @pytest.fixture(scope="module")
@@ -23,23 +22,7 @@ def node() -> Iterator[ScriptedNode]:
 
 @pytest.fixture
 def store(node: ScriptedNode) -> VegaStore:
-    seeded = VegaStore(websocket_url=node.ws_url, rest_api_url=node.rest_url)
-    seeded.load_data(party_id=BOT)
-    return seeded
-
-
-def results(name: str) -> list[dict[str, Any]]:
-    return [json.loads(text)["result"] for text in recorded_frames(name)]
-
-
-def end(name: str) -> list[dict[str, Any]]:
-    """Return the nodes that REST gave when the recorded streams ended."""
-    return [edge["node"] for edge in recorded(f"bot-end-{name}")["body"][name]["edges"]]
-
-
-def order_node(**changes: Any) -> dict[str, Any]:
-    node = {"id": "a" * 64, "marketId": MARKETS["future"], "partyId": BOT, "side": 1, "price": "9990001", "size": "413"}
-    return {**node, "remaining": "107", "timeInForce": 1, "type": 1, "status": 1, "version": "1", **changes}
+    return seeded_store(node)
 
 
 ###########################################################
@@ -50,7 +33,7 @@ def order_node(**changes: Any) -> dict[str, Any]:
 def test_replayed_order_frames_end_in_the_orders_that_rest_calls_live(store: VegaStore) -> None:
     for result in results("all-bot-orders"):
         store._update_order(result)
-    expected = [models.parse_order(order, position_decimal_places=3, price_decimal_places=5) for order in end("orders")]
+    expected = [models.parse_order(order, position_decimal_places=3, price_decimal_places=5) for order in rest_at_the_end("orders")]
     assert {order.order_id: order for order in store.get_orders()} == {
         order.order_id: order for order in expected if order.status in LIVE_STATUSES
     }
@@ -60,7 +43,7 @@ def test_replayed_order_frames_end_in_the_orders_that_rest_calls_live(store: Veg
 def test_replayed_account_frames_end_in_the_balances_that_rest_gives(store: VegaStore) -> None:
     for result in results("all-bot-accounts"):
         store._update_accounts(result)
-    expected = [models.parse_account(account, asset_decimal_places=18) for account in end("accounts")]
+    expected = [models.parse_account(account, asset_decimal_places=18) for account in rest_at_the_end("accounts")]
     assert {account.get_id(): account for account in store.get_accounts()} == {account.get_id(): account for account in expected}
     assert len({account.account_type for account in expected}) == 3
 
@@ -68,7 +51,7 @@ def test_replayed_account_frames_end_in_the_balances_that_rest_gives(store: Vega
 def test_replayed_position_frames_end_in_the_positions_that_rest_gives(store: VegaStore) -> None:
     for result in results("all-bot-positions"):
         store._update_position(result)
-    expected = [models.parse_position(each, 3, 5, 18) for each in end("positions")]
+    expected = [models.parse_position(each, 3, 5, 18) for each in rest_at_the_end("positions")]
     assert {each.market_id: each for each in store.get_positions()} == {each.market_id: each for each in expected}
 
 
@@ -119,7 +102,7 @@ def test_orders_from_rest_are_scaled_by_their_own_decimals(node: ScriptedNode) -
     path = f"orders?filter.partyIds={BOT}&filter.liveOnly=true"
     healthy = node.rest[path]
     try:
-        page = {"edges": [{"node": end("orders")[0], "cursor": "x"}], "pageInfo": {"hasNextPage": False, "endCursor": "x"}}
+        page = {"edges": [{"node": rest_at_the_end("orders")[0], "cursor": "x"}], "pageInfo": {"hasNextPage": False, "endCursor": "x"}}
         node.rest[path] = (200, {"orders": page})
         store = VegaStore(websocket_url=node.ws_url, rest_api_url=node.rest_url)
         store.load_data(party_id=BOT)

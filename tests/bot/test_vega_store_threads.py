@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import logging
 import threading
 import time
@@ -14,10 +13,9 @@ import pytest
 from bot import models, submission
 from bot.parsing import ParseError
 from bot.vega_store import VegaStore
-from tests.support.scripted_node import BOT, MARKETS, ScriptedNode, recorded, recorded_frames, recorded_node
+from tests.support.scripted_node import ScriptedNode, recorded, recorded_node
+from tests.support.seeded_store import order_node, results, seeded_store
 from tests.support.waiting import DEFAULT_TIMEOUT
-
-DAI = "001eeef746496f66af378f13c1f9bedbca4e6d57804e701810dbaf682a87706c"
 
 
 @pytest.fixture(scope="module")
@@ -28,23 +26,7 @@ def node() -> Iterator[ScriptedNode]:
 
 @pytest.fixture
 def store(node: ScriptedNode) -> VegaStore:
-    seeded = VegaStore(websocket_url=node.ws_url, rest_api_url=node.rest_url)
-    seeded.load_data(party_id=BOT)
-    return seeded
-
-
-def results(name: str) -> list[dict[str, Any]]:
-    return [json.loads(text)["result"] for text in recorded_frames(name)]
-
-
-def end(name: str) -> list[dict[str, Any]]:
-    """Return the nodes that REST gave when the recorded streams ended."""
-    return [edge["node"] for edge in recorded(f"bot-end-{name}")["body"][name]["edges"]]
-
-
-def order_node(**changes: Any) -> dict[str, Any]:
-    node = {"id": "a" * 64, "marketId": MARKETS["future"], "partyId": BOT, "side": 1, "price": "9990001", "size": "413"}
-    return {**node, "remaining": "107", "timeInForce": 1, "type": 1, "status": 1, "version": "1", **changes}
+    return seeded_store(node)
 
 
 ###########################################################

@@ -151,16 +151,21 @@ def run_with_store(sandbox: Sandbox, function: Callable[[VegaStore], Result], pr
     """
     store = VegaStore(websocket_url=sandbox.ws_url, rest_api_url=sandbox.node_url)
     store.start(market_id=sandbox.markets[product], party_id=sandbox.parties["bot"])
+    return dispatch_until_done(lambda: function(store), stop=store.stop)
+
+
+def dispatch_until_done(function: Callable[[], Result], stop: Callable[[], object]) -> Result:
+    """Run `function` on a second thread and `rel.dispatch()` on this one, until `function` has returned and `stop` has ended rel."""
     results: list[Result] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            results.append(function(store))
+            results.append(function())
         except BaseException as error:  # raised again on the main thread
             errors.append(error)
         finally:
-            store.stop()
+            stop()
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -41,6 +41,8 @@ def fails_after(count, function):
 GARBAGE = """
 import math
 
+pytestmark = pytest.mark.usefixtures("healthy")
+
 garbage = [None, 7, "text", [None], [sub.OrderSubmission(market_id="", size=1, price=math.nan, time_in_force="", type="", side="")]]
 good_quotes = quotes
 
@@ -62,13 +64,6 @@ WITH_EACH_SIGNAL = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGT
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(block_time=0.1, seed=61) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _healthy(sandbox: Sandbox) -> Iterator[None]:
-    yield
-    sandbox.reset()
-    sandbox.block()
 
 
 @pytest.fixture

@@ -11,29 +11,17 @@ from typing import Any
 import pytest
 
 from bot.execution.pre_trade_checks import Ages, check_market
-from bot.models import Market
 from bot.sync import DataAge, SnapshotAssembler
 from bot.transport import clock
 from tests.sandbox import Sandbox
 from tests.support.fork import STOPPED_CLOCK, Fork
+from tests.support.markets import make_market
 from tests.support.processes import BotProcess, StoreProcess
 from tests.support.waiting import wait_until
 
 QUOTED = r"\| quoted$"
 SECOND = 10**9  # ns
-GOOD = Market(
-    market_id="a" * 64,
-    state="STATE_ACTIVE",
-    trading_mode="TRADING_MODE_CONTINUOUS",
-    decimal_places=5,
-    position_decimal_places=3,
-    code="SOL",
-    name="SOL/DAI",
-    settlement_asset_id="d" * 64,
-    best_bid_price=99.5,
-    best_offer_price=101.25,
-    tick=0.00005,
-)
+GOOD = make_market(best_bid_price=99.5, best_offer_price=101.25)
 FRESH = Ages(data=0.5)
 
 

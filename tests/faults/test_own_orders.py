@@ -14,6 +14,8 @@ from tests.support.live_sandbox import SHUTDOWN_TIMEOUT, live_on, orders_on_chai
 from tests.support.processes import BotProcess
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("healthy")
+
 QUOTED = r"\| quoted$"
 TERMS: dict[str, Any] = {"product": "future", "price_decimals": 5, "size_decimals": 3, "tick_size": 1, "settlement_asset": "tDAI"}
 REORDERING: dict[str, Any] = {
@@ -37,13 +39,6 @@ def quotes(market, open_volume, max_abs_position, right=quotes):
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(block_time=0.25, seed=71) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _healthy(sandbox: Sandbox) -> Iterator[None]:
-    yield
-    sandbox.reset()
-    sandbox.block()
 
 
 def leave_orders(sandbox: Sandbox, market_id: str) -> list[str]:

@@ -17,6 +17,8 @@ from tests.support.processes import BotProcess
 from tests.support.scripted_node import BOT, MARKETS, recorded_node
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("healthy")
+
 QUOTED = r"\| quoted$"
 OTHER_PARTY = "c" * 64
 LIMIT, SET_OF_QUOTES = 1, 1  # contracts
@@ -26,13 +28,6 @@ LIMIT, SET_OF_QUOTES = 1, 1  # contracts
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(block_time=0.25, seed=81) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _healthy(sandbox: Sandbox) -> Iterator[None]:
-    yield
-    sandbox.reset()
-    sandbox.block()
 
 
 def position_on_chain(sandbox: Sandbox, market_id: str) -> float:

@@ -14,7 +14,10 @@ from tests.support.live_sandbox import SHUTDOWN_TIMEOUT, end_with, orders_on_cha
 from tests.support.processes import BOT_WITH_FROZEN_RULE, BotProcess
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere RLIMIT_NPROC does not count threads")
+pytestmark = [
+    pytest.mark.usefixtures("healthy"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere RLIMIT_NPROC does not count threads"),
+]
 IS_ROOT = os.name == "posix" and os.geteuid() == 0
 # The limit counts all processes and threads of a user, and root has none. So root's bot becomes a user without other processes. That user
 # may not read the repository, so everything is imported before.
@@ -43,13 +46,6 @@ exec(start)
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(block_time=0.25, seed=93) as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _healthy(sandbox: Sandbox) -> Iterator[None]:
-    yield
-    sandbox.reset()
-    sandbox.block()
 
 
 def bot_with(sandbox: Sandbox, threads: int = 0, host: str = "127.0.0.1") -> BotProcess:

@@ -13,10 +13,10 @@ import pytest
 
 import bot.submission as sub
 from bot.execution.order_manager import NoQuote
-from bot.models import Market
 from bot.wallet import VegaWallet
 from tests.sandbox import Sandbox
 from tests.support.live_sandbox import TURN, live_on, turns
+from tests.support.markets import make_market
 from tests.support.processes import ROOT, BotProcess, Process
 from tests.support.settings import sandbox_settings
 from tests.support.waiting import wait_until
@@ -79,7 +79,7 @@ def test_a_bot_with_the_skew_quotes(sandbox: Sandbox, future: str, tmp_path: Pat
 
 def test_the_skew_is_a_part_of_the_mark_price_per_contract(tmp_path: Path) -> None:
     rule = runpy.run_path(patched(tmp_path, "skew"))["quotes"]
-    market = Market("aa" * 32, "STATE_ACTIVE", "TRADING_MODE_CONTINUOUS", 5, 3, "", "", "", best_bid_price=99, best_offer_price=101)
+    market = make_market(best_bid_price=99, best_offer_price=101, mark_price=0)
     assert rule(market, 0.0, 2.0) == NoQuote("no mark price yet")
     market = dataclasses.replace(market, mark_price=100.0)
     assert [order.price for order in rule(market, 0.0, 2.0)] == pytest.approx([99.97, 100.03])

@@ -4,7 +4,6 @@
 list may be empty, but never differ.
 """
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import requests
 import websocket
 
 from tests.sandbox import Sandbox
+from tests.support.stream_clients import stream_opener
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 REST = {path.stem: json.loads(path.read_text()) for path in sorted(RECORDINGS.glob("rest-*.json"))}
@@ -33,13 +33,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
     """Opens streams, and closes them at the end."""
-    with contextlib.ExitStack() as clients:
-
-        def open_stream(path: str) -> websocket.WebSocket:
-            client = websocket.create_connection(f"{sandbox.ws_url}/stream/{path}", timeout=30)
-            clients.callback(client.shutdown)
-            return client
-
+    with stream_opener(sandbox) as open_stream:
         yield open_stream
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.sandbox.chain.records import Order
 from tests.sandbox.node.serializers import rounded
 from tests.support.chain_network import NO_FEES, Network
+from tests.support.recorded_steps import order_as_recorded
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 
@@ -32,24 +33,6 @@ def with_ids(network: Network, transaction: dict[str, Any]) -> dict[str, Any]:
         for instruction in (instruction for instructions in lists for instruction in instructions):
             instruction["marketId"] = network.market.id
     return filled
-
-
-def as_recorded(network: Network, order: Order) -> dict[str, Any]:
-    names = {key: name for name, key in network.chain.parties.items()}
-    return {
-        "party": names[order.party_id],
-        "status": order.status,
-        "side": order.side,
-        "price": str(order.price),
-        "size": str(order.size),
-        "remaining": str(order.remaining),
-        "timeInForce": order.time_in_force,
-        "type": order.type,
-        "reason": order.reason,
-        "version": str(order.version),
-        "postOnly": order.post_only,
-        "expiresAt": str(order.expires_at),
-    }
 
 
 def market_as_recorded(network: Network, begin: dict[str, str]) -> dict[str, str]:
@@ -87,7 +70,7 @@ def differences(product: str, network_timing: bool, blocks_before: int) -> Itera
             if number == late:
                 chain.submit(chain.parties[step["party"]], with_ids(network, step["transaction"]))
             changed |= {order.reference: order for order in chain.block().orders}
-        found = {reference: as_recorded(network, order) for reference, order in changed.items()}
+        found = {reference: order_as_recorded(network, order) for reference, order in changed.items()}
         found_market = market_as_recorded(network, recording["begin"])
         expected_market = dict(step["market"])
         if not network_timing:  # The recording does not give the phase of marking to market.

@@ -1,6 +1,5 @@
 """Guarantees of the sandbox's data node beyond the format of messages: order, completeness, paging, and the end of connections."""
 
-import contextlib
 import gzip
 import json
 import socket
@@ -13,6 +12,7 @@ import websocket
 
 from tests.sandbox import Sandbox
 from tests.support.chain_network import markets_without_minimum
+from tests.support.stream_clients import stream_opener
 from tests.support.waiting import wait_until
 
 ENUMS = {"SIDE_BUY": 1, "STATUS_ACTIVE": 1, "STATUS_CANCELLED": 3, "TIME_IN_FORCE_GTC": 1, "TYPE_LIMIT": 1}
@@ -30,15 +30,13 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
     """Opens streams, with parameters by name, and closes them at the end of the test."""
-    with contextlib.ExitStack() as clients:
+    with stream_opener(sandbox) as open_stream:
 
-        def open_stream(stream: str, **parameters: str) -> websocket.WebSocket:
+        def open_with(stream: str, **parameters: str) -> websocket.WebSocket:
             query = "&".join(f"{name}={value}" for name, value in parameters.items())
-            client = websocket.create_connection(f"{sandbox.ws_url}/stream/{stream}?{query}", timeout=30)
-            clients.callback(client.shutdown)
-            return client
+            return open_stream(f"{stream}?{query}")
 
-        yield open_stream
+        yield open_with
 
 
 def bids(sandbox: Sandbox, count: int, product: str = "future") -> None:

@@ -1,6 +1,5 @@
 """Trades and market depth, over REST and on streams, compared with the recordings of the second network."""
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import requests
 import websocket
 
 from tests.sandbox import Sandbox
+from tests.support.stream_clients import stream_opener
 
 RECORDINGS = Path(__file__).parents[1] / "recordings" / "second_network"
 Subscribe = Callable[[str], websocket.WebSocket]
@@ -25,13 +25,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def subscribe(sandbox: Sandbox) -> Iterator[Subscribe]:
-    with contextlib.ExitStack() as clients:
-
-        def open_stream(path: str) -> websocket.WebSocket:
-            client = websocket.create_connection(f"{sandbox.ws_url}/stream/{path}", timeout=30)
-            clients.callback(client.shutdown)
-            return client
-
+    with stream_opener(sandbox) as open_stream:
         yield open_stream
 
 

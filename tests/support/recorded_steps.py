@@ -34,6 +34,25 @@ class Difference:
     text: str
 
 
+def order_as_recorded(network: Network, order: Order) -> dict[str, Any]:
+    """Return an order of the chain as the recordings have it; parties that they know by their names."""
+    names = {key: name for name, key in network.chain.parties.items()}
+    return {
+        "party": names.get(order.party_id, order.party_id),
+        "status": order.status,
+        "side": order.side,
+        "price": str(order.price),
+        "size": str(order.size),
+        "remaining": str(order.remaining),
+        "timeInForce": order.time_in_force,
+        "type": order.type,
+        "reason": order.reason,
+        "version": str(order.version),
+        "postOnly": order.post_only,
+        "expiresAt": str(order.expires_at),
+    }
+
+
 class Replay:
     """A chain with the market of a recording, at the point where the recording begins.
 
@@ -181,21 +200,8 @@ class Replay:
         )
 
     def _order(self, order: Order) -> dict[str, Any]:
-        names = {key: name for name, key in self.network.chain.parties.items()}
-        return {
-            "party": names.get(order.party_id, order.party_id),
-            "status": order.status,
-            "side": order.side,
-            "price": str(order.price),
-            "size": str(order.size),
-            "remaining": str(order.remaining),
-            "timeInForce": order.time_in_force,
-            "type": order.type,
-            "reason": order.reason,
-            "version": str(order.version),
-            "postOnly": order.post_only,
-            "expiresAt": self._expiries.get(order.expires_at, str(order.expires_at)),
-        }
+        expires_at = self._expiries.get(order.expires_at, str(order.expires_at))
+        return {**order_as_recorded(self.network, order), "expiresAt": expires_at}
 
     def _market(self) -> dict[str, str]:
         market = self.network.market

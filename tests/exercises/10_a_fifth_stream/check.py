@@ -1,18 +1,15 @@
 """Checks exercise 10: frames for the learner's store, its lock, then its stream on a sandbox, compared with REST."""
 
-import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
-
-import rel
 
 import bot.vega_api_client as api
 from bot.models import Market
 from bot.submission import convert_to_decimals
 from tests.exercises.checking import call, expect, get_required, report
 from tests.exercises.interleaving import Race, interleavings
-from tests.exercises.sandbox_helpers import get_market, order_json, send_transaction
+from tests.exercises.sandbox_helpers import dispatch_until_done, get_market, order_json, send_transaction
 from tests.sandbox import Sandbox
 from tests.support.waiting import wait_until
 
@@ -132,22 +129,7 @@ def check_stream(make_store: StoreFactory, sandbox: Sandbox, market: Market) -> 
     streams = list(sandbox.call(lambda box: box.node.streams.open_connections()))
     connected = ", ".join(streams) or "no stream"
     expect("trades" in streams, saw=f"connections to {connected} after start()", expected="one to trades", hint=SUBSCRIBE)
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            trade_and_compare(store, sandbox, market)
-        except BaseException as error:  # raised again on the main thread
-            errors.append(error)
-        finally:
-            store.stop()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    rel.dispatch()
-    thread.join()
-    if errors:
-        raise errors[0]
+    dispatch_until_done(lambda: trade_and_compare(store, sandbox, market), stop=store.stop)
 
 
 def trade_and_compare(store: Any, sandbox: Sandbox, market: Market) -> None:
