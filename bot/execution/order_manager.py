@@ -4,6 +4,7 @@ Not on the page, which sends what the rule wants without looking at the age of i
 `begin_turn`, the rule through `ask`, `submit`, `end_turn`. What is wrong with a turn becomes its reason not to quote.
 """
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -111,7 +112,7 @@ class OrderManager:
         self._dry_run = dry_run
         self._loop_interval = loop_interval
         self._tracker = OrderTracker(vega_store, market_id)
-        shutdown.has_unseen_orders = self._tracker.has_unseen
+        shutdown.look_for_unseen_orders = self.look_for_unseen_orders
         self._turn = Turn(0.0, Ages(data=math.inf))
         self._turns = 0
         self._slept = 0.0  # clock.slept() at the start of the last turn
@@ -290,6 +291,18 @@ class OrderManager:
             self._overdue_cancelled_at = None
             if not is_reportable:
                 self._turn.reason = ""
+
+    def look_for_unseen_orders(self, deadline: float) -> bool:
+        """Ask REST what became of the orders that were sent and have not appeared; return whether some still have not.
+
+        Main thread, when the loop has ended. `deadline` is a time.monotonic().
+        """
+        market = self._vega_store.get_market_by_id(self._market_id)
+        if market is not None and self._tracker.has_unseen():
+            self._tracker.read_updates(market)
+            with contextlib.suppress(VegaApiError):
+                self._tracker.take_in(self._vega_store.fetch_recent_orders(deadline), market)
+        return self._tracker.has_unseen()
 
     def _checked(self, batch: sub.BatchMarketInstruction, market: Market) -> dict[str, Any]:
         """Return the JSON of what may be sent of a batch; note in the turn why nothing may be sent."""

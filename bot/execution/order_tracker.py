@@ -30,6 +30,7 @@ class SentBatch:
 
     unseen: "Counter[OrderKey]"
     block: int  # how many blocks had been seen when it was sent
+    sent_at: int  # ns of chain time: of the newest block by then
     accepted: bool  # the wallet has said so
 
 
@@ -84,7 +85,7 @@ class OrderTracker:
         for padded in transaction["batchMarketInstructions"]["submissions"]:
             keys[padded["side"], int(padded.get("price", 0)), int(padded["size"])] += 1
         if keys:
-            self._batches.append(SentBatch(keys, self._vega_store.get_block_count(self._market_id), accepted))
+            self._batches.append(SentBatch(keys, self._vega_store.get_block_count(self._market_id), market.timestamp, accepted))
 
     def forget_unseen(self) -> None:
         """Note that the unseen orders do not exist."""
@@ -139,7 +140,7 @@ class OrderTracker:
         price = 0 if order.order_type == "TYPE_MARKET" else convert_from_decimals(market.decimal_places, order.price)
         key = (order.side, price, convert_from_decimals(market.position_decimal_places, order.size))
         for batch in self._batches:
-            if batch.unseen[key]:
+            if batch.unseen[key] and not 0 < order.updated_at <= batch.sent_at:  # that was an equal order of an earlier run
                 batch.unseen[key] -= 1
                 if not +batch.unseen:
                     self._batches.remove(batch)

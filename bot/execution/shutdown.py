@@ -35,6 +35,8 @@ LOOP_JOIN_TIMEOUT = sum(TIMEOUTS) + 0.5  # seconds: a turn whose wallet hangs, a
 END_TIMEOUT = 9.0  # seconds for the whole end, or …
 END_BLOCKS = 2.0  # … so many block intervals, if that is longer
 CHECK_TIMEOUT = 2.0  # seconds to ask REST whether there is anything to cancel
+UNSEEN_TIMEOUT = 3.0  # seconds after the cancellation, and …
+UNSEEN_BLOCKS = 2  # … so many blocks more than usual, until orders that have not appeared count as lost
 VERIFY_INTERVAL = 0.2  # seconds between two requests
 MAX_CANCEL_ERRORS = 3
 IN_FLIGHT_TIMEOUT = 30.0  # seconds that a wallet may take to execute a call that timed out
@@ -50,9 +52,11 @@ class Shutdown:
         self.timed_out_at = -math.inf  # loop -> main: time.monotonic() of the last wallet call that timed out
         self.failed = False  # either -> main: end with status 1
         self.signal_received = False  # set by the handler, which may interrupt anything: it takes no lock and logs nothing
-        self.has_unseen_orders: Callable[[], bool] = lambda: False  # set by the loop: orders were sent that have not appeared
+        # Set by the loop: takes a time.monotonic(), asks REST until then, and returns whether orders were sent that have not appeared.
+        self.look_for_unseen_orders: Callable[[float], bool] = lambda deadline: False
         self._signalled_at = 0.0  # time.monotonic() of the first signal
         self._starting = True
+        self._stopped_while_starting = False
         self._pnl_at_start = 0.0  # units of the settlement asset
 
     @property
@@ -86,25 +90,27 @@ class Shutdown:
         rel.abort()
 
     def start(self, vega_store: VegaStore, market_id: str, party_id: str, **streams: bool) -> bool:
-        """Seed and subscribe the store, with tries for START_TIMEOUT; log why if it fails, and return whether it started.
+        """Seed and subscribe the store, with tries for START_TIMEOUT; log why if it fails.
 
-        `streams` are `depth` and `trades` of `VegaStore.start`.
+        Returns whether the caller should go on: also if the start did not succeed but an earlier run may have left orders,
+        which are for the end to cancel. `streams` are `depth` and `trades` of `VegaStore.start`.
         """
         try:
             self._start(vega_store, market_id, party_id, **streams)
             self._pnl_at_start = _pnl(vega_store.get_position_by_market_id(market_id))
             self._starting = False  # inside the try: from now on a signal raises nothing
+            return True
         except (client.VegaApiError, ParseError) as error:
-            self.failed = True
+            self._starting, self.failed = False, True
             logger.error("Cannot start: %s", error)
+            if not _open_orders_in(vega_store, market_id):
+                return False
         except KeyboardInterrupt:
-            if _open_orders_in(vega_store, market_id):  # of an earlier run: the end cancels them
-                self._starting = False
-                self.requested.set()
-                rel.abort()
-            else:
-                logger.info("Stopped while starting; nothing was sent")
-        return not self._starting
+            self._starting = False
+            self._stopped_while_starting = True
+        self.requested.set()
+        rel.abort()
+        return True
 
     def _start(self, vega_store: VegaStore, market_id: str, party_id: str, **streams: bool) -> None:
         deadline = time.monotonic() + START_TIMEOUT
@@ -176,6 +182,9 @@ class Shutdown:
         interval = vega_store.get_block_interval(market_id)
         end = _End(wallet, node_rest_url, market_id, party_id, deadline=time.monotonic() + max(END_TIMEOUT, END_BLOCKS * interval))
         self.requested.set()
+        has_orders = not dry_run and (self.orders_sent.is_set() or _open_orders_in(vega_store, market_id))
+        if has_orders:  # at once: the turn under way may take seconds to end
+            logger.info("Stopping: cancelling all orders on the market")
         if run_thread.is_alive():
             run_thread.join(LOOP_JOIN_TIMEOUT)
         if dry_run:
@@ -183,13 +192,17 @@ class Shutdown:
             logger.info("Stopped: dry run, nothing was sent; %s%s", end.describe_open_orders(), position)
             return
         if not self.orders_sent.is_set() and not end.has_open_orders(_open_orders_in(vega_store, market_id)):
-            logger.info("Stopped: nothing was sent%s", self._open_position(vega_store, node_rest_url, market_id, party_id))
+            if self._stopped_while_starting:
+                logger.info("Stopped while starting; nothing was sent")
+            else:
+                logger.info("Stopped: nothing was sent%s", self._open_position(vega_store, node_rest_url, market_id, party_id))
             return
-        logger.info("Stopping: cancelling all orders on the market")
+        if not has_orders:
+            logger.info("Stopping: cancelling all orders on the market")
         market = vega_store.get_market_by_id(market_id)
         in_flight = self.orders_may_be_in_flight()
-        blocks = 1 + bool(in_flight or (market is not None and market.reorders_transactions)) + self.has_unseen_orders()
-        left = end.cancel_and_verify(blocks, interval)
+        blocks = 1 + bool(in_flight or (market is not None and market.reorders_transactions))
+        left = end.cancel_and_verify(blocks, interval, self.look_for_unseen_orders)
         if in_flight:
             unanswered = "the wallet has not answered for some orders, and may still send them"
             left = f"{left}; {unanswered}" if left else f"{MAY_BE_LEFT}: {unanswered}"
@@ -244,12 +257,14 @@ class _End:
             return f"open orders are unknown: {error}"
         return f"{_count(len(ids), 'open order')} on the market{': ' if ids else ''}{', '.join(ids)}"
 
-    def cancel_and_verify(self, blocks: int, interval: float) -> str:
+    def cancel_and_verify(self, blocks: int, interval: float, look_for_unseen_orders: Callable[[float], bool]) -> str:
         """Cancel until REST shows no open order `blocks` after an accepted cancellation; return what is left, empty if nothing.
 
         Args:
             blocks: how many, since an order may reach the chain after the cancellation.
             interval: seconds between blocks, for a node that does not report its height.
+            look_for_unseen_orders: as in Shutdown. Orders that were sent and have not appeared may come later still;
+                UNSEEN_TIMEOUT and UNSEEN_BLOCKS after the cancellation they count as lost.
         """
         accepted_at: Optional[tuple[int, float]] = None  # height and time.monotonic() of the first accepted cancellation
         cancelled_height = -1  # of the newest cancellation
@@ -262,8 +277,10 @@ class _End:
                 if problem and errors < MAX_CANCEL_ERRORS:
                     errors += 1
                     logger.error("Cancelling all orders failed: %s", problem)
+            # Before the open orders: one that appears after this look is among those.
+            are_unseen = accepted_at is not None and look_for_unseen_orders(self._check_deadline())
             try:
-                ids, height = self._open_orders(min(self._deadline, time.monotonic() + CHECK_TIMEOUT))
+                ids, height = self._open_orders(self._check_deadline())
             except client.VegaApiError as error:
                 left = f"{MAY_BE_LEFT}: {error}"
             else:
@@ -277,13 +294,21 @@ class _End:
                 elif accepted_at is None:
                     left = f"{MAY_BE_LEFT}: the cancellation failed"
                 else:
-                    passed = height - accepted_at[0] if height else int((time.monotonic() - accepted_at[1]) / max(interval, 1.0))
-                    if passed >= blocks:
+                    seconds = time.monotonic() - accepted_at[1]
+                    passed = height - accepted_at[0] if height else int(seconds / max(interval, 1.0))
+                    are_lost = seconds > UNSEEN_TIMEOUT and passed >= blocks + UNSEEN_BLOCKS
+                    if passed < blocks:
+                        left = f"{MAY_BE_LEFT}: the chain has made no {_count(blocks, 'block')} since the cancellation, so more may come"
+                    elif are_unseen and not are_lost:
+                        left = f"{MAY_BE_LEFT}: the last ones have not appeared"
+                    else:
                         return ""
-                    left = f"{MAY_BE_LEFT}: the chain has made no {_count(blocks, 'block')} since the cancellation, so more may come"
             if time.monotonic() + VERIFY_INTERVAL > self._deadline or (errors >= MAX_CANCEL_ERRORS and should_cancel):
                 return left
             time.sleep(VERIFY_INTERVAL)
+
+    def _check_deadline(self) -> float:
+        return min(self._deadline, time.monotonic() + CHECK_TIMEOUT)
 
     def _cancel(self) -> str:
         """Cancel all orders on the market; return why that failed, empty if the wallet accepted it."""

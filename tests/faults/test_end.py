@@ -149,6 +149,19 @@ def test_a_signal_while_the_wallet_hangs_ends_the_bot_after_three_cancels_and_na
     assert [order_id for order_id in orders_on_chain(sandbox) if order_id not in bot.lines[-1]] == []
 
 
+def test_the_first_signal_says_at_once_what_is_being_done(sandbox: Sandbox, wallet: FaultyWallet, future: str) -> None:
+    with BotProcess(sandbox, future, WALLET_URL=wallet.url) as bot:
+        bot.wait_for(QUOTED)
+        wallet.fault = "hangs"
+        calls = len(wallet.calls)
+        wait_until(lambda: len(wallet.calls) > calls)  # the call that now hangs, for three seconds
+        bot.signal(signal.SIGINT)
+        line = bot.wait_for("Stopping: cancelling all orders on the market$")
+        bot.wait_for("no quote: wallet: no answer within 3 s", after=line)  # the turn ends later
+        assert bot.finish(timeout=2 * SHUTDOWN_TIMEOUT) == 1
+    assert bot.output.count("Stopping: ") == 1
+
+
 def test_a_cancel_that_succeeds_at_the_third_attempt_leaves_no_order(sandbox: Sandbox, wallet: FaultyWallet, future: str) -> None:
     with BotProcess(sandbox, future, WALLET_URL=wallet.url) as bot:
         bot.wait_for(WITH_OPEN_ORDERS)

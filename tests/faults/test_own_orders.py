@@ -2,6 +2,7 @@
 
 import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import pytest
 
 from tests.sandbox import Sandbox
 from tests.support.fork import Fork
-from tests.support.live_sandbox import SHUTDOWN_TIMEOUT, live_on, orders_on_chain
+from tests.support.live_sandbox import SHUTDOWN_TIMEOUT, end_with, live_on, orders_on_chain
 from tests.support.processes import BotProcess
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("healthy")
 
 QUOTED = r"\| quoted$"
+ORDER_DELAY = 2.0  # s
 TERMS: dict[str, Any] = {"product": "future", "price_decimals": 5, "size_decimals": 3, "tick_size": 1, "settlement_asset": "tDAI"}
 REORDERING: dict[str, Any] = {
     "assets": {"tDAI": 18},
@@ -86,6 +88,17 @@ def test_orders_of_an_earlier_run_are_cancelled_by_a_stop_before_the_first_quote
     assert orders_on_chain(sandbox, market_id=market_id) == []
 
 
+def test_orders_of_an_earlier_run_are_cancelled_by_a_stop_during_the_start(sandbox: Sandbox) -> None:
+    market_id = sandbox.markets["future"]
+    leave_orders(sandbox, market_id)
+    sandbox.delay_rest(1)
+    with BotProcess(sandbox, market_id, LOG_LEVEL="DEBUG") as bot:
+        bot.wait_for("Starting new HTTP connection")  # the first call, which asks for assets
+        assert end_with(bot, signal.SIGINT) == 0
+    assert any("Stopped: no open orders left on the market" in line for line in bot.lines)
+    assert orders_on_chain(sandbox, market_id=market_id) == []
+
+
 def test_a_run_that_sends_nothing_and_has_no_orders_ends_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
     never = "def quotes(market, open_volume, max_abs_position): return NoQuote('I only watch')"
     with Fork(tmp_path, sandbox, sandbox.markets["perpetual"], never) as bot:
@@ -139,6 +152,20 @@ def test_orders_that_the_wallet_hands_on_late_are_cancelled_by_the_end(sandbox: 
     sandbox.block(8)
     left = live_on(sandbox, market_id)
     assert (status == 1) or left == []  # either it is sure, or it says that it is not
+
+
+def test_orders_that_come_seconds_after_the_cancellation_are_cancelled_by_the_end(sandbox: Sandbox) -> None:
+    market_id = sandbox.markets["future"]
+    with BotProcess(sandbox, market_id) as bot:
+        bot.wait_for(QUOTED)
+        sandbox.delay_transactions(ORDER_DELAY)
+        bot.wait_for(QUOTED, after=len(bot.lines))
+        sandbox.delay_transactions()  # so the cancellation overtakes the orders
+        assert bot.stop() == 0
+    ended_at = time.monotonic()
+    wait_until(lambda: time.monotonic() - ended_at > 2 * ORDER_DELAY)
+    sandbox.block(8)
+    assert orders_on_chain(sandbox, market_id=market_id) == []
 
 
 def test_the_end_says_that_more_may_come_while_the_chain_stands_still(sandbox: Sandbox) -> None:

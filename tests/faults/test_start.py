@@ -17,6 +17,7 @@ import requests
 from tests.sandbox import Sandbox
 from tests.support.faulty_wallet import HTML
 from tests.support.http_replay import Answer, Replay
+from tests.support.live_sandbox import orders_on_chain
 from tests.support.processes import BotProcess
 
 BUSY = {"code": 8, "message": "Too Many Requests", "details": [{"message": "slow down, please", "inner": "60 calls a minute"}]}
@@ -43,7 +44,7 @@ FAULTS = {
     "HTML": Fault(Answer(HTML, headers={"Content-Type": "text/html"}), "not the expected JSON, but <!doctype html>", call="markets"),
     "redirects": Fault(Answer("", status=302, headers={"Location": "/api/v2/assets"}), "Exceeded 30 redirects", count=40),
     "pages": Fault(Answer(ROUND), "the page after cursor bm93 names itself as the next one", count=4),
-    "trickles": Fault(Answer(ROUND, pause=1.0), "no answer from http://127.0.0.1:: timed out after 30 s$"),
+    "trickles": Fault(Answer(ROUND, pause=1.0), r"no answer from http://127.0.0.1:\d+/api/v2: timed out after 30 s$"),
 }
 
 
@@ -100,3 +101,19 @@ def test_when_the_server_does_not_recover_the_bot_ends_after_thirty_seconds_with
     expected = {name: rf"Cannot start: GET {fault.call}\S*: .*{fault.error}" for name, fault in FAULTS.items()}
     assert {name: line for name, line in last_lines.items() if not re.search(expected[name], line)} == {}
     assert {name: bot.lines for name, bot in bots.items() if len(bot.lines) > 2} == {}  # the first failure, and the last line
+
+
+def test_a_start_that_fails_cancels_the_orders_of_an_earlier_run(sandbox: Sandbox) -> None:
+    market_id, party = sandbox.markets["future"], sandbox.parties["bot"]
+    order = {"marketId": market_id, "side": "SIDE_BUY", "price": "9000000", "size": "250", "type": "TYPE_LIMIT"}
+    sandbox.call(lambda box: box.chain.submit(party, {"orderSubmission": {**order, "timeInForce": "TIME_IN_FORCE_GTC"}}))
+    sandbox.block()
+    assert orders_on_chain(sandbox)
+    with (
+        FaultyRest(sandbox, Fault(Answer(BROKEN, status=400), "", call="positions"), math.inf) as server,
+        BotProcess(sandbox, market_id, NODE_URL=f"{server.url}/api/v2") as bot,
+    ):
+        assert bot.finish(timeout=60) == 1
+    assert "Cannot start: GET positions" in bot.output
+    assert "Stopped: no open orders left on the market" in bot.lines[-1]
+    assert orders_on_chain(sandbox) == []
