@@ -192,3 +192,27 @@ def test_a_repriced_order_that_its_party_cannot_pay_for_is_cancelled(network: Ne
     general.balance = 0
     network.place("b", "BUY", 10, 900_000)
     assert order.status == "STATUS_CANCELLED"
+
+
+def test_a_fill_or_kill_order_counts_what_an_iceberg_shows(network: Network) -> None:
+    """`uncross` of core/matching/side.go adds up `Remaining`, not `TrueRemaining`."""
+    order = place_iceberg(network, "a", "SELL", 1_010_000)
+    killed = network.place("c", "BUY", 21, 1_010_000, tif="FOK")
+    filled = network.place("c", "BUY", 20, 1_010_000, tif="FOK")
+    assert (killed.status, filled.status, order.total_remaining) == ("STATUS_STOPPED", "STATUS_FILLED", 80)
+    both = network.place("c", "BUY", 60, 1_020_000, tif="FOK")  # the next price shows enough, and the hidden size trades first
+    assert (both.status, order.total_remaining) == ("STATUS_FILLED", 20)
+
+
+def test_an_auction_ends_with_visible_sizes_before_hidden_ones(network: Network) -> None:
+    """`uncrossBookSide` of core/matching/orderbook.go: icebergs refresh after the last trade."""
+    network.cancel("b")
+    network.chain.suspend(network.market.id)
+    network.chain.block()
+    iceberg = place_iceberg(network, "a", "SELL", 1_000_000)
+    other = network.place("b", "SELL", 50, 1_000_000)
+    for size in (40, 45):
+        network.place("c", "BUY", size, 1_000_000)
+    network.chain.resume(network.market.id)
+    network.chain.block()
+    assert (other.remaining, iceberg.remaining, iceberg.total_remaining) == (0, 20, 65)

@@ -61,7 +61,7 @@ class Book:
         order.remaining = remaining
 
     def fill(self, order: Order, size: int) -> None:
-        """Take a filled size off a resting order, and refill an iceberg; remove the order once nothing is left."""
+        """Take a filled size off a resting order, and remove the order once nothing is left. `refresh` refills an iceberg afterwards."""
         visible = min(size, order.remaining)
         self.resize(order, order.remaining - visible)
         iceberg = order.iceberg
@@ -70,7 +70,11 @@ class Book:
             self._levels[order.side][order.asset_price].volume -= size - visible
         if not order.total_remaining:
             self.remove(order)
-        elif iceberg and iceberg.reserved and order.remaining < iceberg.minimum_visible_size:
+
+    def refresh(self, order: Order) -> None:
+        """Refill an iceberg that shows too little after trades; it goes to the end of the line."""
+        iceberg = order.iceberg
+        if iceberg and iceberg.reserved and order.remaining < iceberg.minimum_visible_size:
             self.remove(order)
             show_peak(order)
             self.add(order)
@@ -124,10 +128,14 @@ class Book:
     def match(self, order: Order) -> tuple[Fills, bool]:
         """Return the fills of an incoming order, and whether matching stops at an order of its own party.
 
-        A fill-or-kill order that cannot be filled completely has no fills.
+        A fill-or-kill order that what is visible cannot fill completely has no fills, as in `uncross` of core/matching/side.go.
         """
         side = OTHER_SIDE[order.side]
         levels, unfilled, self_trades = self._levels[side], order.total_remaining, False
+        if order.time_in_force == FOK:
+            is_filled, self_trades = self._fills_at_once(order)
+            if not is_filled:
+                return [], self_trades
         fills: Fills = []
         for price in self._prices(side):
             if not unfilled or not _crosses(order, price):
@@ -137,9 +145,32 @@ class Book:
             unfilled -= sum(size for _, size in level_fills)
             if self_trades:
                 break
-        if order.time_in_force == FOK and unfilled:
-            fills = []
         return fills, self_trades
+
+    def _fills_at_once(self, order: Order) -> tuple[bool, bool]:
+        """Return whether visible sizes fill an order, and whether it meets an order of its own party before that."""
+        visible = 0
+        for resting in self.orders(OTHER_SIDE[order.side]):
+            if not _crosses(order, resting.asset_price):
+                break
+            if resting.party_id == order.party_id:
+                return False, True
+            visible += resting.remaining
+            if visible >= order.total_remaining:
+                return True, False
+        return False, False
+
+    def match_in_auction(self, order: Order, size: int) -> Fills:
+        """Return the fills of a resting order with the other side at the end of an auction; a party may trade with itself."""
+        fills: Fills = []
+        levels = self._levels[OTHER_SIDE[order.side]]
+        for price in self._prices(OTHER_SIDE[order.side]):
+            if not size:
+                break
+            level_fills, _ = _match_level(levels[price], "", size)
+            fills += level_fills
+            size -= sum(filled for _, filled in level_fills)
+        return fills
 
     def uncrossing(self) -> tuple[int, int, str]:
         """Return the price and volume at which an auction would end now, and the side whose orders are then filled completely.

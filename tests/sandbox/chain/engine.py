@@ -47,7 +47,6 @@ from tests.sandbox.chain.records import (
     MARKET,
     NETWORK,
     NO_SIDE,
-    OTHER_SIDE,
     PARKED,
     PARTIALLY_FILLED,
     REJECTED,
@@ -325,20 +324,18 @@ class MarketEngine:
     def _uncross(self, asset_price: int, volume: int, side: str) -> None:
         """Fill the orders of one side completely, best first, against the other side."""
         book, fee_rule = self.market.book, self._fee_rule()
+        filled: dict[str, Order] = {}
         while volume:
             order = next(book.orders(side))
             wanted = min(order.total_remaining, volume)
             volume -= wanted
-            fills: Fills = []
-            for passive in book.orders(OTHER_SIDE[side]):
-                fills.append((passive, min(wanted, passive.total_remaining)))
-                wanted -= fills[-1][1]
-                if not wanted:
-                    break
+            fills = book.match_in_auction(order, wanted)
+            filled |= {passive.id: passive for passive, _ in fills}
             trades = [self._trade(order, passive, size, asset_price, fee_rule) for passive, size in fills]
             for passive, size in [*fills, (order, sum(size for _, size in fills))]:
                 self._fill(passive, size)
             self._pay(order, fills, trades, fee_rule)
+        self._refresh(filled.values())
 
     def _fee_rule(self) -> FeeRule:
         market = self.market
@@ -401,6 +398,7 @@ class MarketEngine:
         for resting, size in fills:
             order.remaining -= size
             self._fill(resting, size)
+        self._refresh(resting for resting, _ in fills)
         order.status = _status(order, self_trades)
         if self_trades:
             order.reason = SELF_TRADING
@@ -449,6 +447,11 @@ class MarketEngine:
         if not resting.total_remaining:
             resting.status = FILLED
         self.journal.publish(resting)
+
+    def _refresh(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            if order.iceberg and not order.is_finished:
+                self.market.book.refresh(order)
 
     def _reject(self, order: Order, reason: str, status: Optional[str] = None) -> None:
         """Reject an order that was already reserved, or stop it where the reason says so."""
