@@ -20,17 +20,20 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 
 from tests.support.waiting import DEFAULT_TIMEOUT
 
-WARM_UP = 3.0  # s in which all bots connect; not measured
+WARM_UP = 3.0  # s, at least, until all bots have connected; not measured
+POLL_INTERVAL = 0.1  # s
 MAX_SECONDS = 600
 MAX_BOTS = 200
+MIN_BLOCKS = 3  # the first and the last one are not judged
 MAX_BLOCK_DELAY = 0.050  # s
+STREAMS = {"markets/data", "orders", "positions", "accounts"}
 UNREAD_STREAMS = 248
 ATTACK_BATCHES, ATTACK_ORDERS = 50, 29  # per second and per batch: the most that a participant may send
 HANDSHAKE = (
@@ -51,11 +54,15 @@ class Bot:
         self.response_times: list[float] = []  # s, of the wallet
         self.rejected_batches = 0
         self.position = 0
+        self.is_connected = False  # on all streams
         self._best: tuple[str, str] = ("0", "0")
+
+    def blocks_after(self, begin: int) -> dict[int, float]:
+        return {block: received for block, received in self.blocks.items() if block > begin}
 
     async def run(self, offset: float) -> None:
         market, party = self._market, self._party
-        paths = {
+        paths = {  # of STREAMS
             "markets/data": f"marketIds={market}",
             "orders": f"partyIds={party}",
             "positions": f"partyId={party}",
@@ -68,6 +75,7 @@ class Bot:
             async for message in connection:
                 received = time.monotonic()
                 self.frames[stream] += 1
+                self.is_connected = self.frames.keys() == STREAMS
                 self._process(json.loads(message.data)["result"], received)
 
     def _process(self, result: dict[str, Any], received: float) -> None:
@@ -160,18 +168,33 @@ async def measure(parties: int, pages: int, seconds: float, is_attacked: bool = 
         tasks = attackers + [asyncio.create_task(bot.run(number / parties)) for number, bot in enumerate(bots)]
         names = list(sandbox["parties"])
         tasks += [asyncio.create_task(watch_page(sandbox, names[number % len(names)], session)) for number in range(pages)]
-        await asyncio.sleep(WARM_UP)
+        await asyncio.wait(tasks, timeout=WARM_UP, return_when=asyncio.FIRST_EXCEPTION)
+        await _run_until(tasks, lambda: all(bot.is_connected for bot in bots))
+        begin = max((block for bot in bots for block in bot.blocks), default=0)  # some bots may still be a few blocks behind
         for bot in bots:
-            bot.blocks.clear()
             bot.response_times.clear()
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+        await _run_until(tasks, lambda: all(len(bot.blocks_after(begin)) >= MIN_BLOCKS for bot in bots))
+        last = max((block for bot in bots for block in bot.blocks), default=0)
+        await _run_until(tasks, lambda: all(max(bot.blocks, default=0) >= last for bot in bots))
         failed = [task for task in tasks if task.done()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in failed:
             task.result()  # raises the error that ended it
+        for bot in bots:
+            bot.blocks = bot.blocks_after(begin)
         return bots
+
+
+async def _run_until(tasks: list["asyncio.Task[None]"], condition: Callable[[], bool]) -> None:
+    """Let the tasks run until a condition holds, one of them fails, or time is up. On a busy machine, bots run behind the blocks."""
+    deadline = time.monotonic() + DEFAULT_TIMEOUT
+    while not condition() and time.monotonic() < deadline:
+        done, _ = await asyncio.wait(tasks, timeout=POLL_INTERVAL, return_when=asyncio.FIRST_EXCEPTION)
+        if done:
+            return
 
 
 def figures(bots: list[Bot]) -> dict[str, float]:

@@ -193,8 +193,8 @@ class Market:
         return [self._padded(level) for level in self.book.depth(side)]
 
     def value(self, asset_price: int, size: int) -> tuple[int, int]:
-        """Return the value of a trade in asset units, as numerator and denominator."""
-        return asset_price * size * self.unit[0], self.unit[1]
+        """Return the value of a trade in asset units, as numerator and denominator; as in Vega, it wraps around at 256 bits."""
+        return asset_price * size % 2**256 * self.unit[0], self.unit[1]
 
     def begin_block(self) -> None:
         """Publish the mark price of the last mark to market in the market data of the new block."""
