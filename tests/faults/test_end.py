@@ -16,6 +16,8 @@ from tests.support.processes import BotProcess, Process
 from tests.support.scripted_node import BOT, MARKETS, Raw, recorded_frames, recorded_node
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.usefixtures("healthy")
+
 QUOTED = r"\| quoted$"
 WITH_OPEN_ORDERS = rf"\| [12] live orders? \| .*{QUOTED}"
 CANCEL_FAILED = "Cancelling all orders failed: wallet: HTTP 500"
@@ -40,8 +42,6 @@ def fails_after(count, function):
 """
 GARBAGE = """
 import math
-
-pytestmark = pytest.mark.usefixtures("healthy")
 
 garbage = [None, 7, "text", [None], [sub.OrderSubmission(market_id="", size=1, price=math.nan, time_in_force="", type="", side="")]]
 good_quotes = quotes
