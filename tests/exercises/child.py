@@ -1,8 +1,8 @@
 """One check, in the process that `runner` starts for it: loads the learner's file, runs the check, writes a verdict to a file.
 
-Started as `python -m tests.exercises.child EXERCISE_FOLDER FILE OUTPUT_FOLDER TIMEOUT`. After TIMEOUT seconds, faulthandler writes the
-stacks of all threads to OUTPUT_FOLDER and ends the process. It does so from a C thread, so it works even while one long call holds the
-interpreter. A deadlock ends the check earlier: no thread does anything any more (see `wait_for_deadlock`).
+Started as `python -m tests.exercises.child EXERCISE_FOLDER FILE OUTPUT_FOLDER TIMEOUT`. `Watch` ends a check that cannot end itself: a
+deadlock, an endless loop. If one long call holds the interpreter, the watch cannot run. Then faulthandler writes the stacks of all threads
+to OUTPUT_FOLDER and ends the process, from a C thread.
 """
 
 import contextlib
@@ -18,15 +18,19 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
+from typing import Optional
 
 from tests.exercises.checking import NotSolved, last_frame
-from tests.exercises.runner import Verdict, show_all_characters, source_line
+from tests.exercises.runner import ROOT, Verdict, show_all_characters, source_line, still_running
 
 MAX_MEMORY = 4 * 2**30  # bytes; an endless list must not use up the machine's memory
-IDLE_INTERVAL = 0.25  # s
+WATCH_INTERVAL = 0.25  # s
 MAX_IDLE_INTERVALS = 20  # in a row: 5 s
 MAX_IDLE_CPU_TIME = 0.001  # s per interval; no part of a check uses less for as long as 5 s
+CALL_TIMEOUT = 6.0  # s that one call of the learner's code may take; in a solution, the longest takes 2 s
+DEFAULT_TIMEOUT = 60.0  # s; with a longer one, for a slow machine, a call may also take longer
+EXERCISES = str(ROOT / "tests" / "exercises")  # files below it are the check, except the learner's
 PACKAGES = ("aiohttp", "dotenv", "rel", "requests", "websocket")
 
 
@@ -104,32 +108,94 @@ def _check_line(error: BaseException) -> str:
     return f"in line {frame.lineno} of {Path(frame.filename).name}: {frame.line}" if frame else ""
 
 
-def wait_for_deadlock(file: Path, finish: Callable[[Verdict], None]) -> None:
-    """Call `finish` with a verdict if the process uses no CPU time for 5 s while the learner's file is waiting. Runs on its own thread.
+class Watch:
+    """Ends a check in which the learner's code is stuck. Looks at all threads, four times a second, on a thread of its own.
 
-    Counts intervals, not the time: a process that was suspended, or got no processor, has not waited.
+    Counts looks, not the time: a process that was suspended, or got no processor, has not waited.
+
+    Args:
+        file: the learner's.
+        timeout: s; of the whole check.
+        stacks: for faulthandler, a file descriptor.
+        finish: gets the verdict.
     """
-    idle, used = 0, time.process_time()
-    while idle < MAX_IDLE_INTERVALS:
-        time.sleep(IDLE_INTERVAL)
-        before, used = used, time.process_time()
-        idle = idle + 1 if used - before <= MAX_IDLE_CPU_TIME and waiting_frames(file) else 0
-    frame = waiting_frames(file)[0]
-    place = f"line {frame.lineno} of {file.name}, in {frame.name}"
-    finish(
-        Verdict(
+
+    def __init__(self, file: Path, timeout: float, stacks: int, finish: Callable[[Verdict], None]) -> None:
+        self._file, self._timeout, self._stacks, self._finish = file, timeout, stacks, finish
+        self._call_timeout = CALL_TIMEOUT * max(1.0, timeout / DEFAULT_TIMEOUT)
+        self._calls: dict[FrameType, int] = {}  # outermost frame of the learner's code in a call of the check -> looks that it has lasted
+        self._idle_looks = 0
+        self._end = time.monotonic() + timeout
+        self._set_alarm()
+
+    def run(self) -> None:
+        used = _cpu_time_of_others()
+        while True:
+            time.sleep(WATCH_INTERVAL)
+            self._set_alarm()
+            before, used = used, _cpu_time_of_others()
+            self._idle_looks = self._idle_looks + 1 if used - before <= MAX_IDLE_CPU_TIME else 0
+            if self._idle_looks >= MAX_IDLE_INTERVALS:
+                self._finish(self._verdict_for_deadlock())
+            self._look_at_calls()
+
+    def _set_alarm(self) -> None:
+        """Let faulthandler end the process at the end of the time, or earlier if the watch does not get to run."""
+        left = self._end - time.monotonic()
+        if left > 2 * WATCH_INTERVAL:  # otherwise the last alarm stays: it is set to the end
+            faulthandler.dump_traceback_later(min(left, self._call_timeout), exit=True, file=self._stacks)
+
+    def _look_at_calls(self) -> None:
+        """Finish if a call of the learner's code lasts too long. A thread that the learner has started may run as long as the check."""
+        calls = {}
+        for frame in sys._current_frames().values():
+            call = self._find_call(frame)
+            if call is not None:
+                calls[call] = self._calls.get(call, 0) + 1
+                if calls[call] * WATCH_INTERVAL > self._call_timeout:
+                    innermost = waiting_frames(self._file, frame)[0]
+                    self._finish(still_running(self._file, innermost.lineno or 0, innermost.name, self._call_timeout))
+        self._calls = calls
+
+    def _find_call(self, frame: Optional[FrameType]) -> Optional[FrameType]:
+        """Return the outermost frame of the learner's file that was called by the check, or by code that the check has called.
+
+        Args:
+            frame: the innermost one of a thread.
+        """
+        found = learners = None
+        while frame is not None:
+            if frame.f_code.co_filename == str(self._file):
+                learners = frame
+            elif frame.f_code.co_filename.startswith(EXERCISES):
+                found = learners
+            frame = frame.f_back
+        return found
+
+    def _verdict_for_deadlock(self) -> Verdict:
+        frames = waiting_frames(self._file)
+        if not frames:
+            saw = f"nothing happens any more: the check waits for something that {self._file.name} has not done"
+        else:
+            place = f"line {frames[0].lineno} of {self._file.name}, in {frames[0].name}"
+            saw = f"nothing happens any more: {place}, waits\n{source_line(self._file, frames[0].lineno or 0)}"
+        return Verdict(
             solved=False,
-            saw=f"nothing happens any more: {place}, waits\n{source_line(file, frame.lineno or 0)}",
+            saw=saw,
             expected="code that ends",
-            hint="does a thread take a lock that it has already, or never release one? Use `with`, and call nothing in it that takes the"
-            " same lock",
+            hint="does a thread take a lock that it has already, never release one, or wait for what no other thread does? Use `with`, and"
+            " call nothing in it that takes the same lock",
         )
-    )
 
 
-def waiting_frames(file: Path) -> list[traceback.FrameSummary]:
-    """Return the innermost frame of a file on each thread that executes it now."""
-    stacks = [traceback.extract_stack(frame) for frame in sys._current_frames().values()]
+def _cpu_time_of_others() -> float:
+    """Return the CPU time of all threads except this one, in seconds."""
+    return time.process_time() - time.thread_time()
+
+
+def waiting_frames(file: Path, innermost: Optional[FrameType] = None) -> list[traceback.FrameSummary]:
+    """Return the innermost frame of a file on each thread that executes it now, or on the thread of one frame."""
+    stacks = [traceback.extract_stack(frame) for frame in ([innermost] if innermost else sys._current_frames().values())]
     frames = [[frame for frame in stack if frame.filename == str(file)] for stack in stacks]
     return [in_file[-1] for in_file in frames if in_file]
 
@@ -154,8 +220,7 @@ def main(folder: Path, file: Path, output_folder: Path, timeout: float) -> None:
     # Report an exception on any thread at once. Other threads may wait for that thread, and the exception is the cause.
     threading.excepthook = lambda args: finish(verdict_for_exception(args.exc_value, file)) if args.exc_value else None
     with (output_folder / "stacks.txt").open("w", encoding="utf-8") as stacks:
-        faulthandler.dump_traceback_later(timeout, exit=True, file=stacks)
-        threading.Thread(target=wait_for_deadlock, args=(file, finish), daemon=True).start()
+        threading.Thread(target=Watch(file, timeout, stacks.fileno(), finish).run, daemon=True).start()
         finish(check_file(folder, file))
 
 

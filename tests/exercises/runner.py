@@ -14,12 +14,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.exercises.catalogue import Exercise
 
 ROOT = Path(__file__).parent.parent.parent
+ENDLESS = "look for a loop whose condition never changes, or a lock that the same thread takes twice; on a slow machine: --seconds 180"
 KILL_DELAY = 5.0  # s after its timeout until a child that has not ended itself is killed
 
 
@@ -42,11 +44,12 @@ def run_check(exercise: Exercise, file: Path, timeout: float) -> Verdict:
     with tempfile.TemporaryDirectory() as folder:
         verdict_file, stacks_file = Path(folder, "verdict.json"), Path(folder, "stacks.txt")
         command = [sys.executable, "-B", "-m", "tests.exercises.child", str(exercise.path), str(file.resolve()), folder, str(timeout)]
+        start = time.monotonic()
         _run(command, timeout)
         if verdict_file.exists():
             return Verdict(**json.loads(verdict_file.read_text(encoding="utf-8")))
         stacks = stacks_file.read_text(encoding="utf-8") if stacks_file.exists() else ""
-        return _timed_out(stacks, file, timeout) if stacks else _process_ended()
+        return _timed_out(stacks, file, min(timeout, time.monotonic() - start)) if stacks else _process_ended()
 
 
 def show_all_characters() -> None:
@@ -75,19 +78,23 @@ def _run(command: list[str], timeout: float) -> None:
         child.wait()
 
 
-def _timed_out(stacks: str, file: Path, timeout: float) -> Verdict:
-    """Find the line of the learner's file that was running: the innermost one in the first thread that has one."""
-    place = re.search(rf'File "[^"\n]*{re.escape(file.name)}", line (\d+) in (\S+)', stacks)
-    if place is None:
-        saw = f"the check did not end within {timeout:g} s; it was waiting, outside {file.name}"
-    else:
-        saw = f"still running after {timeout:g} s, in line {place[1]} of {file.name}, in {place[2]}:\n{source_line(file, int(place[1]))}"
+def still_running(file: Path, number: int, function: str, seconds: float) -> Verdict:
+    """Return the verdict for code that does not end. `number` is that of the line that was running."""
     return Verdict(
         solved=False,
-        saw=saw,
+        saw=f"still running after {seconds:.0f} s, in line {number} of {file.name}, in {function}:\n{source_line(file, number)}",
         expected="code that ends",
-        hint="look for a loop whose condition never changes, or a lock that the same thread takes twice; on a slow machine: --seconds 180",
+        hint=ENDLESS,
     )
+
+
+def _timed_out(stacks: str, file: Path, seconds: float) -> Verdict:
+    """Find the line of the learner's file that was running: the innermost one in the first thread that has one."""
+    place = re.search(rf'File "[^"\n]*{re.escape(file.name)}", line (\d+) in (\S+)', stacks)
+    if place is not None:
+        return still_running(file, int(place[1]), place[2], seconds)
+    saw = f"the check did not end within {seconds:.0f} s; it was waiting, outside {file.name}"
+    return Verdict(solved=False, saw=saw, expected="code that ends", hint=ENDLESS)
 
 
 def _process_ended() -> Verdict:
