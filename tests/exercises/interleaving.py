@@ -1,6 +1,7 @@
 """Runs two functions on two threads and pauses one of them at a chosen instruction, so that a race shows every time, without luck.
 
-Exercises 4 and 9 use it. `interleavings` tries every instruction of one function, one after the other.
+Exercises 4, 9 and 10 use it. `interleavings` tries every instruction of one function, one after the other. `double_interleavings` pauses
+both functions, at every pair of instructions.
 """
 
 import sys
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_INSTRUCTIONS = 2000  # of one function; a store of a few lines has a hundred
 BLOCKED_CHECK_INTERVAL = 0.005  # s
+MAX_CPU_TIME = 0.005  # s; a method that has used more, and has not returned, tests in a loop whether it may continue
 BLOCKED_TIMEOUT = 0.05  # s, where the system does not tell whether a thread sleeps: then it is taken to wait for a lock
 
 Read = TypeVar("Read")
@@ -72,29 +74,74 @@ def run_interleaved(first: Callable[[], object], second: Callable[[], object], i
     paused.stopped.wait()
     other = _Thread(second)
     other.start()
-    _wait_until_done_or_blocked(other)
+    _wait_until_stopped_or_blocked(other)
     paused.resume.set()
-    paused.join()
-    other.join()
-    for thread in (paused, other):
-        if thread.error:
-            raise thread.error
+    _join(paused, other)
     return paused.reached
 
 
-def _wait_until_done_or_blocked(thread: threading.Thread) -> None:
-    """Return when a thread has ended or waits for a lock.
+def double_interleavings(prepare: Callable[[], Race[Read]], files: Collection[str]) -> Iterator[tuple[Read, Read]]:
+    """Pause `read` at each of its instructions, run `write` up to each of its own, then let `read` end first.
 
-    A fixed time does not tell these cases apart from a third one: on a busy machine, a thread may not get a processor for a while.
+    This finds a `read` that uses a value which it has taken under the lock, but does not protect any more.
+
+    Args:
+        prepare: makes a race with a new store.
+        files: source files whose instructions count, as in `__file__`.
+
+    Yields:
+        For each pair of instructions, the value that was read and the value that is read at the end.
+    """
+    for read_instruction in range(MAX_INSTRUCTIONS):
+        for write_instruction in range(MAX_INSTRUCTIONS):
+            race = prepare()
+            values: list[Read] = []
+
+            def read(race: Race[Read] = race, values: list[Read] = values) -> None:
+                values.append(race.read())
+
+            reader, writer = _PausingThread(read, read_instruction, files), _PausingThread(race.write, write_instruction, files)
+            reader.start()
+            reader.stopped.wait()
+            writer.start()
+            _wait_until_stopped_or_blocked(writer)
+            is_blocked = not writer.stopped.is_set()
+            reader.resume.set()
+            _wait_until_stopped_or_blocked(reader, reader.ended)
+            writer.resume.set()
+            _join(reader, writer)
+            yield values[0], race.read()
+            if not reader.reached:
+                return
+            if is_blocked or not writer.reached:  # all later instructions of `write` give the same
+                break
+
+
+def _join(*threads: "_Thread") -> None:
+    """Wait for threads to end, and raise the first exception of their functions."""
+    for thread in threads:
+        thread.join()
+    for thread in threads:
+        if thread.error:
+            raise thread.error
+
+
+def _wait_until_stopped_or_blocked(thread: "_Thread", stopped: Optional[threading.Event] = None) -> None:
+    """Return when a thread has ended, has paused, or waits for another one: for a lock, or in a loop that tests a variable.
+
+    A fixed time does not tell these cases apart from another one: on a busy machine, a thread may not get a processor for a while.
+
+    Args:
+        thread: is running.
+        stopped: is set when it is no longer necessary to wait; `thread.stopped` if it is not given.
     """
     status: Optional[tuple[str, ...]] = None
-    while thread.is_alive():
-        thread.join(BLOCKED_CHECK_INTERVAL)
+    while not (stopped or thread.stopped).wait(BLOCKED_CHECK_INTERVAL):
         before, status = status, _sleep_status(thread)
         if status is None:
             thread.join(BLOCKED_TIMEOUT)
             return
-        if status and status == before:
+        if (status and status == before) or _cpu_time(thread) > MAX_CPU_TIME:
             return
 
 
@@ -114,6 +161,14 @@ def _sleep_status(thread: threading.Thread) -> Optional[tuple[str, ...]]:
     return fields.get("voluntary_ctxt_switches", ""), fields.get("nonvoluntary_ctxt_switches", "")
 
 
+def _cpu_time(thread: threading.Thread) -> float:
+    """Return the CPU time of a thread in seconds; 0 if the system does not tell."""
+    try:
+        return int(Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text(encoding="ascii").split()[0]) / 10**9
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 class _Thread(threading.Thread):
     """A thread that keeps the exception of its function."""
 
@@ -121,12 +176,16 @@ class _Thread(threading.Thread):
         super().__init__(daemon=True)
         self._function = function
         self.error: Optional[BaseException] = None
+        self.ended = threading.Event()
+        self.stopped = self.ended  # at the end, or earlier at a pause
 
     def run(self) -> None:
         try:
             self._function()
-        except BaseException as error:  # run_interleaved raises it again
+        except BaseException as error:  # raised again where the check waits for this thread
             self.error = error
+        finally:
+            self.ended.set()
 
 
 class _PausingThread(_Thread):

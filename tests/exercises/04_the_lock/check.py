@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.submission import convert_to_decimals
 from tests.exercises.checking import call, expect, get_required, report
-from tests.exercises.interleaving import Race, interleavings
+from tests.exercises.interleaving import Race, double_interleavings, interleavings
 from tests.exercises.sandbox_helpers import open_stream
 from tests.sandbox import Sandbox
 
@@ -15,6 +15,7 @@ NEW_STORE = (0.0, 0.0)  # prices() of a new store
 LOOP = "one thread updates in an endless loop, the other reads until it gets a pair that is not in the set of valid pairs"
 NEW = "a new store returns this pair before its first frame: add it to the valid pairs"
 TORN = "update or prices has two steps: do both under one lock, in both methods, or use a single assignment"
+REFERENCE = "prices took something under the lock that update changes later, and read it after the lock: copy both values under the lock"
 
 Pair = tuple[float, float]
 
@@ -26,6 +27,8 @@ def check(exercise: ModuleType) -> None:
     instructions = check_interleavings(exercise, frames, "update")
     instructions += check_interleavings(exercise, frames, "prices")
     report(f"SafeStore: paused at {instructions} instructions, one by one, and no torn read")
+    pairs = check_double_interleavings(exercise, frames)
+    report(f"SafeStore: both methods paused, at {pairs} pairs of instructions, and no torn read")
 
 
 def market_data() -> list[dict[str, Any]]:
@@ -92,17 +95,18 @@ def check_one_thread(exercise: ModuleType, frames: list[dict[str, Any]]) -> None
         )
 
 
+def make_race(exercise: ModuleType, frames: list[dict[str, Any]]) -> Race[Pair]:
+    """Return a race between the second frame and a reader, on a new store that has the first."""
+    store = call(exercise, "SafeStore")
+    call(store, "update", frames[0])
+    return Race(write=lambda: call(store, "update", frames[1]), read=lambda: call(store, "prices"))
+
+
 def check_interleavings(exercise: ModuleType, frames: list[dict[str, Any]], paused: str) -> int:
     """Pause one method at each instruction and run the other one meanwhile. Return the number of instructions."""
     old, new = pair_of(frames[0]), pair_of(frames[1])
-
-    def prepare() -> Race[Pair]:
-        store = call(exercise, "SafeStore")
-        call(store, "update", frames[0])
-        return Race(write=lambda: call(store, "update", frames[1]), read=lambda: call(store, "prices"))
-
     instructions = 0
-    for pair, final in interleavings(prepare, pause_write=paused == "update", files=[str(exercise.__file__)]):
+    for pair, final in interleavings(lambda: make_race(exercise, frames), paused == "update", files=[str(exercise.__file__)]):
         expect(
             pair in (old, new) and final == new,
             saw=f"prices() returned {pair} while {paused}() was paused after {instructions} instructions, and {final} at the end",
@@ -111,3 +115,18 @@ def check_interleavings(exercise: ModuleType, frames: list[dict[str, Any]], paus
         )
         instructions += 1
     return instructions
+
+
+def check_double_interleavings(exercise: ModuleType, frames: list[dict[str, Any]]) -> int:
+    """Pause `prices` at each instruction, and `update` meanwhile at each of its own. Return the number of pairs."""
+    old, new = pair_of(frames[0]), pair_of(frames[1])
+    pairs = 0
+    for pair, final in double_interleavings(lambda: make_race(exercise, frames), files=[str(exercise.__file__)]):
+        expect(
+            pair in (old, new) and final == new,
+            saw=f"prices() returned {pair}; it was paused, then update() began and was paused, then prices() ended; {final} at the end",
+            expected=f"{old}, the pair before, or {new}, the pair after; at the end the latter",
+            hint=REFERENCE,
+        )
+        pairs += 1
+    return pairs
