@@ -1,6 +1,7 @@
-"""Wrong attempts at the exercises: answers that look correct to a learner. `test_attempts` checks that each is rejected with its message.
+"""Attempts at the exercises. `test_attempts` checks that each wrong one is rejected with its message, and that each correct one passes.
 
-An attempt is a solution (or a starting point) with some text replaced.
+An attempt is a solution (or a starting point) with some text replaced. Wrong ones are answers that look correct to a learner. Correct ones
+are written in another style than the solution.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ PADDED = "Fraction(number) * Fraction(10) ** decimal_places  # Fraction(10): 10*
 TICKS = "round(padded / multiple)  # the nearest whole number of ticks"
 RETURN = "return str(ticks * multiple)"
 PADDED_INTEGERS = {
+    "zeros in front": attempt(
+        "99 of the 9999 prices from 0.01 to 99.99 are wrong; the first: to_padded_integer(0.01, 2) returned '001' expected: no wrong price;"
+        " here '1' hint: the number is correct, its text is not",
+        (RETURN, "return str(ticks * multiple).zfill(3)"),
+    ),
     "the starting point": Attempt("573 of the 9999 prices from 0.01 to 99.99 are wrong", base=STARTING_POINT),
     "an int": attempt("a value of type str, not int", (RETURN, "return ticks * multiple")),
     "a decimal point": attempt(
@@ -123,6 +129,18 @@ NAMES_AND_NUMBERS = {
 
 FOR_ORDERS = 'for order in body.get("orders", []):'
 SNAPSHOT_AND_UPDATES = {
+    "a status that sounds open": attempt(
+        "4 open orders after an update with eight orders, one of each status from 1 to 8; 1 closed by now",
+        ("OPEN = (1, 8)", "OPEN = (1, 7, 8)"),
+    ),
+    "a page that is not full": attempt(
+        "hint: only lastPage says that a page is the last one",
+        ('if body.get("lastPage"):', 'if "snapshot" in result and len(body.get("orders", [])) < 50:'),
+    ),
+    "a full page": attempt(
+        "after a page of 3 orders without lastPage",
+        ('if body.get("lastPage"):', 'if body.get("lastPage") or ("snapshot" in result and len(body.get("orders", [])) < 50):'),
+    ),
     "the starting point": Attempt("hint: streams send statuses as numbers", base=STARTING_POINT),
     "one order of each frame": attempt(
         "hint: a frame holds a list of orders: read all of them", (FOR_ORDERS, 'for order in body.get("orders", [])[:1]:')
@@ -162,7 +180,14 @@ FIND = "    store = PageStore()\n    valid"
 SAFE_UPDATE = "        with self._lock:\n            self._price = price"
 SAFE_PRICES = "        with self._lock:\n            price = self._price\n        return price.bid_price, price.ask_price"
 TWO_STEPS = "        self._price = ReferencePrice(symbol='', bid_price=bid, ask_price=self._price.ask_price)\n"
+PRICE = '        self._price = ReferencePrice(symbol="", bid_price=0.0, ask_price=0.0)  # any frozen record will do\n'
 THE_LOCK = {
+    "a list that is read after the lock": attempt(
+        "hint: prices took something under the lock that update changes later",
+        (PRICE, "        self._pair = [0.0, 0.0]\n"),
+        (SAFE_UPDATE, "        with self._lock:\n            self._pair[0] = bid\n            self._pair[1] = offer"),
+        (SAFE_PRICES, "        with self._lock:\n            pair = self._pair\n        return tuple(pair)"),
+    ),
     "the starting point": Attempt("hint: one thread updates in an endless loop, the other reads", base=STARTING_POINT),
     "nothing found": attempt("find_torn_read returned None when called with", (FIND, "    return None\n" + FIND)),
     "the pair of a new store": attempt(
@@ -221,6 +246,16 @@ THE_LOCK = {
 
 ELAPSED = "return (time.perf_counter() - start) / turns"
 THE_LOOP = {
+    "the longest call": attempt(
+        "hint: time.perf_counter() before the loop and after it",
+        ("    start = time.perf_counter()\n", "    times = []\n"),
+        ("        read()\n", "        start = time.perf_counter()\n        read()\n        times.append(time.perf_counter() - start)\n"),
+        (ELAPSED, "return max(times)"),
+    ),
+    "a position without its sign": attempt(
+        "open_volume=0.5, open_orders=1) expected: Facts(best_bid_price=99.98, best_offer_price=100.03, open_volume=-0.5",
+        ("position.open_volume if", "abs(position.open_volume) if"),
+    ),
     "the starting point": Attempt("called read 0 times", base=STARTING_POINT),
     "one call": attempt("called read 1 times expected: 5 times", ("range(turns)", "range(1)")),
     "one call too many": attempt("called read 6 times", ("range(turns)", "range(turns + 1)")),
@@ -503,6 +538,18 @@ KEEP = "        with self._fills_lock:\n            for fill in fills:\n        
 SIDE = '"SIDE_BUY" if trade["buyer"] == self._party_id else "SIDE_SELL"'
 COPY = "        with self._fills_lock:\n            return list(self._fills.values())"
 FIFTH_STREAM = {
+    "the trades of everybody": attempt(
+        "a connection for 1 markets and 0 parties; without a filter, it has the trades of everybody",
+        ("stream/trades?marketIds={market_id}&partyIds={party_id}", "stream/trades?marketIds={market_id}"),
+    ),
+    "a getter without the lock": attempt(
+        "RuntimeError: dictionary changed size during iteration",
+        (
+            "        with self._fills_lock:\n            return list(self._fills.values())",
+            "        fills = []\n        for fill in self._fills.values():\n            fills.append(fill)\n        return fills",
+        ),
+        (KEEP, "        with self._fills_lock:\n            self._fills.update({fill.trade_id: fill for fill in fills})\n"),
+    ),
     "the starting point": Attempt("0 fills after a frame with two trades", base=STARTING_POINT),
     "the first trade of a frame": attempt(
         "1 fills after a frame with two trades expected: 2 hint: a frame holds a list", (OURS, OURS.replace("]", "][:1]"))
@@ -571,6 +618,15 @@ NEW = "if not orders and not is_in_flight and room > 0:"
 BATCH = "return BatchMarketInstruction(submissions=submissions, cancellations=[], amendments=amendments)"
 CANCEL_ALL = "BatchMarketInstruction(submissions=submissions, cancellations=[OrderCancellation(self._market_id)], amendments=[])"
 KEEP_YOUR_PLACE = {
+    "turns instead of blocks": attempt(
+        "after 6 turns in which the chain made no block expected: at most one bid and one offer hint: count blocks, not turns",
+        (
+            "        submissions, amendments = [], []",
+            "        self._turns = getattr(self, '_turns', 0) + 1\n        submissions, amendments = [], []",
+        ),
+        ("is_in_flight = state.block <", "is_in_flight = self._turns <"),
+        ("= state.block + MAX", "= self._turns + MAX"),
+    ),
     "the starting point": Attempt("a bid was filled that had arrived later", base=STARTING_POINT),
     "no batch": attempt("turn returned None when called with (State(", (BATCH, "pass")),
     "no lists": attempt(
@@ -710,4 +766,47 @@ ATTEMPTS: dict[int, dict[str, Attempt]] = {
     10: FIFTH_STREAM,
     11: KEEP_YOUR_PLACE,
     12: LEAVE_NOTHING_BEHIND,
+}
+
+OTHER_STYLES: dict[int, dict[str, tuple[Change, ...]]] = {
+    4: {
+        "a version number": (
+            (PRICE, "        self._version, self._bid, self._offer = 0, 0.0, 0.0\n"),
+            (
+                SAFE_UPDATE,
+                "        self._version += 1  # odd while the pair is written\n        self._bid = bid\n        self._offer = offer\n"
+                "        self._version += 1",
+            ),
+            (
+                SAFE_PRICES,
+                "        while True:\n            version, pair = self._version, (self._bid, self._offer)\n"
+                "            if version == self._version and version % 2 == 0:\n                return pair",
+            ),
+        ),
+        "the frame": (
+            (PRICE, '        self._frame = {"bestBidPrice": "0", "bestOfferPrice": "0"}\n'),
+            (SAFE_UPDATE, "        self._frame = dict(frame)"),
+            (SAFE_PRICES, "        return pair_of(self._frame)"),
+        ),
+    },
+    5: {
+        "the average of the calls": (
+            ("    start = time.perf_counter()\n", "    times = []\n"),
+            (
+                "        read()\n",
+                "        start = time.perf_counter()\n        read()\n        times.append(time.perf_counter() - start)\n",
+            ),
+            (ELAPSED, "return sum(times) / turns"),
+        ),
+    },
+    12: {
+        "the cancellation first": (
+            (
+                "            height = network.height()  # before the orders: they are at least as new\n",
+                "            if cancelled_at is None:\n                network.cancel_all()\n"
+                "                cancelled_at = network.height()\n            height = network.height()\n",
+            ),
+            ("if cancelled_at is None or (orders and height > cancelled_at):", "if orders and height > cancelled_at:"),
+        ),
+    },
 }

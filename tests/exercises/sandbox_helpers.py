@@ -17,8 +17,12 @@ import bot.vega_api_client as api
 from bot.models import Account, Asset, Market, Order, Position
 from bot.vega_store import VegaStore
 from bot.wallet import VegaWallet
+from tests.exercises.checking import NotSolved
 from tests.sandbox import Sandbox
 from tests.support.waiting import DEFAULT_TIMEOUT
+
+STOP_TIMEOUT = 4.0  # s until rel.dispatch() returns after stop()
+STOP = "stop() of the store calls stop() of the client, which calls rel.abort(), as in the starting point"
 
 Result = TypeVar("Result")
 
@@ -155,9 +159,14 @@ def run_with_store(sandbox: Sandbox, function: Callable[[VegaStore], Result], pr
 
 
 def dispatch_until_done(function: Callable[[], Result], stop: Callable[[], object]) -> Result:
-    """Run `function` on a second thread and `rel.dispatch()` on this one, until `function` has returned and `stop` has ended rel."""
+    """Run `function` on a second thread and `rel.dispatch()` on this one, until `function` has returned and `stop` has ended rel.
+
+    Raises:
+        NotSolved: `stop` has not ended rel. Other exceptions are those of `function`.
+    """
     results: list[Result] = []
     errors: list[BaseException] = []
+    has_returned = threading.Event()
 
     def run() -> None:
         try:
@@ -166,10 +175,14 @@ def dispatch_until_done(function: Callable[[], Result], stop: Callable[[], objec
             errors.append(error)
         finally:
             stop()
+            if not has_returned.wait(STOP_TIMEOUT):
+                errors.append(NotSolved(saw="rel.dispatch() still runs after stop()", expected="an end", hint=STOP))
+                rel.abort()
 
     thread = threading.Thread(target=run)
     thread.start()
     rel.dispatch()
+    has_returned.set()
     thread.join()
     if errors:
         raise errors[0]

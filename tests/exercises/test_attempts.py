@@ -1,4 +1,4 @@
-"""Wrong attempts at the exercises: each is rejected, with a message that names its mistake.
+"""Attempts at the exercises: each wrong one is rejected, with a message that names its mistake, and each correct one passes.
 
 The checks run in this process, which is several times as fast as the command. `test_exercises` tests the command.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.exercises.attempts import ATTEMPTS, Attempt
+from tests.exercises.attempts import ATTEMPTS, OTHER_STYLES, Attempt
 from tests.exercises.catalogue import exercises
 from tests.exercises.checking import NotSolved
 from tests.exercises.child import load
@@ -46,6 +46,12 @@ def test_a_wrong_attempt_is_rejected_with_its_message(number: int, name: str, tm
     with pytest.raises(NotSolved) as rejection:
         check.check(exercise)
     assert attempt.message in full_message(rejection.value)
+
+
+@pytest.mark.parametrize(("number", "name"), [(number, name) for number, answers in OTHER_STYLES.items() for name in answers])
+def test_a_correct_answer_in_another_style_passes(number: int, name: str, tmp_path: Path) -> None:
+    attempt = Attempt(message="", changes=OTHER_STYLES[number][name])
+    load_check(number).check(load("exercise", write_attempt(number, attempt, tmp_path)))
 
 
 def test_every_exercise_has_ten_attempts() -> None:

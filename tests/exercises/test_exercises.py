@@ -241,6 +241,19 @@ BROKEN = {
         "import threading\n\n\ndef work():\n    {}['key']\n\n\nthread = threading.Thread(target=work)\nthread.start()\nthread.join()\n",
         "line 5 of exercise.py, in work: KeyError: 'key'",
     ),
+    "an_exit_on_a_thread_that_another_waits_for": (
+        "import sys\nimport threading\n\ndone = threading.Event()\n"
+        "threading.Thread(target=lambda: sys.exit() or done.set()).start()\ndone.wait()\n",
+        "line 5 of exercise.py, in <lambda>: SystemExit",
+    ),
+    "an_endless_recursion_on_a_thread": (
+        "import threading\n\n\ndef again():\n    again()\n\n\nthread = threading.Thread(target=again)\nthread.start()\nthread.join()\n",
+        "line 5 of exercise.py, in again: RecursionError",
+    ),
+    "a_thread_that_waits_for_itself": (
+        "import threading\n\nthread = threading.Thread(target=lambda: thread.join())\nthread.start()\nthread.join()\n",
+        "line 3 of exercise.py, in <lambda>: RuntimeError: cannot join current thread",
+    ),
     "an_error_on_a_thread_that_another_waits_for": (
         "import threading\n\ndone = threading.Event()\nthreading.Thread(target=lambda: {}['key'] or done.set()).start()\ndone.wait()\n",
         "line 4 of exercise.py, in <lambda>: KeyError: 'key'",
@@ -306,6 +319,34 @@ def test_the_output_of_the_learners_code_is_shown(folder: Path, capfd: pytest.Ca
     assert "so far so good" in check_broken("print('so far', 'so good')\n", folder, capfd)
 
 
+STUCK = {
+    "a_loop_on_another_thread": (
+        "    def work():\n        while True:\n            pass\n\n"
+        "    thread = threading.Thread(target=work)\n    thread.start()\n    thread.join()\n",
+        "in double: thread.join()",
+    ),
+    "a_loop_that_sleeps": ("    while True:\n        time.sleep(0.001)\n", "in double: "),
+    "one_long_call": ("    return sum(range(10**15))\n", "in double: return sum(range(10**15))"),
+}
+
+
+@pytest.mark.parametrize("kind", STUCK)
+def test_a_call_that_does_not_return_is_ended_within_ten_seconds(kind: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code, place = STUCK[kind]
+    start = time.monotonic()
+    output = check_broken(f"import threading\nimport time\n\n\ndef double(number):\n{code}", folder, capfd)
+    assert time.monotonic() - start < 2 * 10
+    assert re.search(r"still running after \d+ s, in line \d+ of exercise.py, " + re.escape(place), output)
+
+
+def test_a_thread_of_the_learner_may_run_as_long_as_the_check(folder: Path) -> None:
+    code = "import threading\n\n\ndef work():\n    while True:\n        pass\n\n\nthreading.Thread(target=work, daemon=True).start()\n"
+    (folder / "01_tiny" / "exercise.py").write_text(f"{code}\n\ndef double(number):\n    return number * 2\n")
+    check = (folder / "01_tiny" / "check.py").read_text()
+    (folder / "01_tiny" / "check.py").write_text(f"import time\n\n{check}    time.sleep(8)\n")
+    assert main(["1"], folder) == 0
+
+
 DEADLOCKS = {
     "a_lock_that_is_taken_twice": "    with lock:\n        with lock:\n            return 42\n",
     "a_lock_that_is_never_released": "    lock.acquire()\n    lock.acquire()\n    return 42\n",
@@ -324,6 +365,14 @@ def test_a_deadlock_is_ended_within_ten_seconds_and_its_line_is_shown(kind: str,
     assert "of exercise.py, in double, waits" in output
 
 
+def test_a_check_that_waits_for_the_learners_code_is_ended_within_ten_seconds(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (folder / "01_tiny" / "check.py").write_text(f"import threading\n\n{TINY_CHECK}    threading.Event().wait()\n")
+    start = time.monotonic()
+    output = check_broken("def double(number):\n    return number * 2\n", folder, capfd)
+    assert time.monotonic() - start < 2 * 10
+    assert "nothing happens any more: the check waits for something that exercise.py has not done" in output
+
+
 def test_a_deadlock_in_exercise_4_is_ended_within_ten_seconds(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     code = (EXERCISES[4].path / "solution.py").read_text(encoding="utf-8")
     safe_store = code.rindex("            self._price = price\n")
@@ -335,6 +384,17 @@ def test_a_deadlock_in_exercise_4_is_ended_within_ten_seconds(tmp_path: Path, ca
     output = " ".join("".join(capfd.readouterr()).split())
     assert "in prices, waits with self._lock:" in output
     assert "does a thread take a lock that it has already" in output
+
+
+def test_a_store_that_does_not_stop_in_exercise_10_is_rejected(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code = (EXERCISES[10].path / "solution.py").read_text(encoding="utf-8")
+    assert "        self._ws_client.stop()\n" in code
+    file = tmp_path / "exercise.py"
+    file.write_text(code.replace("        self._ws_client.stop()\n", "        pass\n"), encoding="utf-8")
+    assert main(["10", str(file)]) == 1
+    assert "saw: rel.dispatch() still runs after stop() expected: an end hint: stop() of the store" in " ".join(
+        capfd.readouterr().out.split()
+    )
 
 
 def test_a_slow_function_is_not_a_deadlock(folder: Path) -> None:

@@ -4,13 +4,15 @@ import re
 from decimal import Decimal
 from types import ModuleType
 
-from tests.exercises.checking import call, expect, report
+from tests.exercises.checking import NotSolved, call, expect, report
 from tests.exercises.sandbox_helpers import get_orders, make_wallet, order_json, send_transaction
 from tests.sandbox import Sandbox
 
 PRICES = {1850.53: "1850.55", 1849.97: "1849.95", 1851.1: "1851.1"}  # wanted price -> nearest price of a market with 5 ticks
 DIGITS = "calculations with Decimal keep 28 digits; if every step uses Fraction, no digit is lost"
 FLOAT = "a float has 16 digits: do not convert a Decimal to float"
+TRUNCATED = "print(0.29 * 100): int() truncates, but you need the nearest whole number"
+ZEROS = "the number is correct, its text is not: str() of an int has no zeros in front"
 TENS = "with -1 places, sizes are counted in tens: 10 ** -1 is a tenth"
 TENS_FLOAT = "10 ** -1 is a float, and so is everything that you multiply by it; Fraction(10) ** -1 is exact"
 TYPES = "Python does not multiply a Decimal by a float: convert the number to Fraction first"
@@ -36,13 +38,15 @@ def check_text(exercise: ModuleType) -> None:
 
 def check_all_prices(exercise: ModuleType) -> None:
     texts = {padded: call(exercise, "to_padded_integer", padded / 100, 2, hint=TYPES, errors=(TypeError,)) for padded in range(1, 10_000)}
-    wrong = [f"to_padded_integer({padded / 100}, 2) returned {text!r}" for padded, text in texts.items() if text != str(padded)]
-    expect(
-        not wrong,
-        saw=f"{len(wrong)} of the 9999 prices from 0.01 to 99.99 are wrong" + (f"; the first: {wrong[0]}" if wrong else ""),
-        expected="no wrong price",
-        hint="print(0.29 * 100): int() truncates, but you need the nearest whole number",
-    )
+    wrong = {padded: text for padded, text in texts.items() if text != str(padded)}
+    if wrong:
+        padded, text = next(iter(wrong.items()))
+        raise NotSolved(
+            saw=f"{len(wrong)} of the 9999 prices from 0.01 to 99.99 are wrong; the first: to_padded_integer({padded / 100}, 2)"
+            f" returned {text!r}",
+            expected=f"no wrong price; here {str(padded)!r}",
+            hint=ZEROS if text == f"{padded:0{len(text)}}" else TRUNCATED,
+        )
     report("all 9999 prices from 0.01 to 99.99 are correct")
 
 

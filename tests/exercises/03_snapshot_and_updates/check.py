@@ -8,6 +8,7 @@ from tests.exercises.sandbox_helpers import StreamClient, get_orders, open_strea
 from tests.sandbox import Sandbox
 from tests.support.http_replay import recorded_nodes, streamed
 
+PAGE_SIZE = 50  # the most orders in a frame
 OPEN = ("STATUS_ACTIVE", "STATUS_PARKED")
 NUMBERS = "streams send statuses as numbers: 1 is ACTIVE, 8 is PARKED, all others are closed. And a frame holds a list of orders"
 LISTS = "a frame holds a list of orders: read all of them"
@@ -17,6 +18,7 @@ LEFT_OUT = {
     "status": "streams leave out a status of zero: order.get('status')",
 }
 UNKNOWN = "an update may close an order that you have never seen: self._orders.pop(order_id, None) accepts that"
+LAST_PAGE = "only lastPage says that a page is the last one: a full page can be the last, and a node may send a page that is not full"
 PAGES = "collect the pages of a snapshot in a second dict, and use it when a page has lastPage"
 CLOSED = "look at every order of an update: keep it if it is open, remove it if it is closed"
 
@@ -94,6 +96,33 @@ def check_by_hand(exercise: ModuleType) -> None:
     send_frame(open_orders, {"updates": {"orders": [{"id": "c", "status": 3}, {"id": "b"}]}})
     compare(open_orders, [parked], "after an update with an unknown order that is cancelled, and an order without a status", CLOSED)
     report("a parked order is open; an order without a status (zero, left out) is not")
+    check_statuses(open_orders, parked)
+    check_page_sizes(exercise)
+
+
+def check_statuses(open_orders: object, parked: dict[str, Any]) -> None:
+    """Send an order with each status. The starting state is one parked order."""
+    orders = [{"id": f"status {number}", "status": number, "remaining": "1"} for number in range(1, 9)]
+    send_frame(open_orders, {"updates": {"orders": orders}})
+    expected = [parked, *(order for order in orders if order["status"] in (1, 8))]
+    compare(open_orders, expected, "after an update with eight orders, one of each status from 1 to 8", NUMBERS)
+    report("of all statuses, 1 and 8 are open")
+
+
+def check_page_sizes(exercise: ModuleType) -> None:
+    """Send a snapshot whose pages are not what their sizes suggest: the last one is full, the first one is not."""
+    nodes = [{"id": str(number), "status": 1, "remaining": "1"} for number in range(PAGE_SIZE + 3)]
+    for sizes in ((PAGE_SIZE,), (3, PAGE_SIZE)):
+        open_orders = call(exercise, "OpenOrders")
+        begin = 0
+        for size in sizes:
+            is_last = begin + size == sum(sizes)
+            page = {"orders": nodes[begin : begin + size], **({"lastPage": True} if is_last else {})}
+            send_frame(open_orders, {"snapshot": page})
+            begin += size
+            shown = nodes[:begin] if is_last else []
+            compare(open_orders, shown, f"after a page of {size} orders{' with lastPage' if is_last else ' without lastPage'}", LAST_PAGE)
+    report("a page is the last one if it has lastPage, however many orders it holds")
 
 
 def send_frame(open_orders: object, result: dict[str, Any]) -> None:

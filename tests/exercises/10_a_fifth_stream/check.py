@@ -126,10 +126,17 @@ def check_stream(make_store: StoreFactory, sandbox: Sandbox, market: Market) -> 
     """Run the store on this thread, as the bot does, and trade on another one."""
     store = make_store()
     call(store, "start")
-    streams = list(sandbox.call(lambda box: box.node.streams.open_connections()))
-    connected = ", ".join(streams) or "no stream"
-    expect("trades" in streams, saw=f"connections to {connected} after start()", expected="one to trades", hint=SUBSCRIBE)
-    dispatch_until_done(lambda: trade_and_compare(store, sandbox, market), stop=store.stop)
+    filters = sandbox.call(lambda box: {one.stream: (one.markets, one.parties) for one in box.node.streams.open})
+    connected = ", ".join(filters) or "no stream"
+    expect("trades" in filters, saw=f"connections to {connected} after start()", expected="one to trades", hint=SUBSCRIBE)
+    markets, parties = filters["trades"]
+    expect(
+        (list(markets), list(parties)) == ([market.market_id], [make_store.party_id]),
+        saw=f"a connection for {len(markets)} markets and {len(parties)} parties; without a filter, it has the trades of everybody",
+        expected="stream/trades?marketIds=…&partyIds=…, with your market and your party id",
+        hint=SUBSCRIBE,
+    )
+    dispatch_until_done(lambda: trade_and_compare(store, sandbox, market), stop=lambda: call(store, "stop"))
 
 
 def trade_and_compare(store: Any, sandbox: Sandbox, market: Market) -> None:
@@ -161,11 +168,11 @@ def send_frame(store: Any, result: dict[str, Any]) -> None:
 
 
 def fills_of(store: Any) -> list[Any]:
-    fills: list[Any] = call(store, "get_fills", returns=list)
+    fills: list[Any] = call(store, "get_fills", returns=list, errors=(RuntimeError,), hint=ATOMIC)
     return fills
 
 
 def net_volume_of(store: Any) -> float:
-    volume = call(store, "get_net_volume")
+    volume = call(store, "get_net_volume", errors=(RuntimeError,), hint=ATOMIC)
     expect(isinstance(volume, (int, float)), saw=f"get_net_volume returned {volume!r}", expected="a number", hint=NET)
     return float(volume)

@@ -23,6 +23,7 @@ BID, OFFER = 99.9, 100.1
 TICK = 0.1  # price units by which the wanted prices move
 QUEUE_BLOCKS = 6  # with constant prices
 FILLS = 8  # of each kind
+PAUSED_TURNS = 6
 TRADERS = ("a", "b", "c")
 
 KEEP = "an order at the wanted price is correct already: send nothing for it, and the queue position stays"
@@ -51,8 +52,11 @@ class Game:
         self.largest_position = 0.0  # contracts, long or short
         self.instructions = 0  # of all batches
 
-    def turn(self, before: Sequence[tuple[str, dict[str, Any]]] = ()) -> sub.BatchMarketInstruction:
-        """Let the learner look at the state, then make a block of the transactions `before` and the learner's batch."""
+    def turn(self, before: Sequence[tuple[str, dict[str, Any]]] = (), blocks: int = 1) -> sub.BatchMarketInstruction:
+        """Let the learner look at the state, then make a block of the transactions `before` and the learner's batch.
+
+        With `blocks=0`, no block is made: what has been sent waits for the next one.
+        """
         self._states.append(self._state())
         shown = self._states[max(0, len(self._states) - 1 - self._lag)]
         shown = replace(shown, bid_price=self.bid_price, offer_price=self.offer_price)
@@ -60,7 +64,8 @@ class Game:
         for party, order in before:
             send_transaction(self.sandbox, party, orderSubmission=order)
         self._send(batch)
-        self.sandbox.block()
+        if blocks:
+            self.sandbox.block(blocks)
         self.largest_position = max(self.largest_position, abs(self.position()))
         return batch
 
@@ -111,6 +116,7 @@ def check(exercise: ModuleType) -> None:
     check_other_orders(exercise)
     check_limit(exercise, lag=0)
     check_limit(exercise, lag=1)
+    check_pause(exercise)
 
 
 def check_place(exercise: ModuleType) -> None:
@@ -214,6 +220,25 @@ def check_limit(exercise: ModuleType, lag: int) -> None:
     report(
         f"{4 * FILLS} blocks with fills just before your batch, a state that is {behind}: the position never passes {MAX_ABS_POSITION:g}"
     )
+
+
+def check_pause(exercise: ModuleType) -> None:
+    """Let the chain pause while new orders are in flight: several turns see the same block."""
+    with Sandbox(block_time=0, traders=False, seed=11) as sandbox:
+        game = start(exercise, sandbox)
+        game.turn([("b", game.order_of("SELL", 0.3)), ("b", game.order_of("BUY", 0.3))])
+        game.turn([("b", game.order_of("SELL", 0.7)), ("b", game.order_of("BUY", 0.7))])
+        for _ in range(PAUSED_TURNS):
+            game.turn(blocks=0)
+        game.sandbox.block(2)
+        sides = sorted(order.side for order in game.open_orders())
+        expect(
+            max(sides.count(side) for side in ("SIDE_BUY", "SIDE_SELL")) <= 1,
+            saw=f"open orders {describe(game.open_orders())}, after {PAUSED_TURNS} turns in which the chain made no block",
+            expected="at most one bid and one offer",
+            hint=f"count blocks, not turns: {IN_FLIGHT}",
+        )
+    report(f"{PAUSED_TURNS} turns without a new block: one order on each side is in flight, not more")
 
 
 def start(exercise: ModuleType, sandbox: Sandbox, lag: int = 0) -> Game:

@@ -51,7 +51,7 @@ class PreparedNetwork:
     situation: str
     hint: str
     orders: list[str] = field(default_factory=lambda: ["bid", "offer"])  # open now
-    in_flight: dict[int, str] = field(default_factory=dict)  # height of a block -> order that it executes, after any cancellation
+    in_flight: dict[int, str] = field(default_factory=dict)  # blocks after the first cancellation was sent -> order executed there
     lost: int = 0  # cancellations that the network drops
     wallet_errors: int = 0  # calls of cancel_all that fail
     orders_errors: int = 0  # calls of open_orders that fail, after the first cancellation
@@ -128,8 +128,9 @@ class PreparedNetwork:
         if self._cancels_next_block:
             self._cancels_next_block = False
             self.orders = [order for order in self.orders if order in self.uncancellable]
-        if self._height - self._start in self.in_flight:
-            self.orders.append(self.in_flight.pop(self._height - self._start))
+        blocks = self._height - (self.cancellations[0] if self.cancellations else self._start)
+        if blocks in self.in_flight:
+            self.orders.append(self.in_flight.pop(blocks))  # after any cancellation in this block
 
 
 def prepared_networks() -> list[PreparedNetwork]:
@@ -145,18 +146,18 @@ def prepared_networks() -> list[PreparedNetwork]:
         PreparedNetwork(
             "the first cancellation is lost, and an order appears two blocks after it",
             AGAIN,
-            in_flight={2: "late bid", 3: "later bid"},
+            in_flight={1: "late bid", 2: "later bid"},
             lost=1,
         ),
         PreparedNetwork("the wallet fails twice", RETRY, wallet_errors=2),
         PreparedNetwork("REST does not show the orders for two seconds", f"{RETRY}. {UNKNOWN}", orders_errors=10, lost=1),
         PreparedNetwork("REST does not show the height three times", RETRY, height_errors=3),
-        PreparedNetwork("a block is made while you cancel", HEIGHT_AFTER, orders=[], in_flight={3: "late bid"}, block_after="cancel_all"),
+        PreparedNetwork("a block is made while you cancel", HEIGHT_AFTER, orders=[], in_flight={2: "late bid"}, block_after="cancel_all"),
         PreparedNetwork(
             "a block is made right after you have looked at the orders",
             HEIGHT_FIRST,
             orders=[],
-            in_flight={3: "late bid"},
+            in_flight={2: "late bid"},
             block_after="open_orders",
         ),
         PreparedNetwork("the chain makes no blocks; two orders are open", CERTAIN, stopped_at=0, is_certain=False),
