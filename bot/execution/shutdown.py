@@ -180,9 +180,11 @@ class Shutdown:
         A dry run cancels nothing: it logs which open orders there are.
         """
         interval = vega_store.get_block_interval(market_id)
-        end = _End(wallet, node_rest_url, market_id, party_id, deadline=time.monotonic() + max(END_TIMEOUT, END_BLOCKS * interval))
+        deadline = time.monotonic() + max(END_TIMEOUT, END_BLOCKS * interval)
+        last_seen = _open_orders_in(vega_store, market_id)
+        end = _End(wallet, node_rest_url, market_id, party_id, deadline, last_seen)
         self.requested.set()
-        has_orders = not dry_run and (self.orders_sent.is_set() or _open_orders_in(vega_store, market_id))
+        has_orders = not dry_run and (self.orders_sent.is_set() or bool(last_seen))
         if has_orders:  # at once: the turn under way may take seconds to end
             logger.info("Stopping: cancelling all orders on the market")
         if run_thread.is_alive():
@@ -191,7 +193,7 @@ class Shutdown:
             position = self._open_position(vega_store, node_rest_url, market_id, party_id)
             logger.info("Stopped: dry run, nothing was sent; %s%s", end.describe_open_orders(), position)
             return
-        if not self.orders_sent.is_set() and not end.has_open_orders(_open_orders_in(vega_store, market_id)):
+        if not self.orders_sent.is_set() and not end.has_open_orders():
             if self._stopped_while_starting:
                 logger.info("Stopped while starting; nothing was sent")
             else:
@@ -235,19 +237,20 @@ class Shutdown:
 class _End:
     """The last cancellation, and the check that it has worked."""
 
-    def __init__(self, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str, deadline: float):
+    def __init__(self, wallet: VegaWallet, node_rest_url: str, market_id: str, party_id: str, deadline: float, last_seen: list[str]):
         self._wallet = wallet
         self._node_rest_url = node_rest_url
         self._market_id = market_id
         self._party_id = party_id
         self._deadline = deadline  # time.monotonic()
+        self._last_seen = last_seen  # ids of open orders in the store, which counts where REST does not answer
 
-    def has_open_orders(self, in_store: bool) -> bool:
+    def has_open_orders(self) -> bool:
         """Return whether REST shows open orders on the market, or, if it does not answer, whether the store does."""
         try:
             return bool(self._open_orders(time.monotonic() + CHECK_TIMEOUT)[0])
         except client.VegaApiError:
-            return in_store
+            return bool(self._last_seen)
 
     def describe_open_orders(self) -> str:
         """Return how many orders REST shows as open on the market, and which."""
@@ -283,6 +286,8 @@ class _End:
                 ids, height = self._open_orders(self._check_deadline())
             except client.VegaApiError as error:
                 left = f"{MAY_BE_LEFT}: {error}"
+                if self._last_seen:
+                    left += f"; open when last seen: {', '.join(self._last_seen)}"
             else:
                 if not should_cancel and cancelled_height < 0:
                     cancelled_height = height
@@ -332,8 +337,8 @@ class _End:
             raise client.VegaApiError("orders", f"an order without its id or market: {error!r}") from error
 
 
-def _open_orders_in(vega_store: VegaStore, market_id: str) -> bool:
-    return any(order.market_id == market_id for order in vega_store.get_orders())
+def _open_orders_in(vega_store: VegaStore, market_id: str) -> list[str]:
+    return [order.order_id for order in vega_store.get_orders() if order.market_id == market_id]
 
 
 def _pnl(position: Optional[Position]) -> float:

@@ -1,11 +1,11 @@
 """The position limit where streams are lost or silent: no quotes without positions and orders, and fills count at once."""
 
-import json
-from collections.abc import Iterator
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
 
 import pytest
 
+import bot.store_facts
 import bot.sync
 import bot.vega_store
 from bot.parsing import ParseError
@@ -15,6 +15,7 @@ from tests.sandbox import Sandbox
 from tests.support.live_sandbox import turns
 from tests.support.processes import BotProcess
 from tests.support.scripted_node import BOT, MARKETS, recorded_node
+from tests.support.seeded_store import order_node, results, seeded_store
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("healthy")
@@ -86,30 +87,57 @@ def test_records_of_another_party_are_left_out() -> None:
         assert store.get_position_by_market_id(MARKETS["perp"]) is None
 
 
+def updates(store: VegaStore, kind: str) -> tuple[Callable[[], None], Callable[[], tuple[float, bool]]]:
+    """Return what brings a store its first frame of a kind, and what reads its age in seconds, then whether the records are new."""
+    perp, spot, future = MARKETS["perp"], MARKETS["spot"], MARKETS["future"]
+    position = {"marketId": perp, "partyId": BOT, "openVolume": "413", "averageEntryPrice": "7", "unrealisedPnl": "0", "realisedPnl": "0"}
+    base = next(market.base_asset_id for market in store.get_markets() if market.market_id == spot)
+    account = {"owner": BOT, "balance": "9" * 20, "asset": base, "marketId": "", "type": 4}
+
+    def spot_volume() -> float:
+        found = store.get_position_by_market_id(spot)
+        assert found is not None
+        return found.open_volume
+
+    def has_price() -> bool:
+        market = store.get_market_by_id(future)
+        return market is not None and market.best_bid_price > 0
+
+    if kind == "positions":
+        store._position_snapshot.on_connect()
+        page = {"snapshot": {"positions": [position], "lastPage": True}}
+        return lambda: store._update_position(page), lambda: (
+            store.seconds_since_position(perp),
+            store.get_position_by_market_id(perp) is not None,
+        )
+    if kind == "balances":
+        store._account_snapshot.on_connect()
+        page = {"snapshot": {"accounts": [account], "lastPage": True}}
+        return lambda: store._update_accounts(page), lambda: (store.seconds_since_position(spot), spot_volume() != 0)
+    if kind == "orders":
+        store._order_snapshot.on_connect()
+        page = {"snapshot": {"orders": [order_node(id="b" * 64)], "lastPage": True}}
+        return lambda: store._update_order(page), lambda: (store.seconds_since_orders(), store.get_order_by_id("b" * 64) is not None)
+    (frame, *_) = results("future-market-data")
+    return lambda: store._update_market_data(frame), lambda: (store.seconds_since_update(future), has_price())
+
+
 @pytest.mark.parametrize("pause_write", [True, False])
-def test_no_interleaving_shows_an_old_position_with_a_new_age(pause_write: bool) -> None:
-    files = [bot.vega_store.__file__, bot.sync.__file__]
-    market_id = MARKETS["perp"]
-    node: dict[str, Any] = {"marketId": market_id, "partyId": BOT, "averageEntryPrice": "7", "unrealisedPnl": "0", "realisedPnl": "0"}
-    page = {"snapshot": {"positions": [{**node, "openVolume": "413"}], "lastPage": True}}
-    with recorded_node() as server:
+@pytest.mark.parametrize("kind", ["positions", "balances", "orders", "prices"])
+def test_no_interleaving_shows_old_records_with_a_new_age(kind: str, pause_write: bool) -> None:
+    files = [bot.vega_store.__file__, bot.store_facts.__file__, bot.sync.__file__]
+    with recorded_node() as node:
 
-        def prepare() -> Race[tuple[float, Any]]:
-            store = VegaStore(server.ws_url, server.rest_url)
-            store.load_data(BOT)
-            store._position_snapshot.on_connect()
-
-            def read() -> tuple[float, Any]:
-                age = store.seconds_since_position(market_id)  # first, as the loop reads it
-                return age, store.get_position_by_market_id(market_id)
-
-            return Race(lambda: store._update_position(json.loads(json.dumps(page))), read)
+        def prepare() -> Race[tuple[float, bool]]:
+            store = seeded_store(node)
+            return Race(*updates(store, kind))
 
         tried = 0
-        for (age, position), (final_age, final_position) in interleavings(prepare, pause_write, files):
-            assert age > 0 or position is not None, "the seeded position, shown as fresh"
-            assert final_age == 0
-            assert final_position.open_volume == 0.413
+        for (age, is_new), (final_age, is_finally_new) in interleavings(prepare, pause_write, files):
+            is_fresh = age < math.inf if kind == "prices" else age == 0
+            assert is_new or not is_fresh, "old records, shown as fresh"
+            assert is_finally_new
+            assert final_age < math.inf
             tried += 1
         assert tried > 10
 

@@ -92,3 +92,14 @@ def test_after_a_response_that_cannot_be_parsed_orders_may_have_been_sent(quiet:
         assert end_with(bot) == 1
     assert "nothing was sent" not in bot.output
     assert orders_on_chain(quiet) == []
+
+
+def test_orders_that_were_seen_last_are_named_if_the_node_does_not_answer_at_the_end(quiet: Sandbox) -> None:
+    with BotProcess(quiet, quiet.markets["future"]) as bot:
+        bot.wait_for(r"\| 2 live orders \|")
+        quiet.fail_rest(503)
+        quiet.fail_wallet(401)
+        left = orders_on_chain(quiet)
+        assert end_with(bot, signal.SIGTERM) == 1
+    assert re.search(r"orders may be left .*: GET orders\S*: HTTP 503.*; open when last seen: ", bot.lines[-1])
+    assert [order_id for order_id in left if order_id not in bot.lines[-1]] == []
