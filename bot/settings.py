@@ -25,6 +25,8 @@ Own = TypeVar("Own")
 _KEY_NAMES = {"MARKET_ID": "the market's id", "PARTY_ID": "your wallet's public key"}
 _URL_SCHEMES = {"NODE_URL": ("http", "https"), "WS_URL": ("ws", "wss"), "WALLET_URL": ("http", "https")}
 _WALLET_KEYS = ("WALLET_URL", "WALLET_TOKEN")  # a dry run needs neither
+_OPTIONAL_KEYS = ("LOG_LEVEL", "MAX_ABS_POSITION", "LOOP_INTERVAL", "DRY_RUN")
+_BOT_KEYS = (*_KEY_NAMES, *_URL_SCHEMES, "WALLET_TOKEN", *_OPTIONAL_KEYS, "ENV_FILE")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _ENVIRONMENT = "the environment"
@@ -59,7 +61,7 @@ def load_settings(own: type[Own]) -> tuple[Settings, Own]:
 
     Args:
         own: a dataclass whose fields are settings too. A field is read from the variable of its name in capitals, and may be a
-            str, int, float or bool with a default.
+            str, int, float or bool with a default. A ValueError that its `__post_init__` raises is a problem of the settings.
 
     Raises:
         SettingsError: with all problems at once.
@@ -67,40 +69,75 @@ def load_settings(own: type[Own]) -> tuple[Settings, Own]:
     sources = _load_file()
     problems: list[str] = []
 
-    def value_of(key: str) -> str:
-        return os.environ.get(key, "").strip()
-
     def optional(key: str, parse: Callable[[str], Any], default: Any) -> Any:
         try:
-            return parse(value_of(key)) if value_of(key) else default
+            return parse(_value_of(key)) if _value_of(key) else default
         except ValueError as error:
             problems.append(f"{key} in {sources[key]} {error}")
             return default
 
     dry_run = optional("DRY_RUN", _parse_bool, False)
     keys = [key for key in (*_KEY_NAMES, *_URL_SCHEMES, "WALLET_TOKEN") if not (dry_run and key in _WALLET_KEYS)]
-    problems = [problem for key in keys if (problem := _problem(key, value_of(key), sources.get(key, "")))] + problems
+    problems = [problem for key in keys if (problem := _problem(key, _value_of(key), sources.get(key, "")))] + problems
     settings = Settings(
-        market_id=value_of("MARKET_ID").lower(),
-        party_id=value_of("PARTY_ID").lower(),
-        node_rest_url=_normalized(value_of("NODE_URL")),
-        node_ws_url=_normalized(value_of("WS_URL")),
-        wallet_url=_normalized(value_of("WALLET_URL")),
-        token=value_of("WALLET_TOKEN"),
+        market_id=_value_of("MARKET_ID").lower(),
+        party_id=_value_of("PARTY_ID").lower(),
+        node_rest_url=_normalized(_value_of("NODE_URL")),
+        node_ws_url=_normalized(_value_of("WS_URL")),
+        wallet_url=_normalized(_value_of("WALLET_URL")),
+        token=_value_of("WALLET_TOKEN"),
         log_level=optional("LOG_LEVEL", _parse_log_level, logging.INFO),
         max_abs_position=optional("MAX_ABS_POSITION", _parse_position_limit, 1.0),
         loop_interval=optional("LOOP_INTERVAL", _parse_interval, 1.0),
         dry_run=dry_run,
     )
-    types = typing.get_type_hints(own)
-    own_values = {
-        item.name: optional(item.name.upper(), _PARSERS.get(types[item.name], _reject_type), item.default)
-        for item in dataclasses.fields(own)  # type: ignore[arg-type]  # TypeVar bounds cannot say "a dataclass"
-    }
-    problems += [*proxy_problems(map(value_of, _URL_SCHEMES)), *certificate_problems()]
-    if problems:
+    own_settings = _build_own(own, sources, problems)
+    problems += [*proxy_problems(map(_value_of, _URL_SCHEMES)), *certificate_problems()]
+    if problems or own_settings is None:
         raise SettingsError("\n".join(map(escape, problems)))
-    return settings, own(**own_values)
+    return settings, own_settings
+
+
+def load_own_settings(own: type[Own]) -> Own:
+    """Read a fork's settings alone, as `load_settings` does.
+
+    Raises:
+        SettingsError: with all problems at once.
+    """
+    sources, problems = _load_file(), list[str]()
+    settings = _build_own(own, sources, problems)
+    if settings is None:
+        raise SettingsError("\n".join(map(escape, problems)))
+    return settings
+
+
+def _build_own(own: type[Own], sources: dict[str, str], problems: list[str]) -> Optional[Own]:
+    """Return a fork's settings; None if anything is wrong with them, which is added to the problems."""
+    before = len(problems)
+    try:
+        types = typing.get_type_hints(own)
+    except NameError as error:
+        problems.append(f"{own.__name__} cannot be read: {error}")
+        return None
+    values: dict[str, Any] = {}  # of the variables that are set; the dataclass has the other defaults
+    for item in dataclasses.fields(own):  # type: ignore[arg-type]  # TypeVar bounds cannot say "a dataclass"
+        key = item.name.upper()
+        if key in _BOT_KEYS:
+            problems.append(f"{key} is a setting of the bot itself: give the field {item.name} of {own.__name__} another name")
+        elif _value_of(key) and item.init:
+            try:
+                values[item.name] = _PARSERS.get(types[item.name], _reject_type)(_value_of(key))
+            except ValueError as error:
+                problems.append(f"{key} in {sources[key]} {error}")
+        elif item.init and item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            problems.append(f"{key} is missing: add it to .env or to the environment, or give the field {item.name} a default")
+    if len(problems) > before:
+        return None
+    try:
+        return own(**values)
+    except (ValueError, TypeError) as error:  # from its __post_init__
+        problems.append(f"{own.__name__}: {error}")
+        return None
 
 
 def _load_file() -> dict[str, str]:
@@ -119,6 +156,10 @@ def _load_file() -> dict[str, str]:
         reason = error.strerror if isinstance(error, OSError) else "save it as UTF-8 text"  # the rest may show what is in it
         raise SettingsError(f"{shown}{' (ENV_FILE)' if chosen else ''} cannot be read: {reason}") from None
     return {**dict.fromkeys(os.environ, shown), **sources}
+
+
+def _value_of(key: str) -> str:
+    return os.environ.get(key, "").strip()
 
 
 def _parse_bool(value: str) -> bool:

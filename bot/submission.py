@@ -70,9 +70,11 @@ def convert_from_decimals(decimal_places: int, number: Number, multiple: int = 1
 
     Differs from the page, where `int(number * 10**decimal_places)` truncates: 64.1 at two decimals became 6409.
     """
-    numerator, denominator = number.as_integer_ratio()  # one fraction instead of four, which take longer than the rest of an order
+    numerator, denominator = number.as_integer_ratio()
     numerator, denominator = numerator * 10 ** max(0, decimal_places), denominator * multiple * 10 ** max(0, -decimal_places)
-    return round(Fraction(numerator, denominator)) * multiple
+    whole, rest = divmod(numerator, denominator)  # round(Fraction(…)) takes longer than the rest of an order
+    is_up = 2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1)  # halves to even
+    return int((whole + is_up) * multiple)
 
 
 def _submission_to_json(submission: OrderSubmission, price_decimals: int, position_decimals: int, tick_size: int = 1) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Not on the page, which sends what the rule wants without looking at the age of i
 """
 
 import contextlib
-import functools
 import inspect
 import logging
 import math
@@ -113,6 +112,8 @@ class OrderManager:
         self._loop_interval = loop_interval
         self._tracker = OrderTracker(vega_store, market_id)
         shutdown.look_for_unseen_orders = self.look_for_unseen_orders
+        self._rule: Optional[Rule] = None  # the last one asked
+        self._takes_store = False  # whether that rule has a parameter `vega_store`
         self._turn = Turn(0.0, Ages(data=math.inf))
         self._turns = 0
         self._slept = 0.0  # clock.slept() at the start of the last turn
@@ -125,6 +126,11 @@ class OrderManager:
         self._must_cancel_all = False  # a call timed out: the next batch has to begin with a cancellation of all
         self._learnt_minimum: dict[str, float] = {}  # side -> price times size that the network has rejected as too small
 
+    @property
+    def outcome(self) -> str:
+        """How the log line of the current turn ends, once `submit` has returned."""
+        return self._turn.outcome
+
     def begin_turn(self) -> None:
         """Read the ages. Call this first: data read later is at least this fresh."""
         self._turns += 1
@@ -132,10 +138,10 @@ class OrderManager:
             self._wait_for_snapshots()
             self._slept = clock.slept()
         interval = self._vega_store.get_block_interval(self._market_id)
-        slept, self._slept = clock.slept() - self._slept, clock.slept()
+        slept_before, self._slept = self._slept, clock.slept()
         ages = Ages(
             # After a suspend, what the streams bring first may be from before it.
-            data=max(slept, self._vega_store.seconds_since_update(self._market_id)),
+            data=max(self._slept - slept_before, self._vega_store.seconds_since_update(self._market_id)),
             position=self._vega_store.seconds_since_position(self._market_id),
             orders=self._vega_store.seconds_since_orders(),
             max_data=max(MAX_DATA_AGE, MAX_DATA_AGE_BLOCKS * interval),
@@ -173,7 +179,9 @@ class OrderManager:
             self._failures = 0
             return []
         try:
-            extra = {"vega_store": self._vega_store} if _takes_store(rule) else {}
+            if rule is not self._rule:  # looking at its parameters takes longer than most rules
+                self._rule, self._takes_store = rule, "vega_store" in inspect.signature(rule).parameters
+            extra = {"vega_store": self._vega_store} if self._takes_store else {}
             wanted = rule(market, position, self._max_abs_position, **extra)
             if isinstance(wanted, NoQuote):
                 turn.reason = truncate(wanted.reason) or "quotes() returned no reason"
@@ -318,21 +326,24 @@ class OrderManager:
         for order in kept_orders:
             taken[order.side] += Decimal(str(order.remaining_size))
         room = room_on_sides(exposure.low, exposure.high, self._max_abs_position, taken)
-        possible, left_out = cut_to_room(wanted, room, market.position_decimal_places)
-        room = {side: left - exposure.unseen[side] for side, left in room.items()}
-        submissions, _ = cut_to_room(wanted, room, market.position_decimal_places)
-        if {order.side for order in possible} - {order.side for order in submissions}:
-            turn.reason = WAITING_FOR_ORDERS  # only orders that have not appeared yet take the room
-            return {}
+        submissions, left_out = cut_to_room(wanted, room, market.position_decimal_places)
+        if any(exposure.unseen.values()):
+            possible = submissions
+            room = {side: left - exposure.unseen[side] for side, left in room.items()}
+            submissions, _ = cut_to_room(wanted, room, market.position_decimal_places)
+            if {order.side for order in possible} - {order.side for order in submissions}:
+                turn.reason = WAITING_FOR_ORDERS  # only orders that have not appeared yet take the room
+                return {}
         if any(left < 0 for left in room.values()):  # an amendment may grow an order, but not past the limit
             batch = replace(batch, amendments=[each for each in batch.amendments if each.size_delta <= 0])
         places = (market.decimal_places, market.position_decimal_places, market.tick_size)
-        transaction = sub.instruction_to_json(replace(batch, submissions=submissions), *places)
+        batch = replace(batch, submissions=submissions)
+        transaction = sub.instruction_to_json(batch, *places)
         check_increments(submissions, transaction)
         minimum = {side: max(self._minimum_value(side), self._learnt_minimum.get(side, 0.0)) for side in room}
         submissions, too_small = leave_out_small_orders(submissions, minimum)
-        batch = replace(batch, submissions=submissions)
         if too_small:
+            batch = replace(batch, submissions=submissions)
             transaction = sub.instruction_to_json(batch, *places)
         if turn.ages.data + clock.now() - turn.started_at > turn.ages.max_data:
             turn.reason = f"data became older than {turn.ages.max_data:.0f} s while quotes() ran"
@@ -424,11 +435,6 @@ class OrderManager:
         value, minimum = float(match[1]), float(match[2])  # in the asset's padded units, of which only the ratio matters
         smallest = min(values) * (minimum / value if value else 1 + 1e-9)
         self._learnt_minimum = {side: max(self._learnt_minimum.get(side, 0.0), smallest) for side in SIDES}
-
-
-@functools.cache
-def _takes_store(rule: Rule) -> bool:
-    return "vega_store" in inspect.signature(rule).parameters
 
 
 def _describe(batch: sub.BatchMarketInstruction, market: Market) -> str:

@@ -142,7 +142,7 @@ class OrderTracker:
         for batch in self._batches:
             if batch.unseen[key] and not 0 < order.updated_at <= batch.sent_at:  # that was an equal order of an earlier run
                 batch.unseen[key] -= 1
-                if not +batch.unseen:
+                if not any(batch.unseen.values()):
                     self._batches.remove(batch)
                 return True
         if self._given_up[key]:
@@ -173,4 +173,6 @@ class OrderTracker:
 
 
 def _filled_size(order: Order) -> Decimal:
+    if order.remaining_size == order.size:  # most orders
+        return Decimal(0)
     return Decimal(str(order.size)) - Decimal(str(order.remaining_size))

@@ -75,16 +75,27 @@ def validate_orders(orders: Any, market_id: str) -> list[sub.OrderSubmission]:
     max_orders = MAX_INSTRUCTIONS - 1
     if len(orders) > max_orders:
         raise ValueError(f"quotes() returned {len(orders)} orders, but a batch holds at most {max_orders} beside its cancellation")
+    orders = [order if {type(order.size), type(order.price)} <= {int, float} else _with_floats(order) for order in orders]
     for order in orders:
         if order.market_id != market_id:
             raise ValueError(f"orders must be for market.market_id: {order}")
         if order.side not in SIDES:
             raise ValueError(f"the side must be one of {', '.join(SIDES)}: {order}")
-        if not (order.size > 0 and math.isfinite(order.size) and math.isfinite(order.price)):
+        if not (math.isfinite(order.price) and math.isfinite(order.size) and order.size > 0):
             raise ValueError(f"size and price must be at least one step of the market: {order}")
         if (order.time_in_force == "TIME_IN_FORCE_GTT") != bool(order.expires_at):
             raise ValueError(f"GTT orders, and no others, need expires_at in ns of chain time: {order}")
-    return list(orders)
+    return orders
+
+
+def _with_floats(order: sub.OrderSubmission) -> sub.OrderSubmission:
+    """Return an order whose size or price is another kind of number, such as Decimal or numpy's, with floats."""
+    if isinstance(order.size, str) or isinstance(order.price, str):
+        raise TypeError(f"size and price must be numbers: {order}")
+    try:
+        return replace(order, size=float(order.size), price=float(order.price))
+    except TypeError as error:
+        raise TypeError(f"size and price must be numbers: {order}") from error
 
 
 def cancels_all(batch: sub.BatchMarketInstruction, market_id: str) -> bool:

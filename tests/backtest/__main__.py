@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from bot.settings import SettingsError
 from tests.backtest.engine import RuleError, Turn, market_config
 from tests.backtest.plot import plot
 from tests.backtest.report import Report
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> int:
     except WorkerError as error:
         print(error, file=sys.stderr)
         return 1
-    except ValueError as error:  # an unknown market or rule
+    except (ValueError, SettingsError) as error:  # an unknown market or rule, or wrong settings of the rule
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -4,7 +4,6 @@ The rule's orders pass through the bot's `OrderManager`, so the same checks and 
 rule's orders first, which it made from the prices of the block before, then the traders', as in the sandbox.
 """
 
-import inspect
 import logging
 import random
 import traceback
@@ -101,7 +100,7 @@ class Backtest:
 
     def __init__(self, rule: Rule, seed: int, traders: str = "informed", market: str = "future", max_abs_position: float = 1.0) -> None:
         random.seed(seed)
-        self._rule, self._seed, self._max_abs_position = _with_signature(rule), seed, max_abs_position
+        self._rule, self._seed, self._max_abs_position = rule, seed, max_abs_position
         self.chain = Chain(market_config(market), seed=seed)
         self._traders = Traders(self.chain, seed, traders)
         (self.market,) = self.chain.markets.values()
@@ -137,7 +136,7 @@ class Backtest:
         bid, offer = self._figures.bid, self._figures.offer
         self._take_turn(errors)
         orders = self._wallet.orders
-        bought, sold = self._figures.add(self._make_block(), len(orders))
+        bought, sold = self._figures.add(self._make_block(), len(orders), self._order_manager.outcome, self._wallet.error_message)
         if observe:
             own = {
                 side: [order["price"] for order in orders if order["side"] == side and "price" in order]
@@ -157,9 +156,13 @@ class Backtest:
         assert latest_data is not None
         held = self._store.get_position_by_market_id(self.market.id)
         position = held.open_volume if held is not None else 0
-        submissions = self._order_manager.ask(self._rule, latest_data, position)
-        batch = sub.BatchMarketInstruction(submissions, [sub.OrderCancellation(market_id=self.market.id)], amendments=[])
-        self._order_manager.submit(batch, latest_data.decimal_places, latest_data.position_decimal_places)
+        try:
+            submissions = self._order_manager.ask(self._rule, latest_data, position)
+        except SystemExit as error:  # it would end the process, and nobody would know the block
+            errors.append(_traceback_of_rule(error))
+        else:
+            batch = sub.BatchMarketInstruction(submissions, [sub.OrderCancellation(market_id=self.market.id)], amendments=[])
+            self._order_manager.submit(batch, latest_data.decimal_places, latest_data.position_decimal_places)
         self.turn = Turn(self._blocks, latest_data, position, self._max_abs_position, self._wallet.transaction, self._wallet.error_message)
         if errors:
             raise RuleError(self._seed, self.turn, errors[0])
@@ -184,16 +187,6 @@ def market_config(market: str) -> dict[str, Any]:
         known = ", ".join(f"{entry['product']} ({entry['name']})" for entry in config["markets"])
         raise ValueError(f"unknown market {market!r}; known are {known}")
     return {**config, "markets": chosen[:1]}
-
-
-def _with_signature(rule: Rule) -> Rule:
-    """Return the same rule. The order manager looks at its signature in each turn, which takes longer than most rules."""
-
-    def asked(*args: Any, **kwargs: Any) -> Any:
-        return rule(*args, **kwargs)
-
-    asked.__signature__ = inspect.signature(rule)  # type: ignore[attr-defined]
-    return asked
 
 
 class _ChainWallet:

@@ -8,6 +8,7 @@ from tests.sandbox.chain.chain import Chain, Market
 from tests.sandbox.chain.records import BUY, SELL, Block, Trade
 
 MOVE_BLOCKS = 5  # blocks after a fill over which the price is compared
+NO_QUOTE = "no quote: "
 REJECTED_STATUSES = ("STATUS_REJECTED", "STATUS_STOPPED")
 
 
@@ -31,8 +32,9 @@ class Result:
     largest_position: float  # long or short, after any block
     time_at_limit: float  # share of the blocks after which the position was at its limit, 0 to 1
     sent: int  # orders
-    rejected: Counter[str] = field(default_factory=Counter)  # reason, or status if there is none -> orders rejected or stopped
+    rejected: dict[str, int] = field(default_factory=dict)  # reason, status if there is none, or error message -> orders
     vanished: int = 0  # orders that the network took in and made nothing of
+    no_quotes: dict[str, int] = field(default_factory=dict)  # reason -> blocks without new orders
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Figures:
         self._spread_earned = self._price_moves = 0.0
         self._fees_paid = self._fees_received = 0  # padded amount
         self._orders: dict[str, str] = {}  # order id -> why it was rejected, empty if it was not
+        self._rejected_batches: Counter[str] = Counter()  # the wallet's error message -> orders
+        self._no_quotes: Counter[str] = Counter()  # reason -> blocks
         self.bid = self.offer = 0.0  # best price of the others
 
     def begin_turn(self) -> None:
@@ -75,10 +79,21 @@ class Figures:
         if self.bid and self.offer:
             self._mid = (self.bid + self.offer) / 2
 
-    def add(self, block: Block, sent: int) -> tuple[list[float], list[float]]:
-        """Add a block in which `sent` orders of the rule were executed. Return the prices at which it bought and sold."""
+    def add(self, block: Block, sent: int, outcome: str, error_message: str) -> tuple[list[float], list[float]]:
+        """Add a block with the rule's orders. Return the prices at which it bought and sold.
+
+        Args:
+            block: what it changed.
+            sent: orders in it.
+            outcome: of the rule's turn, as the bot logs it.
+            error_message: of the wallet, if it has rejected the orders.
+        """
         self._blocks += 1
         self._sent += sent
+        if error_message:
+            self._rejected_batches[error_message] += sent
+        elif outcome.startswith(NO_QUOTE):
+            self._no_quotes[outcome.removeprefix(NO_QUOTE)] += 1
         bought: list[float] = []
         sold: list[float] = []
         for trade in block.trades:
@@ -116,8 +131,9 @@ class Figures:
             largest_position=self._largest / self._size_unit,
             time_at_limit=self._blocks_at_limit / max(1, self._blocks),
             sent=self._sent,
-            rejected=Counter(reason for reason in self._orders.values() if reason),
-            vanished=self._sent - len(self._orders),
+            rejected=dict(Counter(reason for reason in self._orders.values() if reason) + self._rejected_batches),
+            vanished=self._sent - len(self._orders) - self._rejected_batches.total(),
+            no_quotes=dict(self._no_quotes),
         )
 
     @property

@@ -23,6 +23,7 @@ COLUMNS: dict[str, tuple[Callable[[Result], float], str]] = {  # heading -> figu
     "orders sent": (lambda result: result.sent, ".0f"),
     "rejected": (lambda result: sum(result.rejected.values()) + result.vanished, ".0f"),
 }
+MAX_REASONS = 5  # for blocks without quotes
 VANISHED = "no trace on the chain"
 
 
@@ -54,10 +55,10 @@ class Report:
         blocks = self.results[0].blocks
         head = f"{self.rule} on {self.market}: {_count(len(self.results), 'seed')} of {blocks:,} blocks, {self.traders} traders"
         lines = [f"{head}, position limit {self.max_abs_position:g}. Amounts in {self.asset}.", "", *self._rows(self.results)]
-        lines += _rejections(self.results)
+        lines += [*_rejections(self.results), *_no_quotes(self.results)]
         if self.other_results:
             lines += ["", f"{self.against}, on the same seeds:", "", *self._rows(self.other_results)]
-            lines += _rejections(self.other_results)
+            lines += [*_rejections(self.other_results), *_no_quotes(self.other_results)]
             average, error = mean_and_error(self.differences)
             behind_or_ahead = "ahead of" if average >= 0 else "behind"
             of_errors = f", which is {abs(average) / error:.1f} standard errors" if error else ""
@@ -112,9 +113,17 @@ def _totals(results: Sequence[Result]) -> dict[str, Any]:
 
 def _rejections(results: Sequence[Result]) -> list[str]:
     """Return why orders were rejected, most frequent first."""
-    reasons = sum((result.rejected for result in results), Counter())
+    reasons = sum((Counter(result.rejected) for result in results), Counter())
     reasons[VANISHED] += sum(result.vanished for result in results)
     return [f"rejected {_count(count, 'order')}: {reason}" for reason, count in reasons.most_common() if count]
+
+
+def _no_quotes(results: Sequence[Result]) -> list[str]:
+    """Return why blocks had no new orders, the most frequent reasons first."""
+    reasons = sum((Counter(result.no_quotes) for result in results), Counter())
+    lines = [f"no quote in {_count(count, 'block')}: {reason}" for reason, count in reasons.most_common(MAX_REASONS)]
+    rest = reasons.total() - sum(count for _, count in reasons.most_common(MAX_REASONS))
+    return lines + ([f"no quote in {_count(rest, 'block')}: other reasons"] if rest else [])
 
 
 def _count(number: int, what: str) -> str:

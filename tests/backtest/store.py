@@ -1,11 +1,16 @@
-"""The bot's store, fed by a chain in the same process instead of REST and streams. Its getters and parsers are the bot's own."""
+"""The bot's store, fed by a chain in the same process instead of REST and streams. Its getters are the bot's own."""
 
 from collections import deque
-from typing import Optional
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Optional
 
+from bot import models
 from bot.market_data import MAX_TRADES, Depth, Trade, parse_depth
 from bot.market_terms import MINIMUM_MULTIPLE, MarketTerms
-from bot.models import Account, parse_account, parse_asset, parse_market
+from bot.models import Account, Order, parse_account, parse_asset, parse_market
+from bot.more_api_calls import MAX_RECENT_ORDERS
+from bot.submission import convert_to_decimals
 from bot.sync import total_balance
 from bot.vega_store import VegaStore
 from tests.sandbox.chain import records
@@ -13,7 +18,7 @@ from tests.sandbox.chain.chain import Chain, Market
 from tests.sandbox.chain.margin import LONG_RISK, SHORT_RISK
 from tests.sandbox.chain.records import BUY, SELL, Block
 from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS
-from tests.sandbox.node.serializers import account_node, asset_node, market_node, order_node, position_node, trade_node
+from tests.sandbox.node.serializers import account_node, asset_node, market_node, position_node, trade_node
 
 
 class BacktestStore(VegaStore):
@@ -48,8 +53,8 @@ class BacktestStore(VegaStore):
 
     def add(self, block: Block) -> None:
         """Take over what a block changed, as the streams would send it. The chain must be in the state that the block left."""
-        self._update_market_data({"marketData": [self._market_data_node()]})
-        orders = [order_node(order) for order in block.orders if order.party_id == self._party_id]
+        self._update_market_data({"marketData": [self._market]})
+        orders = [order for order in block.orders if order.party_id == self._party_id]
         if orders:
             self._update_order({"updates": {"orders": orders}})
         positions = [position_node(position) for position in block.positions if position.party_id == self._party_id]
@@ -60,22 +65,45 @@ class BacktestStore(VegaStore):
             if account.owner == self._party_id:
                 self._changed_accounts[account.type, account.market_id, account.asset_id] = account
 
-    def _market_data_node(self) -> dict[str, str]:
-        """Return the fields that the bot parses: the node's whole message takes longer than a rule."""
-        market = self._market
+    # The store's own parsers read JSON, which takes longer than most rules. These make the same records of the chain's.
+
+    def _parse_market_data(self, market: Any) -> models.Market:
         (bid, bid_volume), (offer, offer_volume) = market.best_bid, market.best_offer
-        return {
-            "market": market.id,
-            "timestamp": str(self._chain.time),
-            "markPrice": str(market.mark_price),
-            "bestBidPrice": str(bid),
-            "bestBidVolume": str(bid_volume),
-            "bestOfferPrice": str(offer),
-            "bestOfferVolume": str(offer_volume),
-            "openInterest": str(market.open_interest),
-            "marketTradingMode": market.trading_mode,
-            "marketState": market.state,
-        }
+        prices, sizes = market.price_decimals, market.size_decimals
+        return replace(
+            self._markets[market.id],
+            timestamp=self._chain.time,
+            mark_price=convert_to_decimals(prices, market.mark_price),
+            best_bid_price=convert_to_decimals(prices, bid),
+            best_bid_volume=convert_to_decimals(sizes, bid_volume),
+            best_offer_price=convert_to_decimals(prices, offer),
+            best_offer_volume=convert_to_decimals(sizes, offer_volume),
+            open_interest=convert_to_decimals(sizes, market.open_interest),
+            trading_mode=market.trading_mode,
+            state=market.state,
+        )
+
+    def _parse_order(self, order: Any) -> Order:
+        sizes = self._market.size_decimals
+        return Order(
+            order_id=order.id,
+            market_id=order.market_id,
+            size=convert_to_decimals(sizes, order.size),
+            remaining_size=convert_to_decimals(sizes, order.remaining),
+            price=convert_to_decimals(self._market.price_decimals, order.price),
+            order_type=order.type,
+            time_in_force=order.time_in_force,
+            status=order.status,
+            party_id=order.party_id,
+            side=order.side,
+            reason=order.reason or "",
+            reference=order.reference,
+            updated_at=max(order.created_at, order.updated_at),
+        )
+
+    def fetch_recent_orders(self, deadline: float) -> list[Order]:
+        """Return the party's newest orders as REST has them, dead ones too. There is no deadline to miss."""
+        return [self._parse_order(order) for order in islice(self._chain.newest_orders([self._party_id]), MAX_RECENT_ORDERS)]
 
     def get_accounts(self) -> list[Account]:
         """Return the accounts, parsed only now: few rules look at them, and two or three change in each block."""

@@ -18,6 +18,10 @@ from tests.support.processes import ROOT, Process
 EXAMPLE = "tests.support.example_rule:quotes"
 SHORT = ("--blocks", "40", "--seeds", "2")
 RULES = """
+    from dataclasses import dataclass, replace
+    from bot.execution.order_manager import NoQuote
+    from tests.support.example_rule import quotes
+
     calls = 0
 
     def stateful(market, open_volume, max_abs_position):
@@ -30,6 +34,18 @@ RULES = """
     def exits(market, open_volume, max_abs_position):
         import os
         os._exit(3)
+
+    @dataclass(frozen=True)
+    class RuleSettings:
+        skew: float = 0.5
+
+    rule_settings = RuleSettings()
+
+    def refuses(market, open_volume, max_abs_position):
+        return NoQuote(f"skew {rule_settings.skew}")
+
+    def too_late(market, open_volume, max_abs_position):
+        return [replace(order, time_in_force="GTC") for order in quotes(market, open_volume, max_abs_position)]
 
     def waits(market, open_volume, max_abs_position):
         import time
@@ -48,8 +64,8 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tests.backtest", *arguments]
 
 
-def run(*arguments: str, folder: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    environment = {**os.environ, "PYTHONPATH": str(folder)}
+def run(*arguments: str, folder: Path = ROOT, **environment: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(folder), **environment}
     return subprocess.run(command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -106,6 +122,22 @@ def test_a_rule_that_fails_is_shown_with_its_input_and_a_command_that_runs_the_b
     assert again.returncode == 1
     assert "block 31\n" in again.stderr
     assert done.stderr.partition("market:")[2] == again.stderr.partition("market:")[2]
+
+
+def test_rejections_are_in_table_and_json(folder: Path) -> None:
+    reason = 'unknown value "\\"GTC\\"" for enum vega.Order.TimeInForce'
+    report = json.loads(run("--rule", "my_rules:too_late", "--json", *SHORT, folder=folder).stdout)
+    assert [result["rejected"] for result in report["rule"]["seeds"]] == [{reason: 80}, {reason: 80}]
+    assert f"rejected 160 orders: {reason}\n" in run("--rule", "my_rules:too_late", *SHORT, folder=folder).stdout
+
+
+def test_a_rule_gets_its_own_settings_and_the_report_says_why_it_did_not_quote(folder: Path) -> None:
+    (folder / "my.env").write_text("SKEW=0.25\n")
+    for expected, environment in (("0.5", {}), ("0.25", {"ENV_FILE": str(folder / "my.env")}), ("0.125", {"SKEW": "0.125"})):
+        done = run("--rule", "my_rules:refuses", *SHORT, folder=folder, **environment)
+        assert f"no quote in 80 blocks: skew {expected}\n" in done.stdout, done.stderr
+    done = run("--rule", "my_rules:refuses", *SHORT, folder=folder, SKEW="much")
+    assert (done.returncode, done.stderr) == (2, "SKEW in the environment must be a number\n")
 
 
 def test_one_block_is_shown_with_what_was_sent() -> None:

@@ -1,20 +1,21 @@
 """The backtest's engine: the same each time, through the live bot's checks, with figures that add up."""
 
+import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Union
 
 import pytest
 
 from bot.execution.order_manager import NoQuote
-from bot.models import Market, parse_market_data
+from bot.models import Market, parse_market_data, parse_order
 from bot.submission import OrderSubmission
 from bot.transport import clock
 from bot.vega_store import VegaStore
 from tests.backtest.engine import Backtest, RuleError, play
 from tests.backtest.figures import Snapshot
 from tests.sandbox.chain.traders import KINDS
-from tests.sandbox.node.serializers import market_data_node
+from tests.sandbox.node.serializers import market_data_node, order_node
 from tests.support.example_rule import quotes
 
 BLOCKS = 150
@@ -149,22 +150,51 @@ def test_a_rule_gets_trades_and_best_prices_without_its_own_orders() -> None:
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_the_market_is_the_one_that_the_live_bot_parses(product: str) -> None:
-    def compares(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+def test_the_records_are_those_that_the_live_bot_parses(product: str) -> None:
+    def compares(market: Market, open_volume: float, max_abs_position: float, vega_store: VegaStore) -> list[OrderSubmission]:
         node = market_data_node(backtest.chain, backtest.market)
+        places = (market.position_decimal_places, market.decimal_places)
         prices = parse_market_data(node, market.decimal_places, market.position_decimal_places)
         assert {name: getattr(market, name) for name in prices} == prices
         assert market.timestamp == int(node["timestamp"])
-        return quotes(market, open_volume, max_abs_position)
+        _, updates = vega_store.get_order_updates(0)
+        for update in {update.order_id: update for update in updates}.values():  # the newest of each order
+            parsed = parse_order(order_node(backtest.chain.orders[update.order_id]), *places)
+            assert asdict(update) == asdict(parsed)
+            statuses.add(update.status)
+        crossing = replace(order(market, "SIDE_BUY", market.best_offer_price), post_only=True)  # is stopped
+        return [*quotes(market, open_volume, max_abs_position), crossing]
 
-    backtest = Backtest(compares, seed=1, market=product)
-    assert backtest.run(20).sent > 0
+    statuses: set[str] = set()
+    backtest = Backtest(compares, seed=1, market=product, max_abs_position=3)
+    assert backtest.run(40).sent > 0
+    assert statuses >= {"STATUS_ACTIVE", "STATUS_CANCELLED", "STATUS_FILLED", "STATUS_STOPPED"}
 
 
 def test_a_rule_may_return_no_quote() -> None:
     result = play(lambda market, open_volume, max_abs_position: NoQuote("too quiet"), [1], 20)[0]
 
     assert (result.sent, result.fills, result.pnl) == (0, 0, 0)
+    assert result.no_quotes == {"too quiet": 20}
+
+
+def test_orders_that_the_wallet_rejects_are_counted_with_its_error_message() -> None:
+    def misspelt(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        return [replace(one, time_in_force="GTC") for one in quotes(market, open_volume, max_abs_position)]
+
+    result = play(misspelt, [1], 20)[0]
+
+    assert (result.sent, result.vanished, result.no_quotes) == (40, 0, {})
+    assert [(reason.partition(" ")[0], count) for reason, count in result.rejected.items()] == [("unknown", 40)]
+
+
+def test_orders_without_a_trace_are_sent_again_as_by_the_live_bot() -> None:
+    def reduce_only(market: Market, open_volume: float, max_abs_position: float) -> list[OrderSubmission]:
+        return [replace(one, reduce_only=True) for one in quotes(market, open_volume, max_abs_position)]  # needs IOC or FOK
+
+    result = play(reduce_only, [1], 60)[0]
+
+    assert result.vanished == result.sent > 4
 
 
 def test_a_rule_that_raises_ends_the_backtest_with_what_it_was_given() -> None:
@@ -183,6 +213,13 @@ def test_a_rule_that_raises_ends_the_backtest_with_what_it_was_given() -> None:
     assert "in fails" in error.details
     assert 'raise KeyError("my settings")' in error.details
     assert "order_manager.py" not in error.details
+
+
+def test_a_rule_that_exits_ends_the_backtest_with_what_it_was_given() -> None:
+    with pytest.raises(RuleError, match="seed 1, block 1: SystemExit: enough") as caught:
+        play(lambda market, open_volume, max_abs_position: sys.exit("enough"), [1], BLOCKS)
+
+    assert caught.value.turn.transaction is None
 
 
 def test_orders_that_the_live_bot_would_not_send_end_the_backtest() -> None:

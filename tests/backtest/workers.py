@@ -1,5 +1,6 @@
 """Plays many seeds on all cores, each in a process of its own, so a rule's own state starts empty with each seed."""
 
+import dataclasses
 import importlib
 import multiprocessing
 import os
@@ -11,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Optional
 
+from bot.settings import load_own_settings
 from tests.backtest.engine import Backtest, Rule, RuleError
 from tests.backtest.figures import Result, Snapshot
 
@@ -45,22 +47,27 @@ class Played:
 
 
 def load_rule(name: str) -> Rule:
-    """Import a rule given as `module:function`.
+    """Import a rule given as `module:function`. If its module has `rule_settings`, as `main.py` has, read them as the bot does.
 
     Raises:
-        UnknownRuleError: there is no such module or function. Other exceptions are those of the module itself.
+        UnknownRuleError: there is no such module or function.
+        SettingsError: the rule's settings are wrong. Other exceptions are those of the module itself.
     """
     module_name, _, function = name.partition(":")
     if not module_name or not function:
         raise UnknownRuleError(f"a rule is module:function, not {name!r}")
     try:
-        rule = getattr(importlib.import_module(module_name), function, None)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module imports another one that is missing
         raise UnknownRuleError(f"no module {error.name!r}; start from the folder that it is in") from error
+    rule = getattr(module, function, None)
     if not callable(rule):
         raise UnknownRuleError(f"module {module_name!r} has no function {function!r}")
+    own = getattr(module, "rule_settings", None)
+    if dataclasses.is_dataclass(own) and dataclasses.fields(own):
+        module.rule_settings = load_own_settings(type(own))  # type: ignore[attr-defined]
     return rule  # type: ignore[no-any-return]
 
 

@@ -98,13 +98,16 @@ def test_a_position_kept_as_a_sum_of_fills_never_passes_the_limit(decimals: int,
         (None, "must return a list of sub.OrderSubmission, not None"),
         ({"market_id": "another"}, "must be for market.market_id"),
         ({"time_in_force": "TIME_IN_FORCE_GTT"}, "need expires_at"),
+        ({"size": "1"}, "size and price must be numbers"),
+        ({"price": None}, "size and price must be numbers"),
+        ({"price": float("nan")}, "size and price must be at least one step"),
         ({"size": 30}, "returned 30 orders, but a batch holds at most 29"),
     ],
-    ids=["forgotten return", "another market", "GTT", "too many"],
+    ids=["forgotten return", "another market", "GTT", "text", "None", "nan", "too many"],
 )
 def test_orders_that_this_bot_cannot_send_are_an_error(changes: Optional[dict[str, Any]], message: str) -> None:
     order = an_order("SIDE_BUY", size=2)
-    wanted = None if changes is None else [dataclasses.replace(order, **changes)] * int(changes.get("size", 1))
+    wanted = None if changes is None else [dataclasses.replace(order, **changes)] * (30 if changes.get("size") == 30 else 1)
     with pytest.raises((TypeError, ValueError), match=re.escape(message)):
         validate_orders(wanted, "aa" * 32)
 
@@ -112,3 +115,9 @@ def test_orders_that_this_bot_cannot_send_are_an_error(changes: Optional[dict[st
 def test_orders_that_it_can_send_are_returned_as_a_list() -> None:
     order = an_order("SIDE_SELL", size=2)
     assert validate_orders((order,), "aa" * 32) == [order]
+
+
+@pytest.mark.parametrize("kind", [Decimal, Fraction, type("Float64", (float,), {"__repr__": lambda self: "np.float64(2.5)"})])
+def test_other_kinds_of_numbers_become_floats(kind: Any) -> None:
+    (order,) = validate_orders([an_order("SIDE_SELL", size=kind("2.5"), price=kind("99.5"))], "aa" * 32)
+    assert (order.size, type(order.size), order.price, type(order.price)) == (2.5, float, 99.5, float)

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +287,62 @@ def test_a_setting_of_a_fork_with_another_type_is_named(monkeypatch: pytest.Monk
         monkeypatch.setenv(key, value)
     with pytest.raises(SettingsError, match=r"^LEVELS in the environment cannot be read: its field must be a str, int, float or bool$"):
         load_settings(Listed)
+
+
+def test_a_default_factory_and_a_field_without_init_are_left_to_the_dataclass(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Own:
+        windows: list[int] = field(default_factory=lambda: [5, 20])
+        scale: float = field(default=2.0, init=False)
+
+    for key, value in {**GOOD, "SCALE": "3"}.items():
+        monkeypatch.setenv(key, value)
+    assert load_settings(Own)[1] == Own()
+
+
+@dataclass(frozen=True)
+class Required:
+    skew: float
+
+
+@dataclass(frozen=True)
+class Unknown:
+    skew: "Flaot" = 0.5  # type: ignore[name-defined]  # noqa: F821
+
+
+@dataclass(frozen=True)
+class Checked:
+    skew: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.skew < 0:
+            raise ValueError("skew must not be negative")
+
+
+@dataclass(frozen=True)
+class Clashing:
+    wallet_token: str = ""
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "problem"),
+    [
+        (Required, {}, "SKEW is missing: add it to .env or to the environment, or give the field skew a default"),
+        (Unknown, {}, "Unknown cannot be read: name 'Flaot' is not defined"),
+        (Checked, {"SKEW": "-1"}, "Checked: skew must not be negative"),
+        (Clashing, {}, "WALLET_TOKEN is a setting of the bot itself: give the field wallet_token of Clashing another name"),
+    ],
+)
+def test_a_wrong_dataclass_of_a_fork_is_one_line_beside_the_other_problems(
+    own: type[Any], changes: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in {**GOOD, "MAX_ABS_POSITION": "-1", **changes}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(own)
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("MAX_ABS_POSITION in the environment must be")
+    assert second == problem
 
 
 def test_a_rule_of_main_uses_its_settings_from_the_file(tmp_path: Path) -> None:

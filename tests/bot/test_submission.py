@@ -64,6 +64,16 @@ def test_any_other_price_goes_to_the_nearest_multiple_of_the_tick(decimals: int,
     assert distance * 2 <= tick
 
 
+@settings(deadline=None)  # a busy machine is no fault of the code
+@given(decimals=st.integers(-3, 18), number=st.one_of(st.floats(-1e9, 1e9), st.fractions(-(10**9), 10**9)), multiple=st.integers(1, 10**6))
+@example(decimals=0, number=2.5, multiple=1)
+@example(decimals=0, number=-3.5, multiple=1)
+@example(decimals=0, number=15, multiple=10)
+def test_a_padded_number_is_rounded_like_a_fraction(decimals: int, number: Any, multiple: int) -> None:
+    exact = Fraction(number) * Fraction(10) ** decimals / multiple
+    assert sub.convert_from_decimals(decimals, number, multiple) == round(exact) * multiple
+
+
 def test_no_two_decimal_price_goes_out_a_tick_low() -> None:
     prices = [(padded, padded / 100) for padded in range(1, 10_000)]
     assert sum(int(price * 10**2) != padded for padded, price in prices) == 573  # the page's formula

@@ -101,7 +101,9 @@ def _iceberg_node(iceberg: Iceberg) -> Node:
 
 def rounded(number: Fraction) -> int:
     """Round to the nearest integer, halves away from zero, as a Vega node does. (Python's `round` rounds halves to even.)"""
-    return int(number + Fraction(1 if number > 0 else -1, 2))
+    numerator, denominator = number.numerator, number.denominator
+    size = (2 * abs(numerator) + denominator) // (2 * denominator)
+    return size if numerator >= 0 else -size
 
 
 def position_node(position: Position) -> Node:
