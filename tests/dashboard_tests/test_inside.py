@@ -266,9 +266,37 @@ def test_the_view_shows_each_step_with_age_thread_and_function(view: Any) -> Non
     by_name = {name: content for name, *_, content in cards}
     assert '"bestBidPrice":"' in by_name["step-frame-markets-data"]
     assert by_name["step-record-markets-data"].startswith("Market(best_bid_price=")
+    (price,) = re.findall(r"^best_bid_price = (\d+ / 10\*\*5)$", by_name["step-record-markets-data"], re.MULTILINE)
+    assert f"best_bid_price={eval(price):.7g}," in by_name["step-record-markets-data"]
     assert by_name["step-store-orders"].startswith("get_orders() → ")
+    assert "# from vega_store.get_market_by_id()" in by_name["step-quotes"]
     assert "accepted, transaction" in by_name["step-wallet"]
     assert "cancel all orders of the market" in by_name["step-batch"]
+
+
+@needs_browser
+def test_the_view_says_when_the_store_has_a_newer_market_than_quotes_was_given(view: Any) -> None:
+    for is_newer in (True, False, True):
+        wait_until(lambda is_newer=is_newer: ("the store has a newer one by now" in text(view, "step-quotes")) is is_newer)
+
+
+@needs_browser
+def test_the_view_says_when_a_size_is_cut_to_the_limit(view: Any) -> None:
+    batch = {"submissions": [{"side": "SIDE_BUY", "price": "9998000", "size": "646"}]}
+    bought = {"type": "OrderSubmission", "fields": {"side": "SIDE_BUY", "price": 99.98, "size": 1}}
+    market = {"type": "Market", "fields": {"position_decimal_places": 3}}
+    shown = view.execute_async_script(
+        """
+        const [batch, returned, market, done] = arguments;
+        import("/page/inside.js").then(({ batchLines }) => {
+            const lines = batchLines({ transaction: { batchMarketInstructions: batch } }, { returned, market });
+            done(lines.map((line) => line.textContent));
+        })""",
+        batch,
+        [bought],
+        market,
+    )
+    assert shown == ['{"side": "SIDE_BUY", "price": "9998000", "size": "646"}', "# SIDE_BUY cut, so that the position stays within the limit"]
 
 
 @needs_browser

@@ -56,22 +56,22 @@ export class Inside {
     byId("inside-steps").hidden = false;
     const cost = message.cost === null ? "" : `Observing takes ${message.cost.toFixed(2)} ms of each turn (median).`;
     byId("inside-cost").textContent = cost;
-    for (const [step, card] of this.cards) this.showStep(card, step, message.steps[step]);
+    for (const [step, card] of this.cards) this.showStep(card, step, message.steps);
     this.showAges();
   }
 
   build() {
     const rows = STREAMS.flatMap((stream) => [
       this.card(`frame ${stream}`, "Frame", stream),
-      this.card(`record ${stream}`, "Record", stream),
-      this.card(`store ${stream}`, "Store", stream),
+      this.card(`record ${stream}`, "→ Record", stream),
+      this.card(`store ${stream}`, "→ Store", stream),
     ]);
     byId("inside-streams").replaceChildren(...rows);
     const turn = [
       this.card("quotes", "What quotes was given and returned", ""),
-      this.card("batch", "The batch, in padded integers", ""),
-      this.card("wallet", "The wallet’s answer", ""),
-      this.card("order", "The next frame on the orders stream", ""),
+      this.card("batch", "→ The batch, in padded integers", ""),
+      this.card("wallet", "→ The wallet’s answer", ""),
+      this.card("order", "→ The next frame on the orders stream", ""),
     ];
     byId("inside-turn").replaceChildren(...turn);
   }
@@ -84,7 +84,8 @@ export class Inside {
     return element;
   }
 
-  showStep(card, step, note) {
+  showStep(card, step, steps) {
+    const note = steps[step];
     if (!note) {
       card.content.replaceChildren("nothing yet");
       return;
@@ -95,15 +96,16 @@ export class Inside {
     card.step.dataset.thread = kind;
     card.step.title = note.raw ?? "";
     card.source.textContent = note.function;
-    card.content.replaceChildren(...this.lines(step.split(" ")[0], note));
+    card.content.replaceChildren(...this.lines(step, note, steps));
   }
 
-  lines(kind, note) {
+  lines(step, note, steps) {
+    const [kind, stream] = step.split(" ");
     if (kind === "frame") return [line(...marked(frameText(note)))];
-    if (kind === "record") return note.records.map(recordLine);
+    if (kind === "record") return [...note.records.map(recordLine), ...(stream === "markets/data" ? conversion(steps[`frame ${stream}`], note.records[0]) : [])];
     if (kind === "store") return [line(`${note.getter}(${note.getter.endsWith("_by_id") ? "…" : ""}) → ${note.count} ${note.count === 1 ? "record" : "records"} held`), ...note.records.map(recordLine)];
-    if (kind === "quotes") return quotesLines(note);
-    if (kind === "batch") return batchLines(note);
+    if (kind === "quotes") return quotesLines(note, steps["store markets/data"]?.age < note.age);
+    if (kind === "batch") return batchLines(note, steps.quotes);
     if (kind === "wallet") return [line(note.error ? `✕ ${note.error}` : `✓ accepted, transaction ${cut(note.answer ?? "", 12)}`), line(`answered after ${(note.seconds * 1000).toFixed(1)} ms`)];
     return [...note.records.map(recordLine), line(frameText(note))];
   }
@@ -120,14 +122,26 @@ export class Inside {
   }
 }
 
-function quotesLines({ market, position, limit, returned, reason, error }) {
-  const given = [line("quotes("), indented(...record(market, ["best_bid_price", "best_offer_price"]), ","), indented(`open_volume=${position}, max_abs_position=${limit})`)];
+/** How the best bid of a frame, a padded integer, became the price of the record. */
+function conversion(frame, market) {
+  const padded = frame?.raw.match(/"bestBidPrice":"(\d+)"/)?.[1];
+  if (!padded || !market) return [];
+  return [line(make("mark", { className: "bid", textContent: `best_bid_price = ${padded} / 10**${market.fields.decimal_places}` }))];
+}
+
+function quotesLines({ market, position, limit, returned, reason, error }, storeIsNewer) {
+  const given = [
+    line("quotes("),
+    indented(...record(market, ["best_bid_price", "best_offer_price"]), ","),
+    indented(comment(`from vega_store.get_market_by_id()${storeIsNewer ? "; the store has a newer one by now" : ""}`)),
+    indented(`open_volume=${position}, max_abs_position=${limit})`),
+  ];
   if (error) return [...given, line(`✕ raised ${error}`)];
   if (reason && !returned?.length) return [...given.slice(1), line(`✕ no quote: ${reason}`)];
   return [...given, line("→ returned"), ...(returned ?? []).map((order) => indented(...record(order)))];
 }
 
-function batchLines({ transaction }) {
+export function batchLines({ transaction }, quotes) {
   const batch = transaction?.batchMarketInstructions ?? {};
   const { cancellations = [], amendments = [], submissions = [] } = batch;
   const cancelled = cancellations.map((one) => (one.orderId ? `cancel order ${cut(one.orderId, 8)}` : "cancel all orders of the market"));
@@ -135,7 +149,17 @@ function batchLines({ transaction }) {
     ...cancelled.map((text) => line(text)),
     ...amendments.map((one) => line(`amend ${cut(one.orderId ?? "", 8)}`)),
     ...submissions.map((one) => line(`{"side": "${one.side}", `, make("mark", { className: sideOf(one.side), textContent: `"price": "${one.price}"` }), `, "size": "${one.size}"}`)),
+    ...cutLines(submissions, quotes),
   ];
+}
+
+/** Say on which sides the batch has less than quotes returned. */
+function cutLines(submissions, quotes) {
+  const returned = (quotes?.returned ?? []).map(({ fields }) => [fields.side, Math.round(fields.size * 10 ** quotes.market.fields.position_decimal_places)]);
+  const sent = submissions.map(({ side, size }) => [side, Number(size)]);
+  const total = (orders, side) => orders.filter(([one]) => one === side).reduce((sum, [, size]) => sum + size, 0);
+  const sides = ["SIDE_BUY", "SIDE_SELL"].filter((side) => total(sent, side) < total(returned, side));
+  return sides.length ? [line(comment(`${sides.length === 2 ? "both sides" : sides[0]} cut, so that the position stays within the limit`))] : [];
 }
 
 function recordLine(one) {
@@ -168,6 +192,10 @@ function marked(text) {
     if (index + 1 < parts.length) nodes.push(make("mark", { className: parts[index + 2].toLowerCase(), textContent: parts[index + 1] }));
   }
   return nodes;
+}
+
+function comment(text) {
+  return make("span", { className: "comment", textContent: `# ${text}` });
 }
 
 function line(...children) {

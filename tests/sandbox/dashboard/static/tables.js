@@ -71,12 +71,17 @@ function streamCell(stream) {
 export function showRequests(requests, filter, party) {
   const selected = requests.filter((request) => filter === "all" || (filter === "failed" ? request.failed : request.party === party));
   const rows = selected.slice(-MAX_REQUESTS).reverse().map((request) => {
-    const text = make("td", { className: "request" }, make("b", { textContent: request.kind }), ` ${request.text}`);
+    const text = make("td", { className: "request" }, make("b", { textContent: request.kind }), " ", ...breakable(request.text));
     if (request.error) text.append(make("span", { className: "error", textContent: request.error }));
     const status = request.failed ? `✕ ${request.status}` : String(request.status);
     return make("tr", { className: request.failed ? "failed" : "" }, cell(clock(request.time)), cell(request.party || request.address, "names"), text, cell(status), cell(request.milliseconds.toFixed(1)));
   });
   byId("requests-body").replaceChildren(...(rows.length ? rows : [emptyRow("No requests yet", 5)]));
+}
+
+/** Text that breaks after punctuation, so that no word of an address is broken. */
+function breakable(text) {
+  return text.split(/(?<=[?&=/.,])/).flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
 }
 
 export function emptyRow(text, columns) {
