@@ -276,8 +276,12 @@ def test_the_view_shows_each_step_with_age_thread_and_function(view: Any) -> Non
 
 @needs_browser
 def test_the_view_says_when_the_store_has_a_newer_market_than_quotes_was_given(view: Any) -> None:
-    for is_newer in (True, False, True):
-        wait_until(lambda is_newer=is_newer: ("the store has a newer one by now" in text(view, "step-quotes")) is is_newer)
+    def is_shown() -> bool:
+        return "the store has a newer one by now" in text(view, "step-quotes")
+
+    wait_until(is_shown)
+    wait_until(lambda: not is_shown())
+    wait_until(is_shown)
 
 
 @needs_browser
@@ -296,7 +300,9 @@ def test_the_view_says_when_a_size_is_cut_to_the_limit(view: Any) -> None:
         [bought],
         market,
     )
-    assert shown == ['{"side": "SIDE_BUY", "price": "9998000", "size": "646"}', "# SIDE_BUY cut, so that the position stays within the limit"]
+    order, comment = shown
+    assert order == '{"side": "SIDE_BUY", "price": "9998000", "size": "646"}'
+    assert comment == "# SIDE_BUY cut, so that the position stays within the limit"
 
 
 @needs_browser
