@@ -102,7 +102,7 @@ export class Inside {
   lines(step, note, steps) {
     const [kind, stream] = step.split(" ");
     if (kind === "frame") return [line(...marked(frameText(note)))];
-    if (kind === "record") return [...note.records.map(recordLine), ...(stream === "markets/data" ? conversion(steps[`frame ${stream}`], note.records[0]) : [])];
+    if (kind === "record") return [...(stream === "markets/data" ? conversion(steps[`frame ${stream}`], note.records[0]) : []), ...note.records.map(recordLine)];
     if (kind === "store") return [line(`${note.getter}(${note.getter.endsWith("_by_id") ? "…" : ""}) → ${note.count} ${note.count === 1 ? "record" : "records"} held`), ...note.records.map(recordLine)];
     if (kind === "quotes") return quotesLines(note, steps["store markets/data"]?.age < note.age);
     if (kind === "batch") return batchLines(note, steps.quotes);
@@ -131,9 +131,8 @@ function conversion(frame, market) {
 
 function quotesLines({ market, position, limit, returned, reason, error }, storeIsNewer) {
   const given = [
-    line("quotes("),
+    line("quotes(  ", comment(storeIsNewer ? "by now the store has a newer Market" : "Market: get_market_by_id() of the store")),
     indented(...record(market, ["best_bid_price", "best_offer_price"]), ","),
-    indented(comment(`from vega_store.get_market_by_id()${storeIsNewer ? "; the store has a newer one by now" : ""}`)),
     indented(`open_volume=${position}, max_abs_position=${limit})`),
   ];
   if (error) return [...given, line(`✕ raised ${error}`)];
