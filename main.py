@@ -1,7 +1,7 @@
-"""The bot: quotes both sides of one market, once a second, from what the streams keep in the store.
+"""The bot: quotes both sides of one market once a second. Its data come from the store, which the streams keep up to date.
 
 Page: "Putting it together". `main` seeds the store and blocks in `rel.dispatch()`; `_run` quotes on a thread of its own.
-To trade by a rule of your own, edit `quotes`. Everything else may stay.
+To trade by a rule of your own, edit `quotes`. Everything else can stay as it is.
 """
 
 import logging
@@ -112,7 +112,7 @@ def _run(
             cancellations=[sub.OrderCancellation(market_id=market_id)],
             amendments=[],
         )
-        # Differs from the page, which sends whatever it has: checks the batch, pads its numbers, and sends it to the wallet.
+        # Differs from the page, which sends every batch unchecked. Checks the batch, pads its numbers, and sends it to the wallet.
         order_manager.submit(batch_tx, market_price_decimals, market_pos_decimals)
         order_manager.end_turn(after_turn)  # one log line, then the rest of the second
 

@@ -1,7 +1,7 @@
 """The log: one line per event, without the token, written by a thread of its own. Not on the page, which prints.
 
-A terminal that is held with Ctrl+S, or a pipe that nobody reads, blocks whoever writes to it. It must block neither the loop,
-whose quotes would stay on the book, nor the main thread, which has to cancel them.
+A terminal that is held with Ctrl+S, or a pipe that nobody reads, blocks each thread that writes to it. It must block neither the
+loop, whose quotes would stay on the book, nor the main thread, which has to cancel them.
 """
 
 import logging
@@ -18,7 +18,7 @@ FLUSH_TIMEOUT = 0.5  # seconds at the end, for lines that nobody may read
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats log lines without the token and without control characters, whatever a server or a library has put into them."""
+    """Formats log lines without the token and without control characters, which a server or a library may have put into them."""
 
     def __init__(self, token: str):
         super().__init__("%(asctime)s %(message)s")

@@ -1,4 +1,4 @@
-"""Trades and market depth of one market: records, parsers, and what the streams have brought. Not on the page.
+"""Trades and market depth of one market: records, parsers, and the newest data of both streams. Not on the page.
 
 The streams are those that `VegaStore.start` opens with `trades=True` and `depth=True`. The main thread is the only writer. Each
 lock guards the field of its name; records are frozen and replaced whole, as in `bot/vega_store.py`.
@@ -139,7 +139,7 @@ def best_prices_without(depth: Depth, orders: list[Order]) -> tuple[float, float
 
 
 class TradesAndDepth:
-    """What the streams of trades and depth have brought; part of `VegaStore`.
+    """The newest trades and the books of the streams of trades and depth; part of `VegaStore`.
 
     Args:
         rest_api_url: where each connection of the stream of depth gets its first book.
@@ -194,7 +194,7 @@ class TradesAndDepth:
         self._request(market_id)
 
     def on_disconnect(self, market_id: str) -> None:
-        """Forget the book; an answer of REST that is on its way does not count, since no stream would keep it up to date."""
+        """Forget the book, and an answer of REST that is in flight: no stream would keep it up to date."""
         self._connection += 1
         self._forget(market_id)
 
@@ -229,7 +229,7 @@ class TradesAndDepth:
         )
 
     def on_answer(self, connection: int, node: Optional[dict[str, Any]]) -> None:
-        """Take over the book of REST, which was asked for on a connection of the stream; None if REST did not answer."""
+        """Use the book of REST, which was requested on a connection of the stream; None if REST did not answer."""
         if connection != self._connection:
             return
         self._is_requested = False

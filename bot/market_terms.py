@@ -1,6 +1,6 @@
 """A market's terms, read again while the bot runs: governance may change them. Not on the page, which reads them once.
 
-Runs on a thread of its own; the store takes the result over on the main thread.
+The calls run on a thread of their own. The store takes the result on the main thread.
 """
 
 import contextlib

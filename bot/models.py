@@ -1,4 +1,4 @@
-"""Records and their parsers: Vega's JSON in, human units out. Any thread; nothing here keeps state.
+"""Records and their parsers, from Vega's JSON to human units. Any thread; nothing here keeps state.
 
 Page: "Base models". Each parser takes a node from REST (names, every field) or from a stream (numbers, zeros left out).
 """
@@ -130,7 +130,7 @@ class Account:
 
 @dataclass(frozen=True)
 class AppState:
-    """Everything at once; nothing here uses it, but readers of the page look for it."""
+    """All records together. Nothing here uses it; it is here because the page has it."""
 
     accounts: list[Account]
     orders: list[Order]

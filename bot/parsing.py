@@ -1,4 +1,4 @@
-"""Checked single values for the parsers, one error for everything that can be wrong, and lists with a bad entry among good ones.
+"""Checked values for the parsers, one error type for all that can be wrong, and lists with a bad entry among good ones.
 
 Not on the page, whose parsers accept `nan` as a price and stop at the first entry that they cannot read. Any thread.
 """
@@ -26,11 +26,11 @@ MAX_DECIMAL_PLACES = 100  # no market has more, and 10 to the power of a large n
 
 
 class ParseError(ValueError):
-    """A node that breaks the API's promise. Says which parser, what is wrong, and shows the node, truncated."""
+    """A node that is not as the API specifies. The message has the parser, the problem, and the node, truncated."""
 
 
 def raises_parse_error(parse: Callable[..., Record]) -> Callable[..., Record]:
-    """Make ParseError the only error of a parser, whatever the node holds."""
+    """Make ParseError the only error that a parser raises."""
 
     @functools.wraps(parse)
     def checked(node: dict[str, Any], *args: Any, **kwargs: Any) -> Record:

@@ -1,4 +1,4 @@
-"""Settings: `.env` and the environment become checked, frozen records. Main thread, once, before anything connects.
+"""Settings: `.env` and the environment are read into checked, frozen records. Main thread, once, before anything connects.
 
 Not on the page, which reads `os.environ` where it needs a value. The values stay there too: later pages read them there.
 """
@@ -40,7 +40,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the bot needs before it starts. `.env.example` says where each value comes from."""
+    """The settings of the bot. `.env.example` says where each value comes from."""
 
     market_id: str  # 64 hex digits
     party_id: str  # 64 hex digits

@@ -1,4 +1,4 @@
-"""What the store knows beyond the page: ages, the pace of blocks, rejections, order updates, trades and depth.
+"""Getters of the store that the page lacks: ages, the pace of blocks, rejections, order updates, trades and depth.
 
 Not on the page. VegaStore inherits these getters; they take its locks like its own, and any thread may call them.
 """

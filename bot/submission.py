@@ -47,7 +47,7 @@ class OrderAmendment:
 
 @dataclass(frozen=True)
 class BatchMarketInstruction:
-    """Instructions for one block: cancellations first, then amendments, then submissions, whatever their order here."""
+    """Instructions for one block: cancellations first, then amendments, then submissions, in any order here."""
 
     submissions: list[OrderSubmission]
     cancellations: list[OrderCancellation]
@@ -124,7 +124,7 @@ def instruction_to_json(
         instruction: what to do, in human units.
         price_decimals: the market's `decimalPlaces`.
         position_decimals: the market's `positionDecimalPlaces`.
-        tick_size: the market's `tickSize`, a padded price; the network rejects prices that are no multiple of it.
+        tick_size: the market's `tickSize`, a padded price; the network rejects a price that is not a multiple of it.
     """
     return {
         "batchMarketInstructions": {

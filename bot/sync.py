@@ -1,6 +1,6 @@
-"""What keeps the store equal to the node, and says how old it is: snapshots, ages, look-ups, and what happened to orders.
+"""Helpers of the store: snapshots, the age of data, look-ups of unknown ids, and the history of orders.
 
-Not on the page, which merges snapshots into what it holds, fails at an unknown id, and does not know the age of its data.
+Not on the page, which merges snapshots into its old records, fails at an unknown id, and does not know the age of its data.
 """
 
 import itertools
@@ -23,8 +23,8 @@ Item = TypeVar("Item")
 
 RELOOKUP_INTERVAL = 60.0  # seconds until an id that was not found is looked up again
 SNAPSHOT_TIMEOUT = 10.0  # seconds from a connection to the last page of its snapshot
-MAX_ORDER_UPDATES = 2000  # of the newest updates that are kept for readers
-BLOCK_INTERVALS = 20  # of which the median is taken
+MAX_ORDER_UPDATES = 2000  # the newest updates, which are kept for readers
+BLOCK_INTERVALS = 20  # the newest ones, for their median
 BASELINE_DRIFT = 0.01  # seconds per second by which the chain's clock may be slower than the local one
 LOOKUP_FAILURE_DELAY = 2.0  # seconds without look-ups after a failed one: a list can hold many unknown ids
 
@@ -50,7 +50,7 @@ class SnapshotAssembler(Generic[Record]):
         return 0.0 if fresh_until is None else max(1e-9, clock.now() - fresh_until)  # never 0 without the stream
 
     def mark_seeded(self) -> None:
-        """Note that the store holds what REST has just answered."""
+        """Note that the store holds the records that REST has just returned."""
         self._fresh_until = clock.now()
 
     def mark_fresh(self) -> None:
@@ -145,7 +145,7 @@ class DataAge:
 
 
 class OrderHistory:
-    """What has happened to the party's orders, for readers that must not miss an update. Called under the orders' lock."""
+    """The newest updates of the party's orders, for readers that must not miss one. Called under the orders' lock."""
 
     def __init__(self) -> None:
         self._updates: deque[Order] = deque(maxlen=MAX_ORDER_UPDATES)
@@ -196,7 +196,7 @@ def total_balance(accounts: list[Account], asset_id: str) -> float:
 
 
 class MissingItemLookup:
-    """Fetches over REST what a frame names and the store does not know. Rarely: frames wait meanwhile. Main thread."""
+    """Fetches items over REST that a frame names and the store does not have. Rarely, because frames wait for it. Main thread."""
 
     def __init__(self) -> None:
         self._fetched_at: dict[str, float] = {}  # id -> time.monotonic()

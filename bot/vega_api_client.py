@@ -22,7 +22,7 @@ TIMEOUTS = (2.0, 5.0)  # seconds to connect, and of silence while an answer arri
 CALL_TIMEOUT = 30.0  # seconds for a call without a deadline
 LOOKUP_TIMEOUT = 0.9  # seconds for a look-up between two frames
 MAX_TRIES = 3
-MIN_RETRY_TIME = 2.0  # seconds; a call with less time makes one try, so that its error is the node's and not the deadline's
+MIN_RETRY_TIME = 2.0  # seconds; a call with less makes one try, so that it reports the node's error and not a timeout
 
 
 class Block(NamedTuple):
@@ -33,7 +33,7 @@ class Block(NamedTuple):
 
 
 class VegaApiError(Exception):
-    """A REST call that failed. Names the call, and holds the node's own error message where it sent one."""
+    """A REST call that failed. The message has the call, and the node's own error message if there is one."""
 
     def __init__(self, path: str, problem: str, status: Optional[int] = None):
         super().__init__(f"GET {path}: {problem}")

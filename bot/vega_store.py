@@ -37,7 +37,7 @@ class VegaStore(StoreFacts):
     block and never changes. Differs from the page: every getter takes its lock, and assets have one.
 
     The age of data is published with the data, under the same lock. Read an age before the data: the data can only be
-    fresher than that. The ages, and other facts that the page has no getters for, are in StoreFacts.
+    fresher than that. The getters that the page lacks, such as those of ages, are in StoreFacts.
     """
 
     def __init__(self, websocket_url: str, rest_api_url: str, reconnect: int = RECONNECT):
@@ -315,7 +315,7 @@ class VegaStore(StoreFacts):
         return asset
 
     def load_data(self, party_id: str, deadline: Optional[float] = None) -> None:
-        """Replace everything by what REST knows now; prices are 0 until market data comes.
+        """Replace all records by those of REST. Prices are 0 until market data arrives.
 
         Raises:
             VegaApiError: the node did not answer, or rejected a call.
@@ -355,7 +355,7 @@ class VegaStore(StoreFacts):
         try:
             node, is_newest = more_api.get_latest_market_data(self._rest_api_url, market_id, deadline)
             market = self._parse_market_data(node)
-        except (api.VegaApiError, ParseError, LookupError, TypeError) as error:  # the stream brings them within a block
+        except (api.VegaApiError, ParseError, LookupError, TypeError) as error:  # the stream sends them within a block
             logger.warning("no prices yet: %s", error)
             return
         with self._markets_lock:

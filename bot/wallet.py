@@ -1,6 +1,6 @@
 """JSON-RPC to the Vega wallet. One thread at a time: the loop's, then the main one, once the loop has ended.
 
-Page: "Getting started". Success only means that the network took the transaction in. What became of it comes over the orders
+Page: "Getting started". Success only means that the network has accepted the transaction. Its outcome comes over the orders
 stream.
 """
 
@@ -30,9 +30,9 @@ _HINTS = {  # part of the error message -> what to do
 
 
 class WalletError(Exception):
-    """A transaction that the wallet did not take, or may not have taken. Holds the wallet's own error message, and a hint."""
+    """A transaction that the wallet did not accept, or may not have accepted. Has the wallet's own error message, and a hint."""
 
-    rejected = False  # the wallet or the network has said no, to the transaction as a whole
+    rejected = False  # the wallet or the network has rejected the transaction as a whole
     may_have_executed = False  # the wallet may have the transaction, and has not said that it rejects it
     timed_out = False  # the wallet may still be working on it, so it may execute later, after newer transactions
 
@@ -50,7 +50,7 @@ class VegaWallet:
         """Send one transaction and wait for the wallet's answer.
 
         Args:
-            transaction: what `instruction_to_json` returns, or another of the API's commands.
+            transaction: the result of `instruction_to_json`, or another of the API's commands.
             timeouts: seconds to connect, and to answer.
 
         Returns:

@@ -1,7 +1,7 @@
 """The only code that sends transactions while the loop runs. Loop thread.
 
-Not on the page, which sends what the rule wants without looking at the age of its data or the outcome of the turn before. A turn here is:
-`begin_turn`, the rule through `ask`, `submit`, `end_turn`. What is wrong with a turn becomes its reason not to quote.
+Not on the page, which sends the orders of its rule and checks neither the age of its data nor the outcome of the last turn. A turn is:
+`begin_turn`, `ask`, which calls the rule, `submit`, `end_turn`. Any problem in a turn becomes its reason not to quote.
 """
 
 import contextlib
@@ -49,8 +49,8 @@ LOOP_INTERVAL = 1.0  # seconds from the start of a turn to the start of the next
 SNAPSHOT_POLL_INTERVAL = 0.02  # seconds, before the first turn
 MAX_FAILURES = 10  # turns in a row in which quotes() raised
 CANCEL_TURNS = 10  # accepted cancellations in a row while quoting is not allowed; after that, every tenth turn
-MAX_SILENT_TURNS = 10  # turns in which no order has appeared, until the log says so
-LOST_AFTER_BLOCKS = 2  # behind a cancellation: an order that REST does not show by then was lost
+MAX_SILENT_TURNS = 10  # turns without a sent order appearing; after that, the log says so
+LOST_AFTER_BLOCKS = 2  # after a cancellation: an order that REST does not show by then is lost
 WAITING_FOR_ORDERS = "waiting for the last orders"
 NEVER_APPEARED = "accepted, but no order has appeared"
 RULE_FAILED = "quotes() failed"
@@ -70,7 +70,7 @@ AfterTurn = Callable[[Market, float, str, VegaStore], object]
 
 @dataclass
 class Turn:
-    """What is known of the current turn."""
+    """The state of the current turn."""
 
     started_at: float  # clock.now()
     ages: Ages
@@ -81,14 +81,14 @@ class Turn:
 
 
 class OrderManager:
-    """Asks the rule, checks its orders, sends them, and cancels what must not stay open.
+    """Asks the rule, checks its orders, sends them, and cancels orders that must not stay open.
 
     Args:
         wallet: sends the transactions.
         vega_store: what the bot knows.
         market_id: the market.
         max_abs_position: the position limit in contracts, for long and short.
-        shutdown: what this thread and the main thread share about the end.
+        shutdown: the state of the end, which this thread and the main thread share.
         dry_run: send nothing, and log what would be sent.
         loop_interval: seconds from turn to turn.
     """
@@ -200,7 +200,7 @@ class OrderManager:
         turn = self._turn
         turn.market, turn.position = market, position
         self._follow_orders(market)
-        # Differs from the page, which quotes whatever it holds, and sends again what the network has rejected.
+        # Differs from the page, which quotes on any data, and sends rejected orders again.
         turn.reason = check_market(market, turn.ages) or turn.reason
         if not turn.reason and self._turns % RETRY_TURNS:
             turn.reason = check_rejections(*self._vega_store.get_consecutive_rejections(self._market_id))
@@ -212,7 +212,7 @@ class OrderManager:
             self._check_turn(market, position.open_volume if position is not None else 0.0)
 
     def submit(self, batch: sub.BatchMarketInstruction, price_decimals: int, position_decimals: int) -> None:
-        """Check whatever is in the batch, and send it if there is anything to send.
+        """Check the batch, and send it if there is anything to send.
 
         Args:
             batch: the instructions of this turn, in human units. If it does not cancel all orders, those that stay count.
@@ -274,7 +274,7 @@ class OrderManager:
         self._shutdown.requested.wait(max(0.0, turn.started_at + self._loop_interval - clock.now()))
 
     def _follow_orders(self, market: Market) -> None:
-        """Learn what became of the orders that were sent; note in the turn if that is overdue."""
+        """Follow the orders that were sent; note in the turn if they are overdue."""
         if self._tracker.read_updates(market):
             self._silent_turns = 0
         elif self._tracker.has_unseen():
@@ -432,7 +432,7 @@ class OrderManager:
         ]
         if not match or not values:
             return
-        value, minimum = float(match[1]), float(match[2])  # in the asset's padded units, of which only the ratio matters
+        value, minimum = float(match[1]), float(match[2])  # in the asset's padded units; only their ratio matters
         smallest = min(values) * (minimum / value if value else 1 + 1e-9)
         self._learnt_minimum = {side: max(self._learnt_minimum.get(side, 0.0), smallest) for side in SIDES}
 

@@ -1,4 +1,4 @@
-"""What may be open on one market, and what position that may lead to. Loop thread.
+"""Which orders may be open on one market, and which position they may lead to. Loop thread.
 
 The answer comes from what the orders stream shows and from what was sent, never from one of them alone: an order that was
 sent is not on the stream before its block, and an order on the stream may have been sent by an earlier run or another bot.
@@ -17,7 +17,7 @@ from bot.vega_store import LIVE_STATUSES, VegaStore
 
 logger = logging.getLogger(__name__)
 
-MAX_KNOWN_ORDERS = 5000  # of the newest ids, with what was filled of them
+MAX_KNOWN_ORDERS = 5000  # the newest ids, each with its filled size
 MAX_UNSEEN_BLOCKS = 3  # after so many blocks, an order that was sent should have appeared
 SIGNS = {"SIDE_BUY": 1, "SIDE_SELL": -1}
 
@@ -55,7 +55,7 @@ class OrderTracker:
         self._fills = self._position()  # on spot markets: what the position should be by the fills seen
         self._account_snapshots = vega_store.get_account_snapshot_count()
         self._batches: list[SentBatch] = []
-        self._given_up: Counter[OrderKey] = Counter()  # unseen orders that are believed lost, in case one appears all the same
+        self._given_up: Counter[OrderKey] = Counter()  # unseen orders that count as lost, in case one still appears
         self._reported_foreign = False
         orders_before = self.live_orders()
         for order in orders_before:
@@ -63,7 +63,7 @@ class OrderTracker:
         self._report_foreign(len(orders_before))
 
     def live_orders(self) -> list[Order]:
-        """Return the orders that the store shows as live, whoever sent them."""
+        """Return the orders that the store shows as live, also those of an earlier run or another bot."""
         return [order for order in self._vega_store.get_orders() if order.market_id == self._market_id]
 
     def has_unseen(self) -> bool:
@@ -94,12 +94,12 @@ class OrderTracker:
         self._batches.clear()
 
     def read_updates(self, market: Market) -> bool:
-        """Take in what has happened to the orders since the last call; return whether a sent order has appeared."""
+        """Process the updates of orders since the last call; return whether a sent order has appeared."""
         self._updates_position, orders = self._vega_store.get_order_updates(self._updates_position)
         return self.take_in(orders, market)
 
     def take_in(self, orders: Iterable[Order], market: Market) -> bool:
-        """Take in orders from the stream or from REST; return whether a sent order has appeared."""
+        """Process orders from the stream or from REST; return whether a sent order has appeared."""
         has_appeared, foreign = False, 0
         for order in orders:
             if order.market_id != self._market_id:
@@ -136,7 +136,7 @@ class OrderTracker:
         return exposure
 
     def _match(self, order: Order, market: Market) -> bool:
-        """Strike a new order off the unseen ones; return whether this bot has sent it."""
+        """Remove a new order from the unseen ones; return whether this bot has sent it."""
         price = 0 if order.order_type == "TYPE_MARKET" else convert_from_decimals(market.decimal_places, order.price)
         key = (order.side, price, convert_from_decimals(market.position_decimal_places, order.size))
         for batch in self._batches:

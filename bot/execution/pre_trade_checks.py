@@ -1,6 +1,6 @@
-"""When not to quote, and what an order must look like. Loop thread; pure functions of what the bot knows.
+"""Checks before a batch is sent: when not to quote, and what an order must look like. Loop thread; pure functions.
 
-Not on the page, which quotes whatever it holds: a price of 0, a price from before the link went silent, a suspended market.
+Not on the page, which also quotes at a price of 0, at a price from before the link became silent, and on a suspended market.
 """
 
 import math
@@ -26,7 +26,7 @@ SIDES = ("SIDE_BUY", "SIDE_SELL")
 
 @dataclass(frozen=True)
 class Ages:
-    """How old what the bot knows is, in seconds. Read before the data, which can then only be fresher."""
+    """The ages of the data in seconds. Read them before the data: data read later is at least this fresh."""
 
     data: float  # of the market's prices
     position: float = 0.0  # 0 while its stream keeps it, as the next
@@ -35,7 +35,7 @@ class Ages:
 
 
 def check_market(market: Market, ages: Ages) -> str:
-    """Return why not to quote; empty if nothing speaks against it."""
+    """Return the reason not to quote; empty if there is none."""
     if ages.data > ages.max_data:
         return f"data is older than {ages.max_data:.0f} s"
     if ages.position > 0:
@@ -65,10 +65,10 @@ def check_rejections(reason: str, count: int) -> str:
 
 
 def validate_orders(orders: Any, market_id: str) -> list[sub.OrderSubmission]:
-    """Return what a quoting rule has returned, if it is a list of orders that this bot can send.
+    """Return the orders of a rule as a list, if this bot can send them.
 
     Raises:
-        TypeError, ValueError: for whoever wrote the rule.
+        TypeError, ValueError: for the author of the rule.
     """
     if not isinstance(orders, (list, tuple)) or not all(isinstance(order, sub.OrderSubmission) for order in orders):
         raise TypeError(f"quotes() must return a list of sub.OrderSubmission, not {truncate(repr(orders))}")

@@ -44,7 +44,7 @@ MAY_BE_LEFT = "orders may be left on the market, check and cancel them by hand"
 
 
 class Shutdown:
-    """What the threads share about the end of the bot, and the end itself."""
+    """The state of the bot's end, which the threads share, and the end itself."""
 
     def __init__(self) -> None:
         self.requested = threading.Event()  # main -> loop: this turn was the last
@@ -92,8 +92,8 @@ class Shutdown:
     def start(self, vega_store: VegaStore, market_id: str, party_id: str, **streams: bool) -> bool:
         """Seed and subscribe the store, with tries for START_TIMEOUT; log why if it fails.
 
-        Returns whether the caller should go on: also if the start did not succeed but an earlier run may have left orders,
-        which are for the end to cancel. `streams` are `depth` and `trades` of `VegaStore.start`.
+        Returns whether the caller should go on. That is so, too, if the start failed and an earlier run may have left orders:
+        the end then cancels them. `streams` are `depth` and `trades` of `VegaStore.start`.
         """
         try:
             self._start(vega_store, market_id, party_id, **streams)
@@ -132,7 +132,7 @@ class Shutdown:
             raise client.VegaApiError(f"accounts?filter.partyIds={party_id}", "party has no accounts: check PARTY_ID, or deposit first")
 
     def run_guarded(self, run: Callable[..., None], **kwargs: Any) -> None:
-        """Run the loop; whatever ends it ends `rel.dispatch()` too. Loop thread.
+        """Run the loop. When it ends, for any reason, `rel.dispatch()` ends too. Loop thread.
 
         Differs from the page, where the process lives on without its loop thread.
         """
@@ -175,7 +175,7 @@ class Shutdown:
         party_id: str,
         dry_run: bool = False,
     ) -> None:
-        """Stop the loop, cancel all orders on the market, verify over REST that none is left, and log what is.
+        """Stop the loop, cancel all orders on the market, verify over REST that none is left, and log the result.
 
         A dry run cancels nothing: it logs which open orders there are.
         """
@@ -213,7 +213,7 @@ class Shutdown:
         logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", position)
 
     def _open_position(self, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str) -> str:
-        """Return what the last line says of the position: empty if it is flat and the PnL is zero."""
+        """Return the part of the last line about the position; empty if it is flat and the PnL is zero."""
         position = vega_store.get_position_by_market_id(market_id=market_id)
         market = vega_store.get_market_by_id(market_id)
         asset = vega_store.get_asset_by_id(market.settlement_asset_id) if market is not None else None

@@ -1,4 +1,4 @@
-"""Whose certificates are trusted: one rule for REST, streams and wallet. Any thread.
+"""Which certificates are trusted: one rule for REST, streams and wallet. Any thread.
 
 Not on the page. requests and websocket-client read different variables, and have different defaults.
 """
@@ -12,7 +12,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from bot.transport.sockets import DeadlineSSLSocket
 
-# Files, or directories as OpenSSL wants them. If any is set, their authorities replace the default ones, for everything.
+# Each names a file, or a directory in the form of OpenSSL. If any is set, their authorities replace the default ones everywhere.
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "WEBSOCKET_CLIENT_CA_BUNDLE")
 
 

@@ -1,4 +1,4 @@
-"""One stream's connection: connect, read until empty, watch, reconnect. It is the layer between websocket-client and rel.
+"""One stream's connection: connect, read all data, watch, reconnect. It is the layer between websocket-client and rel.
 
 Not on the page, which hands rel itself to websocket-client. That reads one frame per wake-up, connects on the main thread,
 reconnects twice after a reset, and waits without end for a node that has gone silent.
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 HANDSHAKE_TIMEOUT = 5.0  # seconds for connect and handshake together
 FRAME_TIMEOUT = 5.0  # seconds from a frame's first byte to its last
-MIN_SLEEP = 1.0  # seconds of sleep after which a connection is taken for lost
+MIN_SLEEP = 1.0  # seconds of sleep after which connections are replaced
 SILENCE_TIMEOUT = 5.0  # seconds without a frame where frames are regular, and without a pong anywhere
 CHECK_INTERVAL = 0.5  # seconds between two checks for silence
 MAX_RECONNECT_DELAY = 10.0  # seconds, while the node cannot be reached
@@ -159,7 +159,7 @@ class StreamConnection:
             with deadline_at(self._connecting_since + HANDSHAKE_TIMEOUT):
                 self._ws.prepared_socket = HandshakeSocket(open_socket(self._ws.url), self._ws.url)
                 self._run_forever()  # returns when it is connected, or has called on_connect_error
-        except BaseException as error:  # whatever it is, the stream must not stay without a connection
+        except BaseException as error:  # of any kind: the stream must get another attempt
             self.on_connect_error(self._ws, error)
 
     def disconnect(self, reason: str, reconnect_at_once: bool = False) -> None:
@@ -188,7 +188,7 @@ class StreamConnection:
         return time.monotonic() - self.frame_at if self.is_open() else 0.0
 
     def disconnect_if_stuck(self) -> None:
-        """Disconnect where a message stopped in its middle, or where the link delays the pongs."""
+        """Disconnect if a message has stopped in its middle, if pongs are late, or if the snapshot is overdue."""
         if self._partial_since is not None and time.monotonic() - self._partial_since > FRAME_TIMEOUT:
             self.disconnect(f"incomplete frame for {FRAME_TIMEOUT:.0f} s")
         elif self.is_open() and self.heartbeat.seconds_unanswered() > SILENCE_TIMEOUT:
@@ -231,7 +231,7 @@ class StreamConnection:
         self.has_delivered = False
         self._hooks.on_open()
         self._event = rel.read(sock, self._read_available)
-        self._read_available()  # the TLS layer may hold frames already, of which rel's poll knows nothing
+        self._read_available()  # the TLS layer may hold frames already, and rel's poll does not see them
 
     def _read_available(self) -> bool:
         """Deliver the messages that have arrived, up to READ_SIZE; return whether rel should keep watching."""
@@ -384,7 +384,7 @@ class StreamGroup:
     def _check(self) -> bool:
         """Ping each connection, and disconnect those that are stuck. Differs from the page, which waits without end."""
         now, slept = time.monotonic(), clock.slept()
-        # This process was stopped, as by Ctrl+Z. What arrived meanwhile is not read yet: read it first, check next time.
+        # This process was stopped, as by Ctrl+Z. Data that has arrived since is not read yet: read it first, and check next time.
         was_stopped = now - self._checked_at > 2 * CHECK_INTERVAL
         has_slept = slept - self._slept > MIN_SLEEP
         self._checked_at, self._slept = now, slept

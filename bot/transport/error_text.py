@@ -12,7 +12,7 @@ REDACTED_RUN = 8  # characters of the secret in a row that are made unreadable
 
 
 def escape(line: str) -> str:
-    """Return a line for the log or the terminal, whatever a server, a file or the environment has put into it.
+    """Return a line that is safe for the log and the terminal, with text of a server, a file or the environment in it.
 
     Control characters could move the cursor or change what was written before, line breaks could forge a line, and characters
     for right-to-left text could change the order of what is read. They are shown as in Python, `\\x1b` for example. Words of

@@ -1,7 +1,7 @@
 """rel's loop, made to block in the kernel, and the one thread-safe way into it.
 
 Not on the page. There, rel sleeps for 0.6 ms, polls without waiting, and starts again. That costs a twentieth of a core,
-delays every frame, and leaves no safe way in for other threads.
+delays every frame, and gives other threads no safe way in.
 """
 
 import contextlib
@@ -181,7 +181,7 @@ def _set_poll_timeout(registrar: Any, seconds: float) -> None:
 
 
 def _blocking_registrar() -> Any:
-    """Return rel's registrar as a blocking one; whatever a caller chose or registered before stays."""
+    """Return rel's registrar, made to block. A registrar that a caller has chosen, and its events, are kept."""
     registrar = rel.rel.registrar
     if registrar is None:
         names = []

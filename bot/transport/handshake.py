@@ -1,4 +1,4 @@
-"""The way to an open stream: connect, proxy, TLS, and the answer to the handshake. Connecting threads.
+"""Opening a stream: connect, proxy, TLS, and the answer to the handshake. Connecting threads.
 
 Not on the page. websocket-client has proxy, certificate and address rules of its own, follows redirects to any host, and fails
 at what a load balancer may add to an answer. So it gets a socket that is connected already, and only the part of the answer
@@ -28,7 +28,7 @@ Answer = tuple[int, str, dict[str, str]]  # status, reason, headers with their n
 
 
 class HandshakeError(Exception):
-    """The handshake was answered with something else than a stream, or the proxy would not connect."""
+    """The handshake was not answered with a stream, or the proxy did not connect."""
 
 
 class RedirectError(HandshakeError):
@@ -44,7 +44,7 @@ def open_socket(url: str) -> Any:
 
     Raises:
         OSError: the host, or the proxy, cannot be reached; or its certificate is not trusted; or the thread's deadline passed.
-        HandshakeError: the proxy would not connect.
+        HandshakeError: the proxy did not connect.
     """
     parts = urlsplit(url)
     is_secure = parts.scheme.lower() == "wss"
@@ -117,7 +117,7 @@ def _http_url(url: str) -> str:
 
 
 def _read_answer(sock: Any) -> Answer:
-    """Read the head of an answer, byte by byte: what follows it belongs to whoever reads next. Skip interim answers."""
+    """Read the head of an answer, byte by byte, because the next bytes are for the next reader. Skip interim answers."""
     for _ in range(MAX_INTERIM_ANSWERS):
         head = bytearray()
         while not head.endswith((b"\n\r\n", b"\n\n")):

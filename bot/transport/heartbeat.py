@@ -1,4 +1,4 @@
-"""How far a connection may be behind the node, measured by pings. Main thread; `latency` from any thread.
+"""How far a connection may be behind the node, measured with pings. Main thread; `latency` from any thread.
 
 Not on the page. A stream without changes looks like a dead one, and a slow link looks like a fast one. A pong comes behind
 everything that the node sent before it got the ping, so a late pong means late data.

@@ -1,4 +1,4 @@
-"""HTTP calls with a deadline for everything: look-up, connect, tries and body. On the calling thread; any thread may call.
+"""HTTP calls with one deadline for look-up, connect, all tries and the body. On the calling thread; any thread may call.
 
 Not on the page. The timeouts of requests are for each read, and it reads a body of any size. Its sessions also take proxies,
 certificates and passwords from the environment by rules of their own; here the rules are those of the streams.
@@ -69,7 +69,7 @@ def call_with_deadline(seconds: float, function: Callable[[], Result], tries: in
         tries: how many to make in all while the server is busy or cannot be reached, and time is left.
 
     Raises:
-        NotSentError: there was no connection, whatever the reason; the original error is its cause.
+        NotSentError: there was no connection; the original error is its cause.
         UnansweredError: a reused connection was closed before the answer.
         requests.Timeout: no answer in time.
         Others of CALL_FAILED: the call failed after it had a connection.
@@ -118,7 +118,7 @@ def _is_retryable(result: Any, error: Optional[BaseException]) -> bool:
 
 
 def retry_delay(result: Any, attempt: int) -> float:
-    """Return the seconds until the next try, for a failed call without a result. A node that says an hour must not block the bot."""
+    """Return the seconds until the next try, for a failed call without a result. A node that asks for an hour must not block the bot."""
     backoff = RETRY_BACKOFF * 2.0 ** (attempt - 2) if attempt > 1 else 0.0
     value = None if result is None else result.headers.get("Retry-After")
     with contextlib.suppress(InvalidHeader):  # neither seconds nor a date
@@ -152,7 +152,7 @@ _local = _Local()
 
 
 class _Response(http.client.HTTPResponse):
-    """Skips interim answers such as 103, of which http.client knows only 100."""
+    """Skips interim answers such as 103. http.client skips only 100."""
 
     def begin(self) -> None:
         super().begin()

@@ -1,4 +1,4 @@
-"""Which proxy leads to an address: one rule for REST, streams and wallet. Any thread.
+"""Which proxy an address needs: one rule for REST, streams and wallet. Any thread.
 
 Not on the page. requests and websocket-client read the same variables by different rules, and neither leaves out this machine:
 the wallet's token would go to the proxy in clear text.
@@ -52,7 +52,7 @@ def proxy_for(url: str) -> Optional[Proxy]:
     in capitals. `no_proxy` lists hosts, domains and networks without a proxy.
 
     Raises:
-        ProxySettingError: the variable names something else than an HTTP proxy.
+        ProxySettingError: the variable does not name an HTTP proxy.
     """
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), parts.hostname or ""
@@ -68,7 +68,7 @@ def via_proxy(url: str) -> str:
     """Return how a message names the proxy on the way to an address; empty if there is none."""
     try:
         proxy = proxy_for(url)
-    except (ProxySettingError, ValueError):  # the message is about it, or about an address that is none
+    except (ProxySettingError, ValueError):  # the message is about the proxy, or about a bad address
         return ""
     return f" (via {proxy.variable}, {proxy.address})" if proxy is not None else ""
 

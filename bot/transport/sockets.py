@@ -1,4 +1,4 @@
-"""Sockets that keep a deadline, and connections to whichever address of a host answers. Any thread.
+"""Sockets that keep a deadline, and connections that try each address of a host. Any thread.
 
 Not on the page. A socket's timeout is for each read, so an answer that arrives byte by byte could block a thread without end,
 and nothing bounds a name look-up, during which Python does not even react to Ctrl+C. Both libraries also stop at the first
@@ -23,7 +23,7 @@ AddressInfo = tuple[Any, Any, int, str, Any]  # of socket.getaddrinfo
 
 
 class _Local(threading.local):
-    deadline = math.inf  # time.monotonic() for whatever this thread's sockets do
+    deadline = math.inf  # time.monotonic(), for all that this thread's sockets do
 
 
 _local = _Local()
@@ -31,7 +31,7 @@ _local = _Local()
 
 @contextlib.contextmanager
 def deadline_at(deadline: float) -> Iterator[None]:
-    """Let sockets of this module raise TimeoutError after a time.monotonic(), whatever they do. For this thread, in a block."""
+    """Let the sockets of this module raise TimeoutError after a time.monotonic(). For this thread, in a `with` block."""
     before, _local.deadline = _local.deadline, min(deadline, _local.deadline)
     try:
         yield
@@ -40,7 +40,7 @@ def deadline_at(deadline: float) -> Iterator[None]:
 
 
 class _Deadline:
-    """Mixin over a socket: no read or write goes on after the thread's deadline. It leaves `recv` alone, which streams use."""
+    """Mixin over a socket: no read or write continues after the thread's deadline. It does not change `recv`, which streams use."""
 
     bytes_received = 0  # with `recv_into`
 
@@ -48,7 +48,7 @@ class _Deadline:
         """Cut the socket's timeout down to the time that is left.
 
         Raises:
-            TimeoutError: none is.
+            TimeoutError: no time is left.
         """
         sock: Any = self
         seconds = _local.deadline - time.monotonic()
@@ -156,7 +156,7 @@ class _Lookup:
     def run(self, host: str, port: int) -> None:
         try:
             self.addresses = _look_up(host, port)
-        except Exception as error:  # for whoever waits
+        except Exception as error:  # for the threads that wait
             self.error = error
         with _lookups_lock:
             _lookups.pop((host, port), None)
@@ -171,7 +171,7 @@ _known: dict[tuple[str, int], list[AddressInfo]] = {}  # what the newest look-up
 
 
 def resolve(host: str, port: int, deadline: float = math.inf) -> list[AddressInfo]:
-    """Return a host's addresses, those found last where a look-up hangs or cannot be made now.
+    """Return a host's addresses. If the look-up hangs or cannot be made now, return those of the last one.
 
     Raises:
         OSError: the host is unknown; TimeoutError if the look-up takes longer than the deadline, a time.monotonic().
