@@ -334,3 +334,24 @@ def test_rest_and_handshakes_fail_with_the_given_status(sandbox: Sandbox, subscr
     sandbox.fail_handshakes(502)
     with pytest.raises(websocket.WebSocketBadStatusException, match="502"):
         subscribe("orders")
+
+
+def test_a_snapshot_shows_orders_as_the_blocks_before_have_left_them(sandbox: Sandbox, subscribe: Subscribe) -> None:
+    """Orders are kept as they were sent last. The second client's filters are new, so its snapshot is made, not kept."""
+    party = sandbox.parties["a"]
+    subscribe("orders", partyIds=party)
+    bids(sandbox, 4)
+    sandbox.block()
+    first, second, third, _ = (order.id for order in sandbox.call(lambda inside: list(inside.chain.orders.values())))
+    market = sandbox.markets["future"]
+    submit(sandbox, {"orderAmendment": {"orderId": first, "marketId": market, "size": "9"}})
+    submit(sandbox, {"orderCancellation": {"orderId": second, "marketId": market}})
+    sandbox.block()
+    sandbox.silence_streams("orders")
+    submit(sandbox, {"orderAmendment": {"orderId": third, "marketId": market, "size": "8"}})
+    sandbox.block()
+    sandbox.reset()
+    sandbox.block()
+    frames = frames_so_far(subscribe("orders", partyIds=f"{party}&partyIds={sandbox.parties['b']}"))
+    shown = sorted(order["size"] for frame in frames for order in frame["snapshot"]["orders"])
+    assert shown == sorted(get_orders(sandbox, filter_liveOnly="true")[0]) == ["4", "8", "9"]

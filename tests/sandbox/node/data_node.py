@@ -21,7 +21,7 @@ from tests.sandbox.chain.records import Block
 from tests.sandbox.faults import Faults
 from tests.sandbox.node.depth import Depths
 from tests.sandbox.node.network_parameters import NETWORK_PARAMETERS
-from tests.sandbox.node.pagination import page, read_pagination
+from tests.sandbox.node.pagination import encoded, page, read_pagination
 from tests.sandbox.node.responses import (
     ApiError,
     ParameterError,
@@ -47,10 +47,13 @@ from tests.sandbox.node.serializers import (
 )
 from tests.sandbox.node.streams import Streams
 from tests.sandbox.node.trades import TradeHistory
+from tests.sandbox.node.turns import Turns
 from tests.sandbox.server import MAX_BODY_SIZE
 
 Body = dict[str, Any]
 INVALID_ID = "not a valid hex id (or well known exception)"
+MAX_BLOCKING_GZIP = 64 * 1024  # bytes; larger bodies are compressed in another thread
+MAX_ATTEMPTS = 3  # to write a page while no block comes
 NOT_FOUND = "no resource corresponding to this id"
 
 
@@ -61,7 +64,8 @@ class DataNode:
         self._chain, self._faults = chain, faults
         self._opened = chain.time - chain.height * 10**9  # chain time advances one second per block
         self.depths, self.trades = Depths(), TradeHistory()
-        self.streams = Streams(chain, self.depths, faults)
+        self._turns = Turns()
+        self.streams = Streams(chain, self.depths, faults, self._turns)
         self.app = web.Application(client_max_size=MAX_BODY_SIZE)
         calls: dict[str, Callable[..., Body]] = {
             "assets": self._assets,
@@ -110,23 +114,40 @@ class DataNode:
         async def handle(request: web.Request) -> web.Response:
             await asyncio.sleep(self._faults.rest_delay)
             if self._faults.rest_status:
-                return self._response(request, self._faults.rest_status, error_without_details(self._faults.rest_status))
+                body = compact(error_without_details(self._faults.rest_status)).encode()
+                return self._response(request, self._faults.rest_status, body)
+            query = query_of(request)
             try:
-                return self._response(request, 200, answer(query_of(request), **request.match_info))
+                async with self._turns.take(request.remote or ""):
+                    return self._response(request, 200, await self._encode(lambda: answer(query, **request.match_info)))
             except ApiError as error:
-                return self._response(request, error.status, error.rest())
+                return self._response(request, error.status, compact(error.rest()).encode())
             except ParameterError as error:  # found by the gateway: the node, whose headers are left out, was not called
                 return _gateway_response(request, 400, error.rest())
 
         return handle
 
-    def _response(self, request: web.Request, status: int, body: Body) -> web.Response:
+    async def _encode(self, answer: Callable[[], Body]) -> bytes:
+        """Return a body as JSON. The event loop is free between the parts of a page; if a block changes the records, it begins anew."""
+        for _ in range(MAX_ATTEMPTS):
+            height, parts = self._chain.height, encoded(answer())
+            written = [next(parts)]
+            for part in parts:
+                written.append(part)
+                await asyncio.sleep(0)
+                if self._chain.height != height:
+                    break
+            else:
+                return b"".join(written)
+        return b"".join(encoded(answer()))
+
+    def _response(self, request: web.Request, status: int, body: bytes) -> web.Response:
         headers = {
             "Content-Type": "application/json" if status == 200 else "application/json, application/grpc",
             "X-Block-Height": str(self._chain.height),
             "X-Block-Timestamp": str(self._chain.time),
         }
-        return _compressed(request, web.Response(status=status, body=compact(body).encode(), headers=headers))
+        return _compressed(request, web.Response(status=status, body=body, headers=headers, zlib_executor_size=MAX_BLOCKING_GZIP))
 
     async def _unknown_path(self, request: web.Request) -> web.Response:
         return _gateway_response(request, 404, not_found())

@@ -8,13 +8,14 @@ import collections
 import itertools
 import json
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Optional
 
-from tests.sandbox.node.responses import ApiError, Query, int32_parameter
+from tests.sandbox.node.responses import ApiError, Query, compact, int32_parameter
 from tests.sandbox.node.serializers import Node
 
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 1000, 5000
+CHUNK_SIZE = 100  # records; they take about two milliseconds
 BEFORE_ALL = -1  # place of the cursor `{}`, whose fields are all zero: before every record
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/=")
 Row = tuple[int, Any]  # place among all records of its kind, and the record
@@ -28,10 +29,23 @@ class Pagination(NamedTuple):
     backward: bool
 
 
+class Edges:
+    """The records of a page, which are formatted when they are written."""
+
+    def __init__(self, rows: list[Row], node: Callable[[Any], Node]) -> None:
+        self._rows, self._node = rows, node
+
+    def chunks(self) -> Iterator[list[dict[str, Any]]]:
+        """Return the formatted edges, CHUNK_SIZE at a time."""
+        for start in range(0, len(self._rows), CHUNK_SIZE):
+            rows = self._rows[start : start + CHUNK_SIZE]
+            yield [{"node": self._node(record), "cursor": _cursor(place)} for place, record in rows]
+
+
 def page(rows: Iterable[Row], node: Callable[[Any], Node], query: Query, newest_first: bool = False) -> dict[str, Any]:
     """Return one page of records, as selected by the query's `pagination.*`. Forward, only the records of that page are read.
 
-    Records are only added at the end, so a place is a valid cursor.
+    `encoded` writes it. Records are only added at the end, so a place is a valid cursor.
     """
     asked = read_pagination(query)
     behind_cursor = asked.backward != newest_first  # whether the page has the places below the cursor
@@ -41,14 +55,27 @@ def page(rows: Iterable[Row], node: Callable[[Any], Node], query: Query, newest_
     has_more = len(some) > asked.size
     shown = some[-asked.size :] if asked.backward else some[: asked.size]
     has_cursor = asked.cursor not in (None, BEFORE_ALL)
-    edges = [{"node": node(record), "cursor": _cursor(place)} for place, record in shown]
     page_info = {
         "hasNextPage": has_cursor if asked.backward else has_more,
         "hasPreviousPage": has_more if asked.backward else has_cursor,
-        "startCursor": edges[0]["cursor"] if edges else "",
-        "endCursor": edges[-1]["cursor"] if edges else "",
+        "startCursor": _cursor(shown[0][0]) if shown else "",
+        "endCursor": _cursor(shown[-1][0]) if shown else "",
     }
-    return {"edges": edges, "pageInfo": page_info}
+    return {"edges": Edges(shown, node), "pageInfo": page_info}
+
+
+def encoded(body: dict[str, Any]) -> Iterator[bytes]:
+    """Return a response's body as JSON; one that is a page comes in several parts."""
+    for key, value in body.items():
+        if isinstance(value, dict) and isinstance(value.get("edges"), Edges):
+            beginning = f'{{"{key}":{{"edges":['
+            for chunk in value["edges"].chunks():
+                yield f"{beginning}{compact(chunk)[1:-1]}".encode()
+                beginning = ","
+            end = f'],"pageInfo":{compact(value["pageInfo"])}}}}}'
+            yield (end if beginning == "," else beginning + end).encode()
+            return
+    yield compact(body).encode()
 
 
 def read_pagination(query: Query) -> Pagination:

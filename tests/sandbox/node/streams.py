@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 from aiohttp import web
 
 from tests.sandbox.chain.chain import Chain
-from tests.sandbox.chain.records import Block
+from tests.sandbox.chain.records import Block, Order
 from tests.sandbox.faults import Faults
 from tests.sandbox.limited_log import LimitedLog
 from tests.sandbox.node.depth import Depths
@@ -27,6 +27,7 @@ from tests.sandbox.node.subscription import (
     Subscription,
     WebSocketChannel,
 )
+from tests.sandbox.node.turns import Turns
 
 LIST_KEYS = {"markets/data": "marketData", "trades": "trades"}  # streams whose frames are lists -> the key of the list
 DEPTH_KEYS = {"markets/depth": "marketDepth", "markets/depth/updates": "update"}
@@ -44,11 +45,14 @@ log = LimitedLog(__name__)
 class Streams:
     """All subscriptions; sends each block's changes to them."""
 
-    def __init__(self, chain: Chain, depths: Depths, faults: Faults) -> None:
-        self._chain, self._depths, self._faults = chain, depths, faults
+    def __init__(self, chain: Chain, depths: Depths, faults: Faults, turns: Turns) -> None:
+        self._chain, self._depths, self._faults, self._turns = chain, depths, faults, turns
         self.accepted: Counter[str] = Counter()  # stream -> connections accepted so far
         self._open: set[Subscription] = set()
+        self._waiting: Counter[str] = Counter()  # address -> accepted connections that wait for their turn
         self._snapshots: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[bytes]] = {}  # of this block, by filters
+        # Live orders as they are sent, by id: a snapshot of many thousand orders, asked for with ever new filters, must delay no block.
+        self._orders: dict[str, Entry] = {}
 
     @property
     def open(self) -> frozenset[Subscription]:
@@ -91,7 +95,8 @@ class Streams:
             return 404, {"code": 5, "message": "Not Found"}
         self.accepted[stream] += 1
         subscription = Subscription(stream, request, channel)
-        if sum(other.remote == subscription.remote for other in self._open) >= MAX_SUBSCRIPTIONS:
+        present = sum(other.remote == subscription.remote for other in self._open) + self._waiting[subscription.remote]
+        if present >= MAX_SUBSCRIPTIONS:
             return 429, {"error": {"code": 8, "message": "client reached max subscription allowed"}}
         try:
             _check(subscription, self._chain)
@@ -100,9 +105,12 @@ class Streams:
         return subscription
 
     async def _serve(self, subscription: Subscription) -> None:
-        self._open.add(subscription)
-        try:
+        self._waiting[subscription.remote] += 1
+        async with self._turns.take(subscription.remote):
+            self._waiting[subscription.remote] -= 1
+            self._open.add(subscription)
             self._send_snapshot(subscription)
+        try:
             await subscription.run()
         finally:
             self._open.discard(subscription)
@@ -120,6 +128,12 @@ class Streams:
                 subscription.send(frames)
                 budget.spend(subscription, sum(map(len, frames)))
         self._open -= budget.disconnected
+        for order in block.orders:
+            entry = changes.orders.get(order.id)
+            if entry and not order.is_finished:
+                self._orders[order.id] = entry
+            else:
+                self._orders.pop(order.id, None)
 
     def disconnect(self, how: str, stream: Optional[str] = None) -> int:
         """Close all connections of one stream, or of all, in one of DISCONNECT_MODES. Return their number."""
@@ -146,12 +160,17 @@ class Streams:
         """Return the current records that pass the filters. Others are not serialised: thirty bots may reconnect at the same time."""
         if subscription.stream == "orders":
             live = self._chain.newest_orders(subscription.parties, live_only=True)
-            return (_entry(order_node(order)) for order in live if subscription.matches(order.market_id, [order.party_id]))
+            return (self._order(order) for order in live if subscription.matches(order.market_id, [order.party_id]))
         if subscription.stream == "positions":
             positions = (p for p in self._chain.positions.values() if subscription.matches(p.market_id, [p.party_id]))
             return (_entry(position_node(position)) for position in positions)
         accounts = (a for a in self._chain.accounts.values() if subscription.matches(a.market_id, [a.owner]))
         return (_entry(account_node(account)) for account in accounts)
+
+    def _order(self, order: Order) -> Entry:
+        if order.id not in self._orders:
+            self._orders[order.id] = _entry(order_node(order))
+        return self._orders[order.id]
 
 
 class _Changes:
@@ -167,6 +186,8 @@ class _Changes:
             "markets/depth": depths.snapshots,
             "markets/depth/updates": depths.updates,
         }
+        self._block = block
+        self.orders: dict[str, Entry] = {}  # by id, once a subscription to orders has asked for them
         self._groups: dict[str, dict[Group, list[tuple[int, str]]]] = {}  # stream -> group -> numbered nodes
         self._frames: dict[tuple[str, tuple[Group, ...]], list[bytes]] = {}  # (stream, groups) -> frames
 
@@ -183,7 +204,10 @@ class _Changes:
 
     def _group(self, stream: str) -> dict[Group, list[tuple[int, str]]]:
         groups: dict[Group, list[tuple[int, str]]] = defaultdict(list)
-        for number, (group, node) in enumerate(map(_entry, self._nodes[stream]())):
+        entries = [_entry(node) for node in self._nodes[stream]()]
+        if stream == "orders":
+            self.orders = {order.id: entry for order, entry in zip(self._block.orders, entries, strict=True)}
+        for number, (group, node) in enumerate(entries):
             groups[group].append((number, node))
         return groups
 
