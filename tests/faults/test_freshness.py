@@ -1,10 +1,13 @@
 """Fresh means fresh at the node: nodes that fall behind, chains that pause, machines that sleep, books that cannot be right."""
 
 import dataclasses
+import json
+import math
 import re
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,19 @@ from bot.execution.pre_trade_checks import Ages, check_market
 from bot.sync import DataAge, SnapshotAssembler
 from bot.transport import clock
 from tests.sandbox import Sandbox
+from tests.sandbox.node.subscription import Subscription
+from tests.support.faulty_wallet import FaultyWallet
 from tests.support.fork import STOPPED_CLOCK, Fork
+from tests.support.frames import FIRST_FRAMES
 from tests.support.markets import make_market
-from tests.support.processes import BotProcess, StoreProcess
+from tests.support.processes import BOT_WITH_FROZEN_RULE, BotProcess, Process, StoreProcess
+from tests.support.scripted_node import BOT, MARKETS, recorded_node
+from tests.support.seeded_store import results
 from tests.support.waiting import wait_until
 
 QUOTED = r"\| quoted$"
 SECOND = 10**9  # ns
+MAX_LAG = 12.0  # s by which a node falls behind
 GOOD = make_market(best_bid_price=99.5, best_offer_price=101.25)
 FRESH = Ages(data=0.5)
 
@@ -59,6 +68,35 @@ def test_a_node_that_falls_behind_sends_old_data_at_the_usual_pace(monkeypatch: 
     now.seconds += 20
     age.on_block(7005 * SECOND, latency=0)
     assert age.seconds() == pytest.approx(20, abs=0.5)
+
+
+def test_no_quote_goes_out_while_a_node_that_answers_pings_is_behind(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    fell_behind_at = math.inf  # time.monotonic()
+    sent: list[tuple[float, list[bytes]]] = []  # time.monotonic() and the frames of market data of a block
+    send = Subscription.send
+
+    def send_old(subscription: Subscription, frames: Iterable[bytes], snapshot: bool = False) -> None:
+        if subscription.stream == "markets/data":
+            now = time.monotonic()
+            sent.append((now, list(frames)))
+            lag = min(MAX_LAG, max(0.0, now - fell_behind_at) / 2)
+            frames = next(old for at, old in reversed(sent) if at <= now - lag)
+        send(subscription, frames, snapshot)
+
+    monkeypatch.setattr(Subscription, "send", send_old)
+    with BotProcess(sandbox, sandbox.markets["future"]) as bot:
+        bot.wait_for(QUOTED, after=bot.wait_for(QUOTED))
+        fell_behind_at = time.monotonic()
+        stale = bot.wait_for(r"data [5-9]\.[0-9] s old \| no quote: data is older than 5 s$")
+        sandbox.drop_streams("reset", "markets/data")  # what was learnt of the two clocks survives that
+        line = bot.wait_for("stream markets/data: reconnected$", after=stale)
+        for _ in range(3):
+            line = bot.wait_for(r"data [0-9.]+ s old \| no quote: data is older than 5 s$", after=line)
+        assert not any("| quoted" in later for later in bot.lines[stale:])
+        fell_behind_at = math.inf
+        bot.wait_for(QUOTED, after=line)
+        assert bot.stop() == 0
+    assert max(float(age) for age in re.findall(r"data ([0-9.]+) s old \| quoted", bot.output)) <= 5
 
 
 def test_the_baseline_survives_a_reconnect_and_follows_a_slow_chain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +187,34 @@ def test_market_data_that_is_silent_while_the_chain_goes_on_reconnects_alone(san
 def test_a_book_that_cannot_be_right_is_a_reason_not_to_quote(changes: dict[str, Any], reason: str) -> None:
     assert check_market(GOOD, FRESH) == ""
     assert check_market(dataclasses.replace(GOOD, **changes), FRESH) == reason
+
+
+def test_wrong_prices_and_a_wrong_tick_size_from_the_node_are_reasons_in_the_turn_line() -> None:
+    market_id = MARKETS["future"]
+    (frame, *_) = results("future-market-data")
+    (data,) = frame["marketData"]
+    with recorded_node() as node, FaultyWallet() as wallet:
+        node.first_frames = dict(FIRST_FRAMES)
+        urls = {"NODE_URL": node.rest_url, "WS_URL": node.ws_url, "WALLET_URL": wallet.url}
+        settings = {**urls, "PARTY_ID": BOT, "MARKET_ID": market_id, "WALLET_TOKEN": "t0k3n"}
+
+        def send(number: int, **changes: str) -> None:
+            changed = {**data, **changes, "timestamp": str(int(data["timestamp"]) + number * SECOND)}
+            node.send("markets/data", json.dumps({"result": {"marketData": [changed]}}))
+
+        with Process([sys.executable, "-c", BOT_WITH_FROZEN_RULE], settings) as bot:
+            bot.wait_for("Latest prices are")
+            send(1, bestBidPrice=data["bestOfferPrice"])
+            bot.wait_for(r"\| no quote: the book is crossed$", after=len(bot.lines))
+            send(2, bestBidPrice="-5", bestOfferPrice="-1")
+            bot.wait_for(r"\| no quote: impossible prices from the node: ", after=len(bot.lines))
+            send(3, bestOfferPrice="0")
+            bot.wait_for(r"\| no quote: a side of the book is empty$", after=len(bot.lines))
+        status, terms = node.rest[f"market/{market_id}"]
+        node.rest[f"market/{market_id}"] = (status, {"market": {**terms["market"], "tickSize": str(10**30)}})
+        with Process([sys.executable, "-c", BOT_WITH_FROZEN_RULE], settings) as bot:
+            bot.wait_for("no quote: impossible tick size from the node: ")
+        assert "quotes() failed" not in bot.output
 
 
 def test_a_new_tick_size_is_used_within_a_minute() -> None:
