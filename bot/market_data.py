@@ -13,17 +13,20 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any, Optional
 
+import rel
+
 import bot.more_api_calls as more_api
 from bot.enums import Side
 from bot.models import Asset, Market, Order
 from bot.parsing import ParseError, nodes_of, parse_amount, parse_enum, parse_int, parse_list, parse_str, raises_parse_error
+from bot.transport.connection import ConnectionHooks
 from bot.transport.event_loop import EventLoop
 
 logger = logging.getLogger(__name__)
 
 MAX_TRADES = 1000  # newest trades that are kept
 MAX_WAITING_UPDATES = 1000  # that came before the book that they change
-DEPTH_TIMEOUT = 5.0  # seconds for the REST call
+REQUEST_TIMEOUT = 5.0  # seconds for a REST call
 REQUEST_INTERVAL = 1.0  # seconds between two such calls
 FEES = ("makerFee", "infrastructureFee", "liquidityFee")
 ROUNDING = 1e-9  # of a volume: sums of own orders are floats
@@ -31,7 +34,7 @@ ROUNDING = 1e-9  # of a volume: sums of own orders are floats
 
 @dataclass(frozen=True)
 class Trade:
-    """One match of two orders. Source: `stream/trades`."""
+    """One match of two orders. Source: REST `trades` with each connection, then `stream/trades`."""
 
     trade_id: str
     market_id: str
@@ -138,32 +141,103 @@ def best_prices_without(depth: Depth, orders: list[Order]) -> tuple[float, float
     return best("SIDE_BUY", depth.buy), best("SIDE_SELL", depth.sell)
 
 
-class TradesAndDepth:
-    """The newest trades and the books of the streams of trades and depth; part of `VegaStore`.
+class SeedRequest:
+    """Requests over REST what a stream does not repeat: once per connection of the stream, and again until REST answers. Main thread.
 
     Args:
-        rest_api_url: where each connection of the stream of depth gets its first book.
+        fetch: makes the REST call, on a thread of its own.
+        use: takes the answer, and raises ParseError, LookupError or TypeError if it cannot be used.
+    """
+
+    def __init__(self, fetch: Callable[[], Any], use: Callable[[Any], None]):
+        self._fetch, self._use = fetch, use
+        self._connection = 0  # number of the stream's connection, so that an answer to an earlier one is not used
+        self._is_requested = False
+        self._requested_at = -math.inf  # time.monotonic()
+
+    def on_connect(self) -> None:
+        """Ask for a new connection."""
+        self.on_disconnect()
+        self._is_requested, self._requested_at = False, -math.inf
+        self.request()
+
+    def on_disconnect(self) -> None:
+        """Forget an answer of REST that is in flight: no stream would keep it up to date."""
+        self._connection += 1
+
+    def request(self) -> None:
+        """Ask, unless that is under way; not more often than every REQUEST_INTERVAL."""
+        if self._is_requested:
+            return
+        self._is_requested = True
+        delay = self._requested_at + REQUEST_INTERVAL - time.monotonic()
+        if delay > 0:
+            rel.timeout(delay, self._send, self._connection)
+        else:
+            self._send(self._connection)
+
+    def _send(self, connection: int) -> None:
+        if connection == self._connection:
+            self._requested_at = time.monotonic()
+            EventLoop.get().run_in_thread(self._fetch, lambda answer: self.on_answer(connection, answer))
+
+    def on_answer(self, connection: int, answer: Any) -> None:
+        """Use the answer of REST, which was requested on a connection of the stream; None if REST did not answer."""
+        if connection != self._connection:
+            return
+        self._is_requested = False
+        try:
+            self._use(answer)
+        except (ParseError, LookupError, TypeError) as error:
+            logger.debug("no answer to use: %r", error)
+            self.request()
+
+
+class TradesAndDepth:
+    """The newest trades and the books of the streams of trades and depth, which have no snapshot; part of `VegaStore`.
+
+    Args:
+        rest_api_url: where each connection gets its first book, and the trades from before it.
         known_market, known_asset: return the record of an id, or raise ParseError.
     """
 
     def __init__(self, rest_api_url: str, known_market: Callable[[str], Market], known_asset: Callable[[str], Asset]):
         self._rest_api_url = rest_api_url
         self._known_market, self._known_asset = known_market, known_asset
-        self._trades: deque[Trade] = deque(maxlen=MAX_TRADES)
+        self._trades: dict[str, Trade] = {}  # trade id -> trade, oldest first
         self._depths: dict[str, Depth] = {}  # market id -> book; without one while it is not known
         self._trades_lock = Lock()
         self._depths_lock = Lock()
 
         # Main thread only, so without locks.
-        self._connection = 0  # number of the stream's connection, so that an answer to an earlier one is not used
+        self._market_id = ""
         self._waiting: deque[Depth] = deque(maxlen=MAX_WAITING_UPDATES)  # updates that came while the book was not known
-        self._is_requested = False
-        self._requested_at = -math.inf  # time.monotonic()
+        self.depth_seed = SeedRequest(lambda: more_api.get_market_depth(*self._request_arguments()), self._use_depth)
+        self.trades_seed = SeedRequest(lambda: more_api.get_newest_trades(*self._request_arguments()), self._use_trades)
+
+    def hooks_of_trades(self, market_id: str) -> ConnectionHooks:
+        """Return what the connection of the stream of trades calls."""
+        self._market_id = market_id
+        return ConnectionHooks(on_open=self.trades_seed.on_connect, on_disconnect=lambda _: self.trades_seed.on_disconnect())
+
+    def hooks_of_depth(self, market_id: str) -> ConnectionHooks:
+        """Return what the connection of the stream of depth calls. A lost connection forgets the book."""
+        self._market_id = market_id
+
+        def on_open() -> None:
+            self._forget(market_id)
+            self.depth_seed.on_connect()
+
+        def on_disconnect(_latency: float) -> None:
+            self._forget(market_id)
+            self.depth_seed.on_disconnect()
+
+        return ConnectionHooks(on_open=on_open, on_disconnect=on_disconnect)
 
     def get_trades(self) -> list[Trade]:
         """Return the newest MAX_TRADES trades, oldest first. Any thread."""
         with self._trades_lock:
-            return list(self._trades)
+            return list(self._trades.values())
 
     def get_depth(self, market_id: str) -> Optional[Depth]:
         """Return the book of a market; None while it is not known. Any thread."""
@@ -174,7 +248,10 @@ class TradesAndDepth:
         """Add the trades of one frame. Raises ParseError if some cannot be read; the others are kept."""
         trades, problem = parse_list(self._parse_trade, nodes_of(trades_dict, "trades"))
         with self._trades_lock:
-            self._trades.extend(trades)
+            for trade in trades:
+                self._trades[trade.trade_id] = trade
+            while len(self._trades) > MAX_TRADES:
+                del self._trades[next(iter(self._trades))]
         if problem:
             raise ParseError(problem)
 
@@ -186,17 +263,27 @@ class TradesAndDepth:
         if problem:
             raise ParseError(problem)
 
-    def on_connect(self, market_id: str) -> None:
-        """Begin anew with the book of REST, since the stream has no snapshot."""
-        self._connection += 1
-        self._is_requested, self._requested_at = False, -math.inf
-        self._forget(market_id)
-        self._request(market_id)
+    def _request_arguments(self) -> tuple[str, str, float]:
+        return self._rest_api_url, self._market_id, time.monotonic() + REQUEST_TIMEOUT
 
-    def on_disconnect(self, market_id: str) -> None:
-        """Forget the book, and an answer of REST that is in flight: no stream would keep it up to date."""
-        self._connection += 1
-        self._forget(market_id)
+    def _use_trades(self, nodes: list[dict[str, Any]]) -> None:
+        """Add the trades of REST, which come newest first, before those that only the stream has brought."""
+        trades, problem = parse_list(self._parse_trade, nodes[::-1])
+        if problem:
+            logger.debug("trades: %s", problem)
+        known = {trade.trade_id: trade for trade in (*trades, *self.get_trades())}
+        newest = sorted(known.values(), key=lambda trade: trade.timestamp)[-MAX_TRADES:]
+        with self._trades_lock:
+            self._trades = {trade.trade_id: trade for trade in newest}
+
+    def _use_depth(self, node: dict[str, Any]) -> None:
+        depth = self._parse_depth(node)
+        with self._depths_lock:
+            self._depths[depth.market_id] = depth
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        for update in waiting:
+            self._apply(update)
 
     def _forget(self, market_id: str) -> None:
         self._waiting.clear()
@@ -215,35 +302,7 @@ class TradesAndDepth:
         if depth is not None:  # a gap: an update is missing
             self._forget(update.market_id)
         self._waiting.append(update)
-        self._request(update.market_id)
-
-    def _request(self, market_id: str) -> None:
-        """Ask REST for the book, on a thread of its own, unless it was just asked: a later update then asks again."""
-        if self._is_requested or time.monotonic() - self._requested_at < REQUEST_INTERVAL:
-            return
-        self._is_requested, self._requested_at = True, time.monotonic()
-        connection = self._connection
-        EventLoop.get().run_in_thread(
-            lambda: more_api.get_market_depth(self._rest_api_url, market_id, time.monotonic() + DEPTH_TIMEOUT),
-            lambda node: self.on_answer(connection, node),
-        )
-
-    def on_answer(self, connection: int, node: Optional[dict[str, Any]]) -> None:
-        """Use the book of REST, which was requested on a connection of the stream; None if REST did not answer."""
-        if connection != self._connection:
-            return
-        self._is_requested = False
-        try:
-            depth = self._parse_depth(node or {})
-        except (ParseError, LookupError, TypeError) as error:  # the next update asks again
-            logger.debug("no market depth: %r", error)
-            return
-        with self._depths_lock:
-            self._depths[depth.market_id] = depth
-        waiting = list(self._waiting)
-        self._waiting.clear()
-        for update in waiting:
-            self._apply(update)
+        self.depth_seed.request()
 
     def _parse_trade(self, node: dict[str, Any]) -> Trade:
         market = self._known_market(node["marketId"])

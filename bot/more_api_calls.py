@@ -9,6 +9,7 @@ from bot.transport.error_text import truncate
 from bot.vega_api_client import VegaApiError, execute_get_request, get_all_with_block, get_with_block
 
 MAX_RECENT_ORDERS = 200  # in one answer
+MAX_RECENT_TRADES = 1000  # in one answer
 
 
 def get_latest_market_data(node_url: str, market_id: str, deadline: Optional[float] = None) -> tuple[dict[str, Any], bool]:
@@ -42,6 +43,16 @@ def get_market_depth(node_url: str, market_id: str, deadline: Optional[float] = 
     """Return a market's whole book, which `parse_depth` reads; an unknown id has an empty one."""
     depth: dict[str, Any] = get_with_block(f"market/depth/{market_id}/latest", "", node_url, deadline)[0]
     return depth
+
+
+def get_newest_trades(node_url: str, market_id: str, deadline: Optional[float] = None) -> list[dict[str, Any]]:
+    """Return the nodes of a market's newest MAX_RECENT_TRADES trades, newest first; `parse_trade` reads one."""
+    path = f"trades?marketIds={market_id}&pagination.first={MAX_RECENT_TRADES}"
+    page = execute_get_request(path, "trades", node_url, deadline)
+    try:
+        return [edge["node"] for edge in page["edges"]]
+    except (LookupError, TypeError) as error:
+        raise VegaApiError(path, f"not a page of trades, but {truncate(page)}") from error
 
 
 def get_risk_factors(node_url: str, market_id: str, deadline: Optional[float] = None) -> dict[str, Any]:

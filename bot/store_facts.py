@@ -29,7 +29,7 @@ class StoreFacts:
     _trades_and_depth: TradesAndDepth
 
     def get_trades(self) -> list[Trade]:
-        """Return the newest trades on the market that the stream has brought, oldest first; none without `trades=True`."""
+        """Return the newest trades on the market, those before the start too, oldest first; none without `trades=True`."""
         return self._trades_and_depth.get_trades()
 
     def get_depth(self, market_id: str) -> Optional[Depth]:

@@ -109,10 +109,9 @@ class VegaStore(StoreFacts):
 
         public = self._trades_and_depth
         if trades:
-            self._ws_client.subscribe_trades(market_id, callback=public.update_trades)
+            self._ws_client.subscribe_trades(market_id, public.update_trades, public.hooks_of_trades(market_id))
         if depth:
-            hooks = ConnectionHooks(on_open=lambda: public.on_connect(market_id), on_disconnect=lambda _: public.on_disconnect(market_id))
-            self._ws_client.subscribe_market_depth(market_id, public.update_depth, hooks)
+            self._ws_client.subscribe_market_depth(market_id, public.update_depth, public.hooks_of_depth(market_id))
 
         self._terms.start(market_id, self._quantum_of(market_id))
 

@@ -14,6 +14,7 @@ from tests.sandbox import Sandbox
 from tests.support.processes import StoreProcess
 from tests.support.scripted_node import RECORDINGS
 from tests.support.settings import sandbox_settings
+from tests.support.waiting import wait_until
 
 SECOND_NETWORK = RECORDINGS / "second_network"
 ASSET_DECIMALS = 18
@@ -46,8 +47,10 @@ def requested(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def run_in_thread(self, function: Any, on_done: Any) -> None:
             function()
 
+    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 0.0)
     monkeypatch.setattr("bot.transport.event_loop.EventLoop.get", Loop)
     monkeypatch.setattr("bot.more_api_calls.get_market_depth", lambda url, market_id, deadline: ids.append(market_id))
+    monkeypatch.setattr("bot.more_api_calls.get_newest_trades", lambda url, market_id, deadline: ids.append(market_id))
     return ids
 
 
@@ -74,8 +77,8 @@ def test_the_book_after_the_recorded_updates_is_the_recorded_book(product: str, 
     market = market_of(product)
     whole = {int(node["sequenceNumber"]): node for result in frames(f"{product}-depth") for node in result["marketDepth"]}
     received = feed(product)
-    received.on_connect(market.market_id)
-    received.on_answer(1, rest(f"{product}-depth"))
+    received.hooks_of_depth(market.market_id).on_open()
+    received.depth_seed.on_answer(1, rest(f"{product}-depth"))
     compared = 0
     for result in frames(f"{product}-depth-updates"):
         received.update_depth(result)
@@ -90,12 +93,11 @@ def test_the_book_after_the_recorded_updates_is_the_recorded_book(product: str, 
 
 
 @pytest.mark.parametrize("product", ["future", "spot"])
-def test_a_missing_update_begins_anew(product: str, requested: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 0.0)
+def test_a_missing_update_begins_anew(product: str, requested: list[str]) -> None:
     market = market_of(product)
     received = feed(product)
-    received.on_connect(market.market_id)
-    received.on_answer(1, rest(f"{product}-depth"))
+    received.hooks_of_depth(market.market_id).on_open()
+    received.depth_seed.on_answer(1, rest(f"{product}-depth"))
     first, _, third, *later = frames(f"{product}-depth-updates")
     received.update_depth(first)
     received.update_depth(third)
@@ -103,21 +105,20 @@ def test_a_missing_update_begins_anew(product: str, requested: list[str], monkey
     assert requested == [market.market_id] * 2
     received.update_depth(later[0])  # comes before the answer
     whole = {node["sequenceNumber"]: node for result in frames(f"{product}-depth") for node in result["marketDepth"]}
-    received.on_answer(1, whole[third["update"][0]["sequenceNumber"]])
+    received.depth_seed.on_answer(1, whole[third["update"][0]["sequenceNumber"]])
     depth = received.get_depth(market.market_id)
     assert depth is not None
     assert depth.sequence_number == int(later[0]["update"][0]["sequenceNumber"])
     assert requested == [market.market_id] * 2
 
 
-def test_an_answer_that_is_older_than_the_updates_is_not_used(requested: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 0.0)
+def test_an_answer_that_is_older_than_the_updates_is_not_used(requested: list[str]) -> None:
     market = market_of("future")
     received = feed("future")
-    received.on_connect(market.market_id)
+    received.hooks_of_depth(market.market_id).on_open()
     for result in frames("future-depth-updates")[1:3]:
         received.update_depth(result)
-    received.on_answer(1, rest("future-depth"))  # from before the first update
+    received.depth_seed.on_answer(1, rest("future-depth"))  # from before the first update
     assert received.get_depth(market.market_id) is None
     assert len(requested) == 2
 
@@ -125,29 +126,72 @@ def test_an_answer_that_is_older_than_the_updates_is_not_used(requested: list[st
 def test_an_answer_to_a_connection_that_was_lost_is_not_used(requested: list[str]) -> None:
     market = market_of("future")
     received = feed("future")
-    received.on_connect(market.market_id)
-    received.on_connect(market.market_id)
-    received.on_answer(1, rest("future-depth"))
+    hooks = received.hooks_of_depth(market.market_id)
+    hooks.on_open()
+    hooks.on_open()
+    received.depth_seed.on_answer(1, rest("future-depth"))
     assert received.get_depth(market.market_id) is None
-    received.on_answer(2, rest("future-depth"))
+    received.depth_seed.on_answer(2, rest("future-depth"))
     assert received.get_depth(market.market_id) is not None
-    received.on_disconnect(market.market_id)
+    hooks.on_disconnect(0.0)
     assert received.get_depth(market.market_id) is None
-    received.on_answer(2, rest("future-depth"))  # of the connection that is lost now
+    received.depth_seed.on_answer(2, rest("future-depth"))  # of the connection that is lost now
     assert received.get_depth(market.market_id) is None
 
 
-def test_without_an_answer_the_next_update_asks_again(requested: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_answer_it_asks_again_after_a_second_and_not_for_a_connection_that_was_lost(
+    requested: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[tuple[float, Any]] = []
+    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 60.0)
+    monkeypatch.setattr("rel.timeout", lambda delay, function, *args: timers.append((delay, lambda: function(*args))))
     market = market_of("future")
     received = feed("future")
-    received.on_connect(market.market_id)
-    received.on_answer(1, None)
-    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 60.0)
+    hooks = received.hooks_of_depth(market.market_id)
+    hooks.on_open()
+    received.depth_seed.on_answer(1, None)
     received.update_depth(frames("future-depth-updates")[0])
-    assert len(requested) == 1  # it was just asked
-    monkeypatch.setattr(market_data, "REQUEST_INTERVAL", 0.0)
-    received.update_depth(frames("future-depth-updates")[1])
+    assert (len(requested), len(timers)) == (1, 1)
+    assert 0 < timers[0][0] <= 60
+    timers[0][1]()
     assert len(requested) == 2
+    received.depth_seed.on_answer(1, {"marketId": 1})  # cannot be read
+    hooks.on_disconnect(0.0)
+    timers[1][1]()
+    assert len(requested) == 2
+
+
+@pytest.mark.parametrize("product", ["future", "spot"])
+def test_trades_of_rest_and_stream_are_merged_in_their_order(product: str, requested: list[str]) -> None:
+    market = market_of(product)
+    received = feed(product)
+    hooks = received.hooks_of_trades(market.market_id)
+    hooks.on_open()
+    assert requested == [market.market_id]
+    seed = [edge["node"] for edge in rest(f"{product}-trades")["trades"]["edges"]]  # newest first
+    streamed = [trade for result in frames(f"{product}-trades") for trade in result["trades"]]
+    received.update_trades({"trades": streamed[:1]})
+    received.trades_seed.on_answer(1, seed)
+    for trade in streamed:
+        received.update_trades({"trades": [trade]})
+    trades = received.get_trades()
+    assert {trade.trade_id for trade in trades} == {node["id"] for node in (*seed, *streamed)}
+    assert len({trade.trade_id for trade in trades}) == len(trades)
+    assert [trade.timestamp for trade in trades] == sorted(trade.timestamp for trade in trades)
+    hooks.on_disconnect(0.0)
+    received.trades_seed.on_answer(1, [])
+    assert received.get_trades() == trades
+
+
+def test_the_newest_trades_are_kept(requested: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_data, "MAX_TRADES", 3)
+    received = feed("future")
+    node = frames("future-trades")[0]["trades"][0]
+    received.update_trades({"trades": [{**node, "id": str(number)} for number in range(5)]})
+    assert [trade.trade_id for trade in received.get_trades()] == ["2", "3", "4"]
+    received.hooks_of_trades(market_of("future").market_id).on_open()
+    received.trades_seed.on_answer(1, [{**node, "id": "5", "timestamp": "1895641085000000000"}, {"id": "unreadable"}, node])
+    assert [trade.trade_id for trade in received.get_trades()] == ["3", "4", "5"]
 
 
 @pytest.mark.parametrize("product", ["future", "spot"])
@@ -258,6 +302,28 @@ def test_a_lost_stream_of_depth_forgets_the_book_and_the_next_connection_begins_
         assert store.ask("get_depth", future) is None
         store.wait_for("stream markets/depth/updates: reconnected")
         store.wait_until(lambda: store.ask("get_depth", future))
+
+
+@pytest.mark.usefixtures("healthy")
+def test_trades_during_an_outage_of_the_stream_come_over_rest(sandbox: Sandbox, future: str) -> None:
+    party = sandbox_settings(sandbox, future)["PARTY_ID"]
+    with StoreProcess(sandbox.ws_url, sandbox.node_url, future, party, setup=DEPTH_AND_TRADES, reconnect=2) as store:
+        store.wait_until(lambda: store.ask("get_trades"))
+        sandbox.fail_handshakes(404)
+        sandbox.drop_streams("reset", "trades")
+        store.wait_for("stream trades: connection lost")
+        end = sandbox.call(lambda box: box.chain.height) + 10
+        wait_until(lambda: sandbox.call(lambda box: box.chain.height) >= end)
+        sandbox.fail_handshakes(None)
+        store.wait_for("stream trades: reconnected")
+
+        def has_all() -> bool:
+            trades = sandbox.call(lambda box: [trade.id for _, trade in box.node.trades.newest_first([future], [], [])])[::-1]
+            stored = [trade["trade_id"] for trade in store.ask("get_trades")]
+            start = trades.index(stored[0])
+            return len(stored) > 5 and trades[start:][: len(stored)] == stored and len(trades) - start - len(stored) < 3
+
+        store.wait_until(has_all)
 
 
 @pytest.mark.usefixtures("healthy")

@@ -111,18 +111,42 @@ def test_a_dry_run_shows_which_orders_it_would_amend(sandbox: Sandbox, future: s
     wait_until(lambda: live_on(sandbox, future) == [])
 
 
-def test_every_fill_is_a_row_of_the_csv(sandbox: Sandbox, future: str, tmp_path: Path) -> None:
+def test_every_fill_is_a_row_of_the_csv_those_during_an_outage_of_the_stream_too(sandbox: Sandbox, future: str, tmp_path: Path) -> None:
+    def fills() -> list[Any]:
+        """Return the bot's trades on the chain since the start of the test, oldest first."""
+        trades = sandbox.call(lambda box: [trade for _, trade in box.node.trades.newest_first([future], [box.parties["bot"]], [])])
+        return [trade for trade in reversed(trades) if trade.timestamp > start]
+
+    def rows() -> list[list[str]]:
+        return list(csv.reader(path.read_text().splitlines())) if path.exists() else []
+
+    path = tmp_path / "fills.csv"
+    start = sandbox.call(lambda box: box.chain.time)
     with Process([sys.executable, patched(tmp_path, "csv")], csv_settings(sandbox, future), cwd=tmp_path) as bot:
         bot.wait_for(r"\| quoted$")
-        rows = tmp_path / "fills.csv"
-        wait_until(lambda: rows.exists() and len(rows.read_text().splitlines()) >= 3, timeout=60, message=bot.output)
+        wait_until(lambda: len(rows()) >= 3, timeout=60, message=bot.output)
+        sandbox.fail_handshakes(404)
+        sandbox.drop_streams("reset", "trades")
+        bot.wait_for("stream trades: connection lost")
+        filled = len(fills())
+        wait_until(lambda: len(fills()) >= filled + 3, timeout=60)
+        sandbox.fail_handshakes(None)
+        filled = len(fills())
+        wait_until(lambda: len(rows()) >= filled, timeout=60, message=bot.output)
         bot.signal(signal.SIGINT)
         assert bot.finish() == 0
-    for _, side, price, size, position, _ in csv.reader(rows.read_text().splitlines()):
-        assert side in ("SIDE_BUY", "SIDE_SELL")
-        assert float(price) > 0
-        assert 0 < float(size) <= 1
-        assert abs(float(position)) <= 2
+    unit, size_unit = sandbox.call(
+        lambda box: (10 ** box.chain.markets[future].price_decimals, 10 ** box.chain.markets[future].size_decimals)
+    )
+    party_id = sandbox.parties["bot"]
+    expected = [
+        [str(one.timestamp), "buy" if one.buyer == party_id else "sell", str(one.price / unit), str(one.size / size_unit)]
+        for one in fills()
+    ]
+    written = [row[:4] for row in rows()]
+    assert len(written) >= filled
+    assert sorted(written) == sorted(expected[: len(written)])  # a fill of the last block may be missing
+    assert all(float(fee) >= 0 and abs(float(position)) <= 2 for *_, fee, position, _ in rows())
     assert "after_turn() failed" not in bot.output
 
 
