@@ -1,22 +1,24 @@
 """The recipes: each patch applies to main.py, and the bot then trades on the sandbox as the recipe says."""
 
 import csv
-import dataclasses
 import runpy
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
 import bot.submission as sub
 from bot.execution.order_manager import NoQuote
+from bot.models import Market
+from bot.vega_store import VegaStore
 from bot.wallet import VegaWallet
+from tests.backtest.engine import play
 from tests.sandbox import Sandbox
+from tests.support import example_rule
 from tests.support.live_sandbox import TURN, live_on, turns
-from tests.support.markets import make_market
 from tests.support.processes import ROOT, BotProcess, Process
 from tests.support.settings import sandbox_settings
 from tests.support.waiting import wait_until
@@ -71,20 +73,33 @@ def test_three_levels_put_three_orders_on_each_side(sandbox: Sandbox, future: st
         assert_ended_well(sandbox, future, bot)
 
 
-def test_a_bot_with_the_skew_quotes(sandbox: Sandbox, future: str, tmp_path: Path) -> None:
+def test_a_bot_with_the_skew_quotes_around_the_prices_of_the_others(sandbox: Sandbox, future: str, tmp_path: Path) -> None:
     with started(sandbox, future, tmp_path, "skew", SKEW="0.0005") as bot:
         run_for_blocks(sandbox, future, bot)
         assert_ended_well(sandbox, future, bot)
 
 
-def test_the_skew_is_a_part_of_the_mark_price_per_contract(tmp_path: Path) -> None:
-    rule = runpy.run_path(patched(tmp_path, "skew"))["quotes"]
-    market = make_market(best_bid_price=99, best_offer_price=101, mark_price=0)
-    assert rule(market, 0.0, 2.0) == NoQuote("no mark price yet")
-    market = dataclasses.replace(market, mark_price=100.0)
-    assert [order.price for order in rule(market, 0.0, 2.0)] == pytest.approx([99.97, 100.03])
-    assert [order.price for order in rule(market, 1.0, 2.0)] == pytest.approx([99.95, 100.01])
-    assert [order.price for order in rule(market, -1.0, 2.0)] == pytest.approx([99.99, 100.05])
+def test_the_skew_is_a_part_of_the_middle_price_per_contract(tmp_path: Path) -> None:
+    class Prices(VegaStore):
+        best: Optional[tuple[float, float]] = None
+
+        def get_best_prices_without_us(self, market_id: str) -> Optional[tuple[float, float]]:
+            return self.best
+
+    rule, store = runpy.run_path(patched(tmp_path, "skew"))["quotes"], Prices("", "")
+    market = Market("aa" * 32, "STATE_ACTIVE", "TRADING_MODE_CONTINUOUS", 5, 3, "", "", "", best_bid_price=98, best_offer_price=99)
+    for store.best in (None, (0.0, 101.0)):
+        assert rule(market, 0.0, 2.0, store) == NoQuote("the best prices of the others are unknown")
+    store.best = (99.0, 101.0)
+    assert [order.price for order in rule(market, 0.0, 2.0, store)] == pytest.approx([99.97, 100.03])
+    assert [order.price for order in rule(market, 1.0, 2.0, store)] == pytest.approx([99.95, 100.01])
+    assert [order.price for order in rule(market, -1.0, 2.0, store)] == pytest.approx([99.99, 100.05])
+
+
+def test_the_skew_is_ahead_of_the_rule_of_the_tutorial(tmp_path: Path) -> None:
+    skewed = runpy.run_path(patched(tmp_path, "skew"))["quotes"]
+    leads = [play(skewed, [seed], 300)[0].pnl - play(example_rule.quotes, [seed], 300)[0].pnl for seed in (1, 2, 3)]
+    assert min(leads) > 0
 
 
 def test_an_order_that_keeps_its_place_is_not_sent_again_and_the_limit_is_hard(sandbox: Sandbox, tmp_path: Path) -> None:
