@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import dotenv
 
 from bot.transport.certificates import certificate_problems
-from bot.transport.error_text import escape, truncate
+from bot.transport.error_text import REDACTED_RUN, escape, truncate
 from bot.transport.proxies import proxy_problems
 
 Own = TypeVar("Own")
@@ -94,7 +94,7 @@ def load_settings(own: type[Own]) -> tuple[Settings, Own]:
     own_settings = _build_own(own, sources, problems)
     problems += [*proxy_problems(map(_value_of, _URL_SCHEMES)), *certificate_problems()]
     if problems or own_settings is None:
-        raise SettingsError("\n".join(map(escape, problems)))
+        raise _error(problems)
     return settings, own_settings
 
 
@@ -107,7 +107,7 @@ def load_own_settings(own: type[Own]) -> Own:
     sources, problems = _load_file(), list[str]()
     settings = _build_own(own, sources, problems)
     if settings is None:
-        raise SettingsError("\n".join(map(escape, problems)))
+        raise _error(problems)
     return settings
 
 
@@ -140,6 +140,14 @@ def _build_own(own: type[Own], sources: dict[str, str], problems: list[str]) -> 
         return None
 
 
+def _error(problems: list[str]) -> SettingsError:
+    """Return the error without the token, which somebody may have pasted where a path belongs."""
+    token = _value_of("WALLET_TOKEN")
+    if len(token) >= REDACTED_RUN:
+        problems = [problem.replace(token, "…") for problem in problems]
+    return SettingsError("\n".join(map(escape, problems)))
+
+
 def _load_file() -> dict[str, str]:
     """Load the file into `os.environ`; return name -> where its value comes from."""
     sources = dict.fromkeys(os.environ, _ENVIRONMENT)
@@ -154,7 +162,7 @@ def _load_file() -> dict[str, str]:
         dotenv.load_dotenv(path, encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except (OSError, ValueError) as error:  # unreadable, not UTF-8, or with a NUL in it
         reason = error.strerror if isinstance(error, OSError) else "save it as UTF-8 text"  # the rest may show what is in it
-        raise SettingsError(f"{shown}{' (ENV_FILE)' if chosen else ''} cannot be read: {reason}") from None
+        raise _error([f"{shown}{' (ENV_FILE)' if chosen else ''} cannot be read: {reason}"]) from None
     return {**dict.fromkeys(os.environ, shown), **sources}
 
 

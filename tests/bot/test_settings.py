@@ -251,6 +251,15 @@ def test_a_token_in_the_wrong_setting_is_not_shown(key: str, before: str, monkey
     assert TOKEN.lower() not in str(caught.value).lower()
 
 
+@pytest.mark.parametrize("key", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "ENV_FILE"])
+def test_a_token_instead_of_a_path_is_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**GOOD, key: TOKEN}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=key) as caught:
+        load_settings(Skewed)
+    assert TOKEN not in str(caught.value)
+
+
 ###########################################################
 #                    Settings of a fork                   #
 ###########################################################
