@@ -320,28 +320,14 @@ class OrderManager:
         if len(batch.submissions) + len(batch.amendments) + len(batch.cancellations) > MAX_INSTRUCTIONS:
             raise ValueError(f"a batch holds at most {MAX_INSTRUCTIONS} instructions")
         wanted = validate_orders(batch.submissions, self._market_id)
-        exposure = self._tracker.exposure(market)
-        kept_orders = orders_after(batch, self._tracker.live_orders(), self._market_id)
-        taken = dict.fromkeys(exposure.unseen, Decimal(0))
-        for order in kept_orders:
-            taken[order.side] += Decimal(str(order.remaining_size))
-        room = room_on_sides(exposure.low, exposure.high, self._max_abs_position, taken)
-        submissions, left_out = cut_to_room(wanted, room, market.position_decimal_places)
-        if any(exposure.unseen.values()):
-            possible = submissions
-            room = {side: left - exposure.unseen[side] for side, left in room.items()}
-            submissions, _ = cut_to_room(wanted, room, market.position_decimal_places)
-            if {order.side for order in possible} - {order.side for order in submissions}:
-                turn.reason = WAITING_FOR_ORDERS  # only orders that have not appeared yet take the room
-                return {}
-        if any(left < 0 for left in room.values()):  # an amendment may grow an order, but not past the limit
-            batch = replace(batch, amendments=[each for each in batch.amendments if each.size_delta <= 0])
+        batch, left_out = self._within_limit(batch, wanted, market)
+        if turn.reason:
+            return {}
         places = (market.decimal_places, market.position_decimal_places, market.tick_size)
-        batch = replace(batch, submissions=submissions)
         transaction = sub.instruction_to_json(batch, *places)
-        check_increments(submissions, transaction)
-        minimum = {side: max(self._minimum_value(side), self._learnt_minimum.get(side, 0.0)) for side in room}
-        submissions, too_small = leave_out_small_orders(submissions, minimum)
+        check_increments(batch.submissions, transaction)
+        minimum = {side: max(self._minimum_value(side), self._learnt_minimum.get(side, 0.0)) for side in SIDES}
+        submissions, too_small = leave_out_small_orders(batch.submissions, minimum)
         if too_small:
             batch = replace(batch, submissions=submissions)
             transaction = sub.instruction_to_json(batch, *places)
@@ -355,6 +341,28 @@ class OrderManager:
         elif submissions and too_small:
             turn.outcome = f"quoted; left out: {'; '.join(too_small)}"
         return transaction
+
+    def _within_limit(
+        self, batch: sub.BatchMarketInstruction, wanted: list[sub.OrderSubmission], market: Market
+    ) -> tuple[sub.BatchMarketInstruction, list[str]]:
+        """Cut a batch to the position limit. Return it, and why orders are left out; note in the turn if they have to wait."""
+        exposure = self._tracker.exposure(market)
+        kept_orders = orders_after(batch, self._tracker.live_orders(), self._market_id)
+        taken = dict.fromkeys(exposure.unseen, Decimal(0))
+        for order in kept_orders:
+            taken[order.side] += Decimal(str(order.remaining_size))
+        room = room_on_sides(exposure.low, exposure.high, self._max_abs_position, taken)
+        submissions, left_out = cut_to_room(wanted, room, market.position_decimal_places)
+        if any(exposure.unseen.values()):
+            possible = submissions
+            room = {side: left - exposure.unseen[side] for side, left in room.items()}
+            submissions, _ = cut_to_room(wanted, room, market.position_decimal_places)
+            if {order.side for order in possible} - {order.side for order in submissions}:
+                self._turn.reason = WAITING_FOR_ORDERS  # only orders that have not appeared yet take the room
+        amendments = batch.amendments
+        if any(left < 0 for left in room.values()):  # an amendment may grow an order, but not past the limit
+            amendments = [each for each in amendments if each.size_delta <= 0]
+        return replace(batch, submissions=submissions, amendments=amendments), left_out
 
     def _minimum_value(self, side: str) -> float:
         return self._vega_store.get_minimum_order_value(self._market_id, side)

@@ -21,7 +21,7 @@ import rel
 import bot.more_api_calls as more_api
 import bot.submission as sub
 import bot.vega_api_client as client
-from bot.models import Position, parse_position
+from bot.models import Market, Position, parse_position
 from bot.parsing import ParseError
 from bot.vega_store import VegaStore
 from bot.wallet import TIMEOUTS, VegaWallet, WalletError
@@ -201,16 +201,20 @@ class Shutdown:
             return
         if not has_orders:
             logger.info("Stopping: cancelling all orders on the market")
-        market = vega_store.get_market_by_id(market_id)
+        left = self._cancel_and_verify(end, vega_store.get_market_by_id(market_id), interval)
+        self.failed = self.failed or bool(left)
+        position = self._open_position(vega_store, node_rest_url, market_id, party_id)
+        logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", position)
+
+    def _cancel_and_verify(self, end: "_End", market: Optional[Market], interval: float) -> str:
+        """Return which orders are or may be left; empty if none is."""
         in_flight = self.orders_may_be_in_flight()
         blocks = 1 + bool(in_flight or (market is not None and market.reorders_transactions))
         left = end.cancel_and_verify(blocks, interval, self.look_for_unseen_orders)
         if in_flight:
             unanswered = "the wallet has not answered for some orders, and may still send them"
             left = f"{left}; {unanswered}" if left else f"{MAY_BE_LEFT}: {unanswered}"
-        self.failed = self.failed or bool(left)
-        position = self._open_position(vega_store, node_rest_url, market_id, party_id)
-        logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", position)
+        return left
 
     def _open_position(self, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str) -> str:
         """Return the part of the last line about the position; empty if it is flat and the PnL is zero."""
@@ -301,12 +305,8 @@ class _End:
                 else:
                     seconds = time.monotonic() - accepted_at[1]
                     passed = height - accepted_at[0] if height else int(seconds / max(interval, 1.0))
-                    are_lost = seconds > UNSEEN_TIMEOUT and passed >= blocks + UNSEEN_BLOCKS
-                    if passed < blocks:
-                        left = f"{MAY_BE_LEFT}: the chain has made no {_count(blocks, 'block')} since the cancellation, so more may come"
-                    elif are_unseen and not are_lost:
-                        left = f"{MAY_BE_LEFT}: the last ones have not appeared"
-                    else:
+                    left = _doubt(seconds, passed, blocks, are_unseen)
+                    if not left:
                         return ""
             if time.monotonic() + VERIFY_INTERVAL > self._deadline or (errors >= MAX_CANCEL_ERRORS and should_cancel):
                 return left
@@ -343,6 +343,21 @@ def _open_orders_in(vega_store: VegaStore, market_id: str) -> list[str]:
 
 def _pnl(position: Optional[Position]) -> float:
     return position.realised_pnl + position.unrealised_pnl if position is not None else 0.0
+
+
+def _doubt(seconds: float, passed: int, blocks: int, are_unseen: bool) -> str:
+    """Return why more orders may come although none is open; empty if none can.
+
+    Args:
+        seconds: since the cancellation was accepted.
+        passed: blocks since then.
+        blocks: how many to wait for.
+        are_unseen: whether orders were sent that have not appeared.
+    """
+    if passed < blocks:
+        return f"{MAY_BE_LEFT}: the chain has made no {_count(blocks, 'block')} since the cancellation, so more may come"
+    are_lost = seconds > UNSEEN_TIMEOUT and passed >= blocks + UNSEEN_BLOCKS
+    return f"{MAY_BE_LEFT}: the last ones have not appeared" if are_unseen and not are_lost else ""
 
 
 def _count(number: int, noun: str) -> str:
