@@ -226,12 +226,19 @@ class Sandbox(Controls):
     async def _make_blocks(self) -> None:
         """Run the block clock. It sleeps until deadlines, so the time spent on a block does not add up to a drift."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._block_time
+        deadline = self._on_the_second(loop.time() + self._block_time)
         while True:
             await asyncio.sleep(deadline - loop.time())
             if not self.faults.blocks_stopped:
                 self.make_block()
-            deadline = max(deadline + self._block_time, loop.time())  # missed blocks are skipped: no burst to catch up
+            deadline = self._on_the_second(max(deadline + self._block_time, loop.time()))  # missed blocks are skipped: no burst to catch up
+
+    def _on_the_second(self, deadline: float) -> float:
+        """Move a deadline to the nearest second of the wall clock, which is the block's time, if the block time is in whole seconds."""
+        if self._block_time < 1 or self._block_time % 1:
+            return deadline
+        wall_time = time.time() + deadline - asyncio.get_running_loop().time()
+        return deadline + round(wall_time) - wall_time
 
     async def restart_node(self, down: float = 0.0) -> None:
         """Close the data node's port and all its connections, and listen again after `down` seconds. Blocks continue meanwhile."""

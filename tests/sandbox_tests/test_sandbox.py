@@ -3,7 +3,9 @@
 import contextlib
 import gc
 import socket
+import statistics
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +100,22 @@ def test_prices_are_available_right_after_the_start() -> None:
     with Sandbox(block_time=60) as sandbox:
         url = f"{sandbox.node_url}/market/data/{sandbox.markets['future']}/latest"
         assert int(requests.get(url, timeout=30).json()["marketData"]["bestBidPrice"]) > 0
+
+
+def test_blocks_start_on_the_second_that_is_their_time() -> None:
+    """Whenever the sandbox starts; here in the middle of a second."""
+    delays: list[float] = []
+
+    class Timed(Sandbox):
+        def make_block(self) -> None:
+            started = time.time()
+            super().make_block()
+            delays.append(started - self.chain.time / 1e9)
+
+    time.sleep((0.5 - time.time()) % 1)
+    with Timed(block_time=1, traders=False):
+        wait_until(lambda: len(delays) > 5)
+    assert 0 <= statistics.median(delays[1:]) < 0.2  # the first block is made at the start
 
 
 def test_an_error_in_the_block_clock_is_raised_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
