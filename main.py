@@ -83,7 +83,7 @@ def _run(
     wallet_url: str,
     vega_store: store.VegaStore,
     max_abs_position: float = 1,
-    shutdown: Optional[Shutdown] = None,
+    shutdown: Optional[Shutdown] = None,  # Not on the page, likewise the next two.
     dry_run: bool = False,
     loop_interval: float = LOOP_INTERVAL,
 ) -> None:

@@ -173,7 +173,7 @@ def internal_uses(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("module", [module for module in sources() if not module.startswith("bot.transport")])
-def test_what_is_private_or_global_in_a_library_is_used_in_the_transport_only(module: str) -> None:
+def test_private_and_global_parts_of_libraries_are_used_in_the_transport_only(module: str) -> None:
     assert internal_uses(sources()[module]) == []
 
 

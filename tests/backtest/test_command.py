@@ -41,7 +41,7 @@ RULES = """
 
     rule_settings = RuleSettings()
 
-    def refuses(market, open_volume, max_abs_position):
+    def fails(market, open_volume, max_abs_position):
         return NoQuote(f"skew {rule_settings.skew}")
 
     def too_late(market, open_volume, max_abs_position):
@@ -134,9 +134,9 @@ def test_rejections_are_in_table_and_json(folder: Path) -> None:
 def test_a_rule_gets_its_own_settings_and_the_report_says_why_it_did_not_quote(folder: Path) -> None:
     (folder / "my.env").write_text("SKEW=0.25\n")
     for expected, environment in (("0.5", {}), ("0.25", {"ENV_FILE": str(folder / "my.env")}), ("0.125", {"SKEW": "0.125"})):
-        done = run("--rule", "my_rules:refuses", *SHORT, folder=folder, **environment)
+        done = run("--rule", "my_rules:fails", *SHORT, folder=folder, **environment)
         assert f"no quote in 80 blocks: skew {expected}\n" in done.stdout, done.stderr
-    done = run("--rule", "my_rules:refuses", *SHORT, folder=folder, SKEW="much")
+    done = run("--rule", "my_rules:fails", *SHORT, folder=folder, SKEW="much")
     assert (done.returncode, done.stderr) == (2, "SKEW in the environment must be a number\n")
 
 

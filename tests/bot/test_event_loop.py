@@ -43,7 +43,7 @@ def child(sandbox: Sandbox, code: str, registrar: str, *arguments: str) -> Proce
 
 @pytest.mark.parametrize("caller", ["thread", "handler"])
 @all_registrars
-def test_rel_abort_ends_the_dispatch_whoever_calls_it(sandbox: Sandbox, registrar: str, caller: str) -> None:
+def test_rel_abort_ends_the_dispatch_from_any_caller(sandbox: Sandbox, registrar: str, caller: str) -> None:
     code = """
 import os
 rel.signal(signal.SIGUSR1, rel.abort)

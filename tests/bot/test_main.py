@@ -111,7 +111,7 @@ def test_on_a_spot_market_the_position_is_the_change_of_the_base_balance(sandbox
 ###########################################################
 
 
-def test_no_quote_goes_out_on_data_older_than_five_seconds_and_open_orders_are_cancelled(
+def test_no_quote_is_sent_on_data_older_than_five_seconds_and_open_orders_are_cancelled(
     bot: BotProcess, sandbox: Sandbox, future: str
 ) -> None:
     sandbox.silence_streams("markets/data")
@@ -160,7 +160,7 @@ def test_a_wrong_token_gets_the_wallets_message_and_a_hint(sandbox: Sandbox, fut
     assert "Traceback" not in bot.output
 
 
-def test_no_quote_goes_out_on_a_position_that_no_stream_keeps(bot: BotProcess, sandbox: Sandbox, future: str) -> None:
+def test_no_quote_is_sent_on_a_position_that_no_stream_keeps(bot: BotProcess, sandbox: Sandbox, future: str) -> None:
     bot.wait_for(r"\| quoted$")
     sandbox.fail_handshakes(503)
     sandbox.drop_streams("reset", "positions")

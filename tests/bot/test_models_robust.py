@@ -204,20 +204,20 @@ NOT_AMOUNTS: list[Any] = [None, True, 1.5, math.nan, "1e5", "1.5", "0x10", " 7",
 
 @pytest.mark.parametrize("value", NOT_AMOUNTS, ids=repr)
 @pytest.mark.parametrize("field", ["size", "remaining", "price"])
-def test_an_amount_that_is_no_padded_integer_is_a_parse_error(field: str, value: Any) -> None:
+def test_an_amount_that_is_not_a_padded_integer_is_a_parse_error(field: str, value: Any) -> None:
     with pytest.raises(ParseError):
         PARSERS["order"]({**NODES["order"][0], field: value})
 
 
 @pytest.mark.parametrize("field", ["id", "marketId", "partyId"])
 @pytest.mark.parametrize("value", [None, 7, True, [], {}], ids=repr)
-def test_an_id_that_is_no_text_is_a_parse_error(field: str, value: Any) -> None:
+def test_an_id_that_is_not_text_is_a_parse_error(field: str, value: Any) -> None:
     with pytest.raises(ParseError):
         PARSERS["order"]({**NODES["order"][0], field: value})
 
 
 @pytest.mark.parametrize("field", ["price", "id", "marketId", "partyId"])
-def test_what_streams_never_leave_out_must_be_there(field: str) -> None:
+def test_fields_that_streams_never_leave_out_are_required(field: str) -> None:
     with pytest.raises(ParseError, match=f"'{field}' is missing"):
         PARSERS["order"]({key: value for key, value in NODES["order"][0].items() if key != field})
 

@@ -408,14 +408,14 @@ def test_no_dotenv_at_all_names_every_setting() -> None:
 @pytest.mark.parametrize(
     "content", [dotenv(GOOD).encode("utf-16"), b"\xff\xfe\x00", b"MARKET_ID=\xe9\n"], ids=["utf-16", "binary", "latin-1"]
 )
-def test_a_dotenv_that_is_no_utf_8_ends_with_status_2_and_no_traceback(content: bytes, tmp_path: Path) -> None:
+def test_a_dotenv_that_is_not_utf_8_ends_with_status_2_and_no_traceback(content: bytes, tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(content)
     ended = python("-m", "main")
     assert "Traceback" not in ended.stderr
     assert ended.returncode == 2
 
 
-def test_a_file_that_is_no_text_does_not_show_its_content(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_does_not_show_its_content(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(f"WALLET_TOKEN={TOKEN}".encode() + b"\xe9")
     ended = python("-m", "main")
     assert (ended.returncode, ended.stderr) == (2, ".env cannot be read: save it as UTF-8 text\n")
@@ -469,7 +469,7 @@ def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
     assert ended.stdout.splitlines()[-1] == f"{len(TOKEN)} 10"
 
 
-def test_what_dotenv_holds_is_in_the_environment_for_the_next_pages(tmp_path: Path) -> None:
+def test_the_settings_of_dotenv_are_in_the_environment_for_the_next_pages(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(dotenv(GOOD))
     assert python("-c", f"{SHOW}\nimport os; print(os.environ['WALLET_URL'])").stdout.splitlines()[-1] == GOOD["WALLET_URL"]
 

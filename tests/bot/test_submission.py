@@ -74,7 +74,7 @@ def test_a_padded_number_is_rounded_like_a_fraction(decimals: int, number: Any, 
     assert sub.convert_from_decimals(decimals, number, multiple) == round(exact) * multiple
 
 
-def test_no_two_decimal_price_goes_out_a_tick_low() -> None:
+def test_no_two_decimal_price_is_sent_a_tick_low() -> None:
     prices = [(padded, padded / 100) for padded in range(1, 10_000)]
     assert sum(int(price * 10**2) != padded for padded, price in prices) == 573  # the page's formula
     assert [padded for padded, price in prices if sub.convert_from_decimals(2, price) != padded] == []
@@ -107,7 +107,7 @@ def test_negative_position_decimals_count_in_tens() -> None:
     assert sub.convert_to_decimals(-1, 37) == 370.0
 
 
-def test_negative_position_decimals_go_out_in_tens() -> None:
+def test_sizes_with_negative_position_decimals_are_sent_in_tens() -> None:
     assert sent(an_order(size=370.0), position_decimals=-1)["submissions"][0]["size"] == "37"
 
 
@@ -122,7 +122,7 @@ def test_floats_decimals_and_fractions_are_taken_alike(number: Any) -> None:
     assert sub.convert_from_decimals(decimal_places=2, number=number) == 6410
 
 
-def test_what_goes_out_is_an_int_as_the_next_pages_expect() -> None:
+def test_a_padded_number_is_an_int_as_the_next_pages_expect() -> None:
     assert type(sub.convert_from_decimals(decimal_places=18, number=2500000.25)) is int
 
 

@@ -179,7 +179,7 @@ def test_a_recorded_error_is_raised_with_the_nodes_error_message(name: str, mess
     assert problem_with(recorded_answer(name), path=path) == f"GET {path}: {message}"
 
 
-def test_an_unknown_parameter_is_no_error() -> None:
+def test_an_unknown_parameter_is_ignored() -> None:
     with Replay(recorded_answer("bad-param")) as node:
         assert len(client.execute_unrollable_get_request("markets?foo=1", "markets", node.url)) == 3
 
@@ -233,6 +233,6 @@ def test_a_connection_refused_is_an_error_that_names_the_address() -> None:
             client.execute_get_request("markets", "markets", url, deadline=time.monotonic() + 1.9)
 
 
-def test_an_address_that_is_none_is_an_error() -> None:
+def test_a_bad_address_is_an_error() -> None:
     with pytest.raises(client.VegaApiError, match="GET markets: no answer from no-address: "):
         client.get_markets("no-address")

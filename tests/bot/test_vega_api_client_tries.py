@@ -33,7 +33,7 @@ def test_a_temporary_failure_is_retried(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 501])
-def test_what_was_understood_is_not_tried_again(status: int) -> None:
+def test_a_rejection_is_not_tried_again(status: int) -> None:
     with Replay(Answer("no", status=status), recorded_answer("markets")) as node, pytest.raises(client.VegaApiError):
         client.get_markets(node.url)
     assert len(node.requests) == 1
@@ -66,7 +66,7 @@ def test_an_unreadable_retry_after_costs_neither_the_tries_nor_the_nodes_error_m
     assert len(node.requests) == 3
 
 
-def test_a_redirect_to_an_address_that_is_none_is_an_error_of_the_call() -> None:
+def test_a_redirect_to_a_bad_address_is_an_error_of_the_call() -> None:
     with (
         Replay(Answer(status=302, headers={"Location": "http://a..b/"})) as node,
         pytest.raises(client.VegaApiError, match=r"^GET markets: "),

@@ -61,7 +61,7 @@ def test_a_list_of_unknown_markets_costs_one_look_up_in_two_seconds(store: VegaS
     assert node.rest_calls.total() - before <= 1 + (time.monotonic() - began) // 2
 
 
-def test_what_is_no_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) -> None:
+def test_a_value_that_is_not_an_id_is_not_looked_up(store: VegaStore, node: ScriptedNode) -> None:
     before = node.rest_calls.total()
     with pytest.raises(ParseError, match="is not an id"):
         store._update_order({"updates": {"orders": [order_node(marketId="../assets")]}})

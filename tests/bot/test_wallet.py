@@ -23,7 +23,7 @@ CHECK_URL = "check WALLET_URL, and that the wallet runs"
 RECORDED = {entry["name"]: entry for entry in json.loads((RECORDINGS / "wallet.json").read_text())}
 SENT = {name: entry for name, entry in RECORDED.items() if entry["request"]["method"] == "client.send_transaction"}
 TAKEN = [name for name, entry in SENT.items() if isinstance(entry["body"], dict) and "transactionHash" in entry["body"].get("result", {})]
-REFUSED = [name for name, entry in RECORDED.items() if isinstance(entry["body"], dict) and "error" in entry["body"]]
+REJECTED = [name for name, entry in RECORDED.items() if isinstance(entry["body"], dict) and "error" in entry["body"]]
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def test_a_transaction_taken_in_returns_its_hash(name: str) -> None:
         assert a_wallet(server.url).submit_transaction(CANCEL_ALL) == RECORDED[name]["body"]["result"]["transactionHash"]
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REJECTED)
 def test_a_rejection_has_the_wallets_error_message(name: str) -> None:
     error = RECORDED[name]["body"]["error"]
     assert problem_with(recorded_answer(name)).startswith(f"wallet: HTTP {RECORDED[name]['status']}, {error['message']}: {error['data']}")
@@ -162,7 +162,7 @@ def test_a_cut_body_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("status", [302, 401, 500])
-def test_an_http_error_is_an_error_whatever_its_body_says(status: int) -> None:
+def test_an_http_error_is_an_error_with_any_body(status: int) -> None:
     assert problem_with(Answer(RECORDED["ok"]["body"], status=status)).startswith(f"wallet: HTTP {status}, ")
 
 
@@ -191,7 +191,7 @@ def test_json_of_another_shape_is_an_error(body: str) -> None:
 
 
 @pytest.mark.parametrize("no_hash", [None, 7, {}], ids=repr)
-def test_a_hash_that_is_no_text_is_an_error(no_hash: Any) -> None:
+def test_a_hash_that_is_not_text_is_an_error(no_hash: Any) -> None:
     assert problem_with(Answer({"jsonrpc": "2.0", "result": {"transactionHash": no_hash}})).startswith("wallet: HTTP 200, ")
 
 

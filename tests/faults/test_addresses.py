@@ -158,7 +158,7 @@ ADDITIONS: dict[str, Sequence[str]] = {
 
 
 @pytest.mark.parametrize("addition", ADDITIONS)
-def test_what_a_load_balancer_adds_to_the_handshake_keeps_no_stream_from_opening(node: ScriptedNode, addition: str) -> None:
+def test_additions_of_a_load_balancer_to_the_handshake_keep_no_stream_from_opening(node: ScriptedNode, addition: str) -> None:
     with HandshakeServer(ADDITIONS[addition]) as server, StoreProcess(server.ws_url, node.rest_url, MARKET, BOT) as store:
         store.wait_until(lambda: store.ask("seconds_since_update", MARKET) < 60)
         store.wait_until(lambda: len(server.connections) == 4)

@@ -70,7 +70,7 @@ def test_a_node_that_falls_behind_sends_old_data_at_the_usual_pace(monkeypatch: 
     assert age.seconds() == pytest.approx(20, abs=0.5)
 
 
-def test_no_quote_goes_out_while_a_node_that_answers_pings_is_behind(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_quote_is_sent_while_a_node_that_answers_pings_is_behind(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     fell_behind_at = math.inf  # time.monotonic()
     sent: list[tuple[float, list[bytes]]] = []  # time.monotonic() and the frames of market data of a block
     send = Subscription.send

@@ -91,7 +91,7 @@ def test_a_single_frozen_stream_reconnects(sandbox: Sandbox) -> None:
         assert bot.stop() == 0
 
 
-def test_no_quote_goes_out_on_data_that_was_in_transit_for_too_long() -> None:
+def test_no_quote_is_sent_on_data_that_was_in_transit_for_too_long() -> None:
     """On a link too slow for the stream, frames never stop arriving, but each is older than the one before."""
     with (
         Sandbox(block_time=0.2, seed=17) as sandbox,

@@ -161,7 +161,7 @@ def test_a_proxy_that_cannot_be_used_ends_the_start_with_one_line_that_names_the
     assert "pass-word" not in run.stderr
 
 
-def test_a_proxy_that_nothing_needs_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_nothing_needs_causes_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
     assert proxy_problems(["http://127.0.0.1:3008/api/v2", "ws://localhost/api/v2"]) == []
     with pytest.raises(ProxySettingError):

@@ -39,7 +39,7 @@ def assert_clean(lines: list[str], shown: str = SHOWN) -> None:
     assert max(map(len, lines)) < 2_000
 
 
-def test_what_the_wallet_says_cannot_act_on_the_terminal_or_forge_a_line(sandbox: Sandbox) -> None:
+def test_text_from_the_wallet_cannot_act_on_the_terminal_or_forge_a_line(sandbox: Sandbox) -> None:
     evil = Answer({"error": {"code": 1, "message": EVIL, "data": EVIL}}, status=400)
     with Replay(then=iter([evil] * 1000)) as wallet, BotProcess(sandbox, sandbox.markets["future"], WALLET_URL=wallet.url) as bot:
         bot.wait_for("no quote: wallet: HTTP 400")
@@ -48,7 +48,7 @@ def test_what_the_wallet_says_cannot_act_on_the_terminal_or_forge_a_line(sandbox
 
 
 @pytest.mark.parametrize("body", [EVIL, {"code": 5, "message": EVIL, "details": [{"message": EVIL, "inner": EVIL}]}], ids=["text", "error"])
-def test_what_the_node_says_over_rest_cannot_act_on_the_terminal_or_forge_a_line(sandbox: Sandbox, body: object) -> None:
+def test_text_from_rest_cannot_act_on_the_terminal_or_forge_a_line(sandbox: Sandbox, body: object) -> None:
     answers = iter([Answer(body, status=400)] * 1000)
     with Replay(then=answers) as node, BotProcess(sandbox, sandbox.markets["future"], NODE_URL=f"{node.url}/api/v2") as bot:
         assert bot.finish() == 1
@@ -72,7 +72,7 @@ def node() -> Iterator[ScriptedNode]:
         yield running
 
 
-def test_what_the_node_says_on_a_stream_cannot_act_on_the_terminal_or_forge_a_line(node: ScriptedNode) -> None:
+def test_text_from_a_stream_cannot_act_on_the_terminal_or_forge_a_line(node: ScriptedNode) -> None:
     with StoreProcess(node.ws_url, node.rest_url, MARKET, BOT, setup=LOGGED_LIKE_THE_BOT) as store:
         store.wait_for("READY")
         for stream in STREAMS:

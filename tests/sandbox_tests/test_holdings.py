@@ -72,7 +72,7 @@ def test_a_seller_who_amends_in_an_auction_must_hold_fees_in_the_wrong_asset(net
     assert (rich.size, held(network, "b", "tBTC")) == (1_900_000, 0)
 
 
-def test_who_cannot_pay_the_fees_of_an_auction_loses_the_order_with_the_largest_id(network: Network) -> None:
+def test_a_party_that_cannot_pay_the_fees_of_an_auction_loses_the_order_with_the_largest_id(network: Network) -> None:
     """`processFeesTransfersOnEnterAuction` of market.go serves each party's orders by id, and cancels at the end."""
     orders = [network.place("a", "BUY", 10, price) for price in (10_000, 11_000, 12_000)]
     first, *others = sorted(orders, key=lambda order: order.id)

@@ -20,7 +20,7 @@ from tests.sandbox.chain.records import BUY, NETWORK, SELL, Account
 from tests.sandbox.chain.service_level import Performance
 from tests.sandbox.chain.uint_limits import read_uint
 
-MAX_FEE = Fraction("0.1")  # the recorded network took 0.001 and refused 0.5
+MAX_FEE = Fraction("0.1")  # the recorded network accepted 0.001 and rejected 0.5
 EARLY_EXIT_PENALTY = Fraction("0.05")  # of the bond that is withdrawn while the market needs it
 TARGET_STAKE_FACTOR = Fraction("0.05")  # of the margin of the open interest
 PRICE_RANGE = Fraction("0.05")  # how far from the middle orders count, up and down
