@@ -178,3 +178,17 @@ def test_the_market_takes_the_fee_of_the_provider_that_completes_its_target_stak
     network.place("b", "BUY", 1000, 1_000_000)  # 10 contracts at 100: a target of 1000 * 0.054 * 0.05 = 2.7
     next_epoch(network)
     assert str(float(network.market.fees.liquidity)) == "0.002"
+
+
+def test_a_bond_that_paid_for_margin_is_filled_up_with_the_next_block(network: Network) -> None:
+    """`checkBondBalance` of core/execution/future/bond_topup.go, in each block outside auctions."""
+    commit(network, "a", 1000)
+    next_epoch(network)
+    general = network.chain.accounts[network.chain.parties["a"], "", "ACCOUNT_TYPE_GENERAL", network.market.settlement_asset.id]
+    general.balance = 1
+    order = network.place("a", "BUY", 1000, 990_000)  # worth 1,000 at the mark price
+    assert (order.status, bond(network, "a")) == ("STATUS_ACTIVE", 1000 - 78)
+    network.cancel("a", order)
+    assert general.balance // UNIT == 77
+    network.chain.block()
+    assert (general.balance, bond(network, "a")) == (1, 1000)

@@ -42,6 +42,8 @@ class FuturesEngine(MarketEngine):
         if self.market.can_trade:
             self._close_network_position()
         super().begin_block()
+        if not self.market.in_auction:
+            self.liquidity.top_up_bonds()
 
     def end_block(self) -> None:
         super().end_block()
@@ -312,6 +314,7 @@ class FuturesEngine(MarketEngine):
         if market.traded:
             market.mark_asset_price, market.traded = market.last_asset_price, False
         self._reprice_pegged(is_forced=True)
+        self.liquidity.top_up_bonds()
         self._settle()
 
     def _settle(self) -> None:
@@ -326,7 +329,6 @@ class FuturesEngine(MarketEngine):
         if distressed:
             self._close_out(distressed)
         self._adjust_margins(self.exposures.values())
-        self.liquidity.top_up_bonds()
 
     def _transfer(self, settlements: list[Settlement]) -> None:
         """Collect losses from margin, general, bond and insurance; pay gains into margin, less than in full where losses are missing."""

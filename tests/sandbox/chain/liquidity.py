@@ -120,7 +120,7 @@ class Liquidity:
         self._is_epoch_over = now > market.epoch_start + market.epoch_length
 
     def top_up_bonds(self) -> None:
-        """Refill bonds that paid for margin, from the general accounts."""
+        """Refill bonds that paid for margin, from the general accounts; in each block, as `checkAuction` of core/execution/future does."""
         for provision in self._active.values():
             bond, general = self._account(provision.party_id, BOND), self._general(provision.party_id)
             self._ledger.collect([general], bond, max(0, provision.amount - bond.balance))
