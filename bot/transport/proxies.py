@@ -10,8 +10,10 @@ import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Optional, Union
 from urllib.parse import quote, unquote, urlsplit
+
+IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 _VARIABLES = {"http": "http_proxy", "ws": "http_proxy", "https": "https_proxy", "wss": "https_proxy"}
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
@@ -133,14 +135,14 @@ def _is_excluded(host: str, port: int) -> bool:
     return False
 
 
-def _is_in_network(address: Optional[ipaddress._BaseAddress], network: str) -> bool:
+def _is_in_network(address: Optional[IPAddress], network: str) -> bool:
     try:
         return address is not None and address in ipaddress.ip_network(network, strict=False)
     except (ValueError, TypeError):
         return False
 
 
-def _ip_address(host: str) -> Optional[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _ip_address(host: str) -> Optional[IPAddress]:
     """Return a host's address if it is written as one, in any form that the system's resolver takes."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -19,6 +19,7 @@ import requests.utils
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
+import urllib3.exceptions
 import websocket
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
@@ -259,6 +260,25 @@ def test_a_session_that_does_not_trust_the_environment_reads_no_netrc_proxies_or
     session.trust_env = False
     merged = session.merge_environment_settings("http://node.example", {}, None, None, None)
     require(not merged["proxies"] and merged["verify"] is True, "requests", "Session.trust_env does not keep the environment out")
+
+
+ERRORS = ("ConnectTimeoutError", "DecodeError", "HTTPError", "InvalidHeader", "NewConnectionError", "ProtocolError")
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_urllib3_has_the_errors_that_are_raised_or_caught(name: str) -> None:
+    require(hasattr(urllib3.exceptions, name), "urllib3", f"urllib3.exceptions.{name} is gone")
+
+
+@pytest.mark.parametrize("name", ["HTTPConnectionPool", "HTTPSConnectionPool"])
+def test_urllib3_pools_name_the_class_of_their_connections(name: str) -> None:
+    require(hasattr(getattr(urllib3.connectionpool, name, None), "ConnectionCls"), "urllib3", f"{name}.ConnectionCls is gone")
+
+
+def test_the_proxy_manager_of_urllib3_is_a_pool_manager_with_pools_by_scheme() -> None:
+    manager: Any = getattr(urllib3, "ProxyManager", None)
+    is_manager = isinstance(manager, type) and issubclass(manager, urllib3.PoolManager)
+    require(is_manager and hasattr(manager("http://127.0.0.1:1"), "pool_classes_by_scheme"), "urllib3", "ProxyManager has other pools")
 
 
 def test_urllib3_takes_pools_by_scheme_and_connections_by_pool() -> None:
