@@ -57,8 +57,8 @@ class BatchMarketInstruction:
 def convert_to_decimals(decimal_places: int, number: Number) -> float:
     """Turn a padded integer into the human number: 9990000 with 5 places is 99.9.
 
-    Exact to the last bit where `number` is an int: Python's division of integers rounds once, correctly. (The page
-    passes a float, which has lost digits above 2^53: 18-decimal balances have more.)
+    Exact to the last bit where `number` is an int: Python's division of integers rounds once, correctly. Differs from
+    the page, which passes a float. It loses digits above 2^53, and 18-decimal balances have more.
     """
     if decimal_places < 0:  # the API allows sizes in tens, hundreds, …
         return float(number * 10**-decimal_places)

@@ -78,6 +78,7 @@ class VegaWallet:
         return self._transaction_hash(response)
 
     def _send(self, request: dict[str, Any], timeouts: tuple[float, float], can_resend: bool) -> requests.Response:
+        # Differs from the page: a call has a deadline, and a batch that a closing connection has lost is sent once more.
         deadline = time.monotonic() + sum(timeouts)
         try:
             return call_with_deadline(sum(timeouts), lambda: self._post(request, timeouts))
@@ -92,7 +93,7 @@ class VegaWallet:
 
     def _post(self, request: dict[str, Any], timeouts: tuple[float, float]) -> requests.Response:
         headers = {"Origin": "streaming-data-bot", "Authorization": f"VWT {self._token}"}
-        # A redirect would carry the token to another address.
+        # Differs from the page: no redirects, since they would carry the token to another address.
         return self._session.post(self._url, json=request, headers=headers, timeout=timeouts, allow_redirects=False)
 
     def _transaction_hash(self, response: requests.Response) -> str:
