@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("healthy")
 ASK = "        submissions = order_manager.ask(quotes, latest_data, position)"
 AFTER_WALLET = "    order_manager = OrderManager("
 AFTER_STOP = "    vega_store.stop()\n"
+START = '\nif __name__ == "__main__":\n'
 # As the page "External price" writes its rule: with the names of `_run`, and prices of its own.
 OWN_IFS = """
     if position < max_abs_position:
@@ -59,9 +60,9 @@ def own_lines(indent: int) -> str:
 
 
 def changed_bot(sandbox: Sandbox, market_id: str, folder: Path, *changes: tuple[str, str]) -> BotProcess:
-    """Start the bot with parts of its main.py replaced."""
+    """Start the bot with the frozen rule and with parts of its main.py replaced."""
     text = (ROOT / "main.py").read_text()
-    for old, new in changes:
+    for old, new in (*changes, (START, f"\nfrom tests.support.example_rule import quotes\n{START}")):
         assert text.count(old) == 1, f"main.py does not have this once: {old}"
         text = text.replace(old, new)
     (folder / "main.py").write_text(text)
