@@ -487,6 +487,18 @@ BID, OFFER = (
 TICK = "tick = convert_to_decimals(market.decimal_places, market.tick_size)"
 RULE = "return example_rule.quotes(replace(market, best_bid_price=bid, best_offer_price=offer), open_volume, max_abs_position)"
 NEXT_PAGES = {
+    "a record that is read after the lock": attempt(
+        "get() returned ReferencePrice(symbol='SOLDAI', bid_price=102.5, ask_price=101.75) while both methods were paused",
+        (
+            "            self._prices[price.symbol] = price\n",
+            "            kept = self._prices.setdefault(price.symbol, {'symbol': price.symbol})\n"
+            "            kept['bid_price'] = price.bid_price\n            kept['ask_price'] = price.ask_price\n",
+        ),
+        (
+            "            return self._prices.get(symbol)\n",
+            "            kept = self._prices.get(symbol)\n        return ReferencePrice(**kept) if kept else None\n",
+        ),
+    ),
     "the starting point": Attempt("no bond account: the network ignored", base=STARTING_POINT),
     "the largest account": attempt(
         "bond accounts with [1025000125000000000000000]", (COMMIT, "max(each.balance for each in store.get_accounts()) / 4")
@@ -538,6 +550,13 @@ KEEP = "        with self._fills_lock:\n            for fill in fills:\n        
 SIDE = '"SIDE_BUY" if trade["buyer"] == self._party_id else "SIDE_SELL"'
 COPY = "        with self._fills_lock:\n            return list(self._fills.values())"
 FIFTH_STREAM = {
+    "a dict that is read after the lock": attempt(
+        "saw 1 of 2 trades of a frame while both methods were paused, and 2 at the end",
+        (
+            "        with self._fills_lock:\n            return list(self._fills.values())",
+            "        with self._fills_lock:\n            fills = self._fills\n        return list(fills.values())",
+        ),
+    ),
     "the trades of everybody": attempt(
         "a connection for 1 markets and 0 parties; without a filter, it has the trades of everybody",
         ("stream/trades?marketIds={market_id}&partyIds={party_id}", "stream/trades?marketIds={market_id}"),

@@ -80,7 +80,7 @@ def run_interleaved(first: Callable[[], object], second: Callable[[], object], i
     return paused.reached
 
 
-def double_interleavings(prepare: Callable[[], Race[Read]], files: Collection[str]) -> Iterator[tuple[Read, Read]]:
+def double_interleavings(prepare: Callable[[], Race[Read]], files: Collection[str], write_step: int = 1) -> Iterator[tuple[Read, Read]]:
     """Pause `read` at each of its instructions, run `write` up to each of its own, then let `read` end first.
 
     This finds a `read` that uses a value which it has taken under the lock, but does not protect any more.
@@ -88,12 +88,13 @@ def double_interleavings(prepare: Callable[[], Race[Read]], files: Collection[st
     Args:
         prepare: makes a race with a new store.
         files: source files whose instructions count, as in `__file__`.
+        write_step: pause `write` only at every n-th instruction, if it is a long one.
 
     Yields:
         For each pair of instructions, the value that was read and the value that is read at the end.
     """
     for read_instruction in range(MAX_INSTRUCTIONS):
-        for write_instruction in range(MAX_INSTRUCTIONS):
+        for write_instruction in range(0, MAX_INSTRUCTIONS, write_step):
             race = prepare()
             values: list[Read] = []
 

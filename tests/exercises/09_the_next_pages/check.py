@@ -10,7 +10,7 @@ from bot.execution.pre_trade_checks import limit_to_position
 from bot.models import Market, ReferencePrice
 from bot.wallet import WalletError
 from tests.exercises.checking import NotSolved, call, expect, report
-from tests.exercises.interleaving import Race, interleavings
+from tests.exercises.interleaving import Race, double_interleavings, interleavings
 from tests.exercises.orders import call_for_orders
 from tests.exercises.sandbox_helpers import (
     FilledStore,
@@ -131,6 +131,13 @@ def check_threads(exercise: ModuleType) -> None:
                 expected=f"{old} or {new}; at the end the latter",
                 hint=WHOLE,
             )
+    for price, final in double_interleavings(prepare, files=[str(exercise.__file__)]):
+        expect(
+            price in (old, new) and final == new,
+            saw=f"get() returned {price}\nwhile both methods were paused, and {final} at the end",
+            expected=f"{old} or {new}; at the end the latter",
+            hint=f"{WHOLE}; and only until the lock is released",
+        )
     report("ReferenceStore: wherever update() or get() is paused, get() returns a complete record")
 
 

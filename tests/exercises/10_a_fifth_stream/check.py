@@ -8,12 +8,13 @@ import bot.vega_api_client as api
 from bot.models import Market
 from bot.submission import convert_to_decimals
 from tests.exercises.checking import call, expect, get_required, report
-from tests.exercises.interleaving import Race, interleavings
+from tests.exercises.interleaving import Race, double_interleavings, interleavings
 from tests.exercises.sandbox_helpers import dispatch_until_done, get_market, order_json, send_transaction
 from tests.sandbox import Sandbox
 from tests.support.waiting import wait_until
 
 TRADES = 12  # on the sandbox
+WRITE_STEP = 4  # instructions; storing a fill takes more
 OTHER_PARTY, THIRD_PARTY, OTHER_MARKET = "b" * 64, "c" * 64, "d" * 64
 
 ALL_TRADES = "a frame holds a list of trades: read all of them"
@@ -24,6 +25,7 @@ ONCE = "keep fills in a dict, with the trade's id as key, as the page does with 
 NUMBERS = "prices have market.decimal_places, sizes have market.position_decimal_places"
 COPY = "return a new list: whoever gets it may change it"
 ATOMIC = "parse all trades first, then take the lock once, around the whole loop; the getters take the same lock"
+COPY_UNDER_LOCK = "make the list, or the sum, under the lock: the dict itself changes later"
 SUBSCRIBE = "start() must call subscribe_trades with the path stream/trades, and with self._update_trades as callback"
 NET = "add the sizes of what you bought, subtract those of what you sold"
 LEFT_OUT = "streams leave out empty lists: trade_dict.get('trades', [])"
@@ -119,6 +121,13 @@ def check_threads(exercise: ModuleType, make_store: StoreFactory, market: Market
                     expected="none of them, or both; at the end both",
                     hint=ATOMIC,
                 )
+        for value, final in double_interleavings(race(read), files=[str(exercise.__file__)], write_step=WRITE_STEP):
+            expect(
+                value in (0, 2) and final == 2,
+                saw=f"{name} saw {value:g} of 2 trades of a frame while both methods were paused, and {final:g} at the end",
+                expected="none of them, or both; at the end both",
+                hint=COPY_UNDER_LOCK,
+            )
     report("wherever a thread is paused, a getter sees all trades of a frame, or none")
 
 
