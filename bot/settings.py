@@ -246,7 +246,7 @@ def _key_problem(key: str, value: str) -> Optional[str]:
     if value[:2].lower() == "0x":
         return "starts with 0x: leave that out, Vega's ids have no prefix"
     if not re.fullmatch("[0-9a-fA-F]{64}", value):
-        length = "has other characters" if len(value) == 64 else f"has {len(value)} characters"
+        length = "has other characters" if len(value) == 64 else f"has {len(value)} character{'' if len(value) == 1 else 's'}"
         return f"{length}, but {_KEY_NAMES[key]} has 64 hex digits (0-9, a-f)"
     return None
 

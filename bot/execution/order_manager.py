@@ -184,7 +184,7 @@ class OrderManager:
             extra = {"vega_store": self._vega_store} if self._takes_store else {}
             wanted = rule(market, position, self._max_abs_position, **extra)
             if isinstance(wanted, NoQuote):
-                turn.reason = truncate(wanted.reason) or "quotes() returned no reason"
+                turn.reason = truncate(wanted.reason or "") or "quotes() returned no reason"
                 return []
             submissions = validate_orders(wanted, self._market_id)
         except Exception:  # user code

@@ -22,6 +22,7 @@ FINAL_STATES = ("STATE_REJECTED", "STATE_CANCELLED", "STATE_CLOSED", "STATE_TRAD
 UNOPENED_STATES = ("STATE_PROPOSED", "STATE_PENDING")
 POSITION_LIMIT_REACHED = "position limit reached"
 SIDES = ("SIDE_BUY", "SIDE_SELL")
+NUMBERS = (int, float)  # what sizes and prices of orders are
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def validate_orders(orders: Any, market_id: str) -> list[sub.OrderSubmission]:
     max_orders = MAX_INSTRUCTIONS - 1
     if len(orders) > max_orders:
         raise ValueError(f"quotes() returned {len(orders)} orders, but a batch holds at most {max_orders} beside its cancellation")
-    orders = [order if {type(order.size), type(order.price)} <= {int, float} else _with_floats(order) for order in orders]
+    orders = [order if type(order.size) in NUMBERS and type(order.price) in NUMBERS else _with_floats(order) for order in orders]
     for order in orders:
         if order.market_id != market_id:
             raise ValueError(f"orders must be for market.market_id: {order}")

@@ -48,6 +48,8 @@ class TransactionQueue:
         return OTHERS
 
     def _class_of_batch(self, batch: dict[str, Any]) -> int:
+        if not self._is_any_reordered:
+            return OTHERS
         lists = ("submissions", "amendments", "cancellations", "stopOrdersCancellation")
         markets = [instruction.get("marketId") for name in lists for instruction in batch.get(name, [])]
         markets += [market_id for setup in batch.get("stopOrdersSubmission", []) for market_id in _stop_markets(setup)]
