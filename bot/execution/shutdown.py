@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 import rel
 
@@ -37,9 +37,11 @@ END_BLOCKS = 2.0  # … so many block intervals, if that is longer
 CHECK_TIMEOUT = 2.0  # seconds to ask REST whether there is anything to cancel
 UNSEEN_TIMEOUT = 3.0  # seconds after the cancellation, and …
 UNSEEN_BLOCKS = 2  # … so many blocks more than usual, until orders that have not appeared count as lost
+LAST_CHECK_TIMEOUT = 0.5  # seconds for a request when the time for the end is over
 VERIFY_INTERVAL = 0.2  # seconds between two requests
 MAX_CANCEL_ERRORS = 3
 IN_FLIGHT_TIMEOUT = 30.0  # seconds that a wallet may take to execute a call that timed out
+Result = TypeVar("Result")
 MAY_BE_LEFT = "orders may be left on the market, check and cancel them by hand"
 
 
@@ -179,9 +181,9 @@ class Shutdown:
 
         A dry run cancels nothing: it logs which open orders there are.
         """
-        interval = vega_store.get_block_interval(market_id)
+        interval = _unless_it_fails(lambda: vega_store.get_block_interval(market_id), 0.0)
         deadline = time.monotonic() + max(END_TIMEOUT, END_BLOCKS * interval)
-        last_seen = _open_orders_in(vega_store, market_id)
+        last_seen: list[str] = _unless_it_fails(lambda: _open_orders_in(vega_store, market_id), [])
         end = _End(wallet, node_rest_url, market_id, party_id, deadline, last_seen)
         self.requested.set()
         has_orders = not dry_run and (self.orders_sent.is_set() or bool(last_seen))
@@ -190,34 +192,38 @@ class Shutdown:
         if run_thread.is_alive():
             run_thread.join(LOOP_JOIN_TIMEOUT)
         if dry_run:
-            position = self._open_position(vega_store, node_rest_url, market_id, party_id)
+            position = self._open_position(vega_store, node_rest_url, market_id, party_id, deadline)
             logger.info("Stopped: dry run, nothing was sent; %s%s", end.describe_open_orders(), position)
             return
         if not self.orders_sent.is_set() and not end.has_open_orders():
             if self._stopped_while_starting:
                 logger.info("Stopped while starting; nothing was sent")
             else:
-                logger.info("Stopped: nothing was sent%s", self._open_position(vega_store, node_rest_url, market_id, party_id))
+                logger.info("Stopped: nothing was sent%s", self._open_position(vega_store, node_rest_url, market_id, party_id, deadline))
             return
         if not has_orders:
             logger.info("Stopping: cancelling all orders on the market")
-        left = self._cancel_and_verify(end, vega_store.get_market_by_id(market_id), interval)
+        market = _unless_it_fails(lambda: vega_store.get_market_by_id(market_id), None)
+        left = self._cancel_and_verify(end, market, interval)
         self.failed = self.failed or bool(left)
-        position = self._open_position(vega_store, node_rest_url, market_id, party_id)
+        position = self._open_position(vega_store, node_rest_url, market_id, party_id, deadline)
         logger.log(logging.ERROR if left else logging.INFO, "Stopped: %s%s", left or "no open orders left on the market", position)
 
     def _cancel_and_verify(self, end: "_End", market: Optional[Market], interval: float) -> str:
         """Return which orders are or may be left; empty if none is."""
         in_flight = self.orders_may_be_in_flight()
         blocks = 1 + bool(in_flight or (market is not None and market.reorders_transactions))
-        left = end.cancel_and_verify(blocks, interval, self.look_for_unseen_orders)
+        left = end.cancel_and_verify(blocks, interval, lambda until: _unless_it_fails(lambda: self.look_for_unseen_orders(until), True))
         if in_flight:
             unanswered = "the wallet has not answered for some orders, and may still send them"
             left = f"{left}; {unanswered}" if left else f"{MAY_BE_LEFT}: {unanswered}"
         return left
 
-    def _open_position(self, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str) -> str:
-        """Return the part of the last line about the position; empty if it is flat and the PnL is zero."""
+    def _open_position(self, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str, deadline: float) -> str:
+        """Return the part of the last line about the position; empty if it is flat and the PnL is zero, or if the store has failed."""
+        return _unless_it_fails(lambda: self._describe_position(vega_store, node_rest_url, market_id, party_id, deadline), "")
+
+    def _describe_position(self, vega_store: VegaStore, node_rest_url: str, market_id: str, party_id: str, deadline: float) -> str:
         position = vega_store.get_position_by_market_id(market_id=market_id)
         market = vega_store.get_market_by_id(market_id)
         asset = vega_store.get_asset_by_id(market.settlement_asset_id) if market is not None else None
@@ -226,7 +232,7 @@ class Shutdown:
         if not market.base_asset_id:
             # Fills may have come since the streams ended.
             with contextlib.suppress(client.VegaApiError, ParseError):
-                deadline = time.monotonic() + CHECK_TIMEOUT
+                deadline = min(time.monotonic() + CHECK_TIMEOUT, deadline + LAST_CHECK_TIMEOUT)
                 places = (market.position_decimal_places, market.decimal_places, asset.decimal_places)
                 for node in client.get_positions(party_id, node_rest_url, market_id, deadline):
                     position = parse_position(node, *places)
@@ -321,7 +327,7 @@ class _End:
             submissions=[], cancellations=[sub.OrderCancellation(market_id=self._market_id)], amendments=[]
         )
         transaction = sub.instruction_to_json(instruction=cancel_all, price_decimals=0, position_decimals=0)
-        seconds = max(0.5, (self._deadline - time.monotonic()) / 2)  # half of the remaining time for each try
+        seconds = max(LAST_CHECK_TIMEOUT, (self._deadline - time.monotonic()) / 2)  # half of the remaining time for each try
         try:
             self._wallet.submit_transaction(transaction, timeouts=(seconds / 4, seconds * 3 / 4))
         except WalletError as error:
@@ -330,11 +336,22 @@ class _End:
 
     def _open_orders(self, deadline: float) -> tuple[list[str], int]:
         """Return the ids of the party's open orders on the market, and the height of the block that they belong to."""
-        orders, height = more_api.get_open_orders_at_block(self._party_id, self._node_rest_url, max(deadline, time.monotonic() + 0.5))
+        orders, height = more_api.get_open_orders_at_block(
+            self._party_id, self._node_rest_url, max(deadline, time.monotonic() + LAST_CHECK_TIMEOUT)
+        )
         try:
             return [order["id"] for order in orders if order["marketId"] == self._market_id], height
         except (LookupError, TypeError) as error:
             raise client.VegaApiError("orders", f"an order without its id or market: {error!r}") from error
+
+
+def _unless_it_fails(read: Callable[[], Result], default: Result) -> Result:
+    """Return what a function returns. A failure of the store may be why the bot ends, and must not keep it from cancelling."""
+    try:
+        return read()
+    except Exception as error:
+        logger.debug("%s", error)
+        return default
 
 
 def _open_orders_in(vega_store: VegaStore, market_id: str) -> list[str]:

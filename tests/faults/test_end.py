@@ -259,7 +259,9 @@ def test_a_quotes_function_that_returns_garbage_skips_its_turn(sandbox: Sandbox,
         assert bot.stop() == 0
 
 
-@pytest.mark.parametrize("method", ["seconds_since_update", "_update_market_data", "_update_order"])
+@pytest.mark.parametrize(
+    "method", ["get_orders", "get_position_by_market_id", "seconds_since_update", "_update_market_data", "_update_order"]
+)
 def test_an_exception_elsewhere_ends_the_bot_cleanly_with_status_1(sandbox: Sandbox, future: str, tmp_path: Path, method: str) -> None:
     changes = f"{FAILS_AFTER}store.VegaStore.{method} = fails_after(8, store.VegaStore.{method})"
     with Fork(tmp_path, sandbox, future, changes) as bot:
