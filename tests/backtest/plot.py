@@ -34,6 +34,7 @@ def plot(report: Report, snapshots: list[Snapshot], path: Path) -> None:
     ):
         prices.scatter([block for block, _ in fills], [price for _, price in fills], color=color, marker=marker, s=18, zorder=3, label=name)
     prices.set(title=f"{report.rule} on {report.market}, seed {report.results[0].seed}, {report.traders} traders", ylabel="price")
+    prices.margins(y=0.15)  # room for the legend
     prices.legend(loc="upper left", ncols=5, fontsize="small")
 
     positions.step(blocks, [one.position for one in snapshots], where="post", color="black", linewidth=0.9)
@@ -55,6 +56,6 @@ def plot(report: Report, snapshots: list[Snapshot], path: Path) -> None:
     spread = "" if error is None else f" ± {error:.2f}"
     seeds.set(xticks=list(numbers), xticklabels=[str(result.seed) for result in report.results], xlabel="seed")
     seeds.set(ylabel=f"PnL, {report.asset}", title=f"all seeds: mean {average:.2f}{spread}")
-    seeds.legend(fontsize="small")
+    seeds.legend(loc="upper left", bbox_to_anchor=(0.0, -0.3), ncols=2, fontsize="small")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
