@@ -162,15 +162,21 @@ def test_block_time_does_not_grow_with_the_number_of_dead_orders(network: Networ
         "cancellations": [{"marketId": network.market.id}],
         "submissions": [network.order("BUY", 2 + n, 900_000 + 5 * n) for n in range(29)],
     }
+
+    def block_time() -> float:
+        """Return the processor time of the fastest of twenty blocks, which other processes do not change."""
+        took = []
+        for _ in range(20):
+            for party in ("a", "b"):
+                network.chain.submit(network.chain.parties[party], {"batchMarketInstructions": batch})
+            start = time.thread_time()
+            network.chain.block()
+            took.append(time.thread_time() - start)
+        return min(took)
+
+    before = block_time()
     for _ in range(600):
         network.send("a", batchMarketInstructions=batch)
-    network.send("b", batchMarketInstructions=batch)
-    took = []
-    for _ in range(20):
-        for party in ("a", "b"):
-            network.chain.submit(network.chain.parties[party], {"batchMarketInstructions": batch})
-        start = time.perf_counter()
-        network.chain.block()
-        took.append(time.perf_counter() - start)
+    after = block_time()
     assert len(network.chain.orders) > 17_000
-    assert min(took) < 0.02
+    assert after < 3 * before
