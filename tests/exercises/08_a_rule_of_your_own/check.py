@@ -1,7 +1,7 @@
 """Checks exercise 8: the backtest plays the learner's rule and the tutorial's rule on the same seeds, against informed traders."""
 
 import random
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -159,7 +159,7 @@ def describe_orders(own: Result) -> str:
     if not own.sent:
         return "you sent no order"
     rejected = sum(own.rejected.values())
-    parts = [f"the network rejected {count}, {reason}" for reason, count in own.rejected.most_common()]
+    parts = [f"the network rejected {count}, {reason}" for reason, count in Counter(own.rejected).most_common()]
     if own.vanished:
         parts.append(f"the network ignored {own.vanished}")
     if own.sent > own.vanished + rejected:
