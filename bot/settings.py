@@ -152,12 +152,12 @@ def _load_file() -> dict[str, str]:
     """Load the file into `os.environ`; return name -> where its value comes from."""
     sources = dict.fromkeys(os.environ, _ENVIRONMENT)
     chosen = os.environ.get("ENV_FILE", "")
-    path = chosen or dotenv.find_dotenv(usecwd=True)
+    path = chosen or dotenv.find_dotenv(usecwd=True) or (".env" if os.path.isdir(".env") else "")  # dotenv overlooks a directory
     if not path:
         return sources
     shown = truncate(chosen or os.path.relpath(path))
     try:
-        if chosen:  # dotenv takes a file that does not exist for an empty one
+        if chosen or os.path.isdir(path):  # dotenv takes a file that does not exist for an empty one
             open(path, "rb").close()
         dotenv.load_dotenv(path, encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except (OSError, ValueError) as error:  # unreadable, not UTF-8, or with a NUL in it
@@ -237,7 +237,7 @@ def _value_problem(key: str, value: str) -> Optional[str]:
         return _key_problem(key, value)
     if key in _URL_SCHEMES:
         return _url_problem(key, value)
-    if not value.isascii() or len(value.split()) > 1:
+    if not (value.isascii() and value.isprintable()) or " " in value:
         return "has characters that no token has: copy it again, without quotes or blanks"
     return None
 
@@ -256,9 +256,12 @@ def _url_problem(key: str, value: str) -> Optional[str]:
     example = "http://127.0.0.1:1789" if key == "WALLET_URL" else f"{schemes[0]}://127.0.0.1:3008/api/v2"
     if "@" in value:
         return "has a user or a password in it, which the bot does not send: leave out what is before the @"
+    if "?" in value or "#" in value:
+        return "has a query or a fragment in it, which the bot does not send: leave out what begins with ? or #"
     try:
         url = urlsplit(value)
         complete = bool(url.hostname and url.hostname.encode("idna")) and (url.port is None or url.port > 0)
+        complete = complete and value.isprintable() and " " not in value
     except ValueError:  # a bad host name, port or IPv6 address
         complete = False
     if not complete:

@@ -5,6 +5,7 @@ Not on the page. requests and websocket-client read different variables, and hav
 
 import functools
 import os
+import re
 import ssl
 import threading
 
@@ -67,6 +68,8 @@ def _context(files: tuple[tuple[str, str], ...], directories: str) -> ssl.SSLCon
 def _load(context: ssl.SSLContext, variable: str, path: str) -> None:
     try:
         if os.path.isdir(path):
+            if not any(re.fullmatch(r"[0-9a-f]{8}\.\d+", name) for name in os.listdir(path)):
+                raise ValueError("openssl rehash has found none in this directory, or has not run")
             context.load_verify_locations(capath=path)
         else:
             context.load_verify_locations(cafile=path)

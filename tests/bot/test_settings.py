@@ -141,14 +141,26 @@ def test_ws_where_http_belongs_is_named(key: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("key", ["NODE_URL", "WS_URL", "WALLET_URL"])
 @pytest.mark.parametrize(
-    "value", ["localhost:3008/api/v2", "127.0.0.1", "http://", "http://host:99999", "http://host:x", "http://[1", "http://127..0.1"]
+    "value",
+    [
+        *("localhost:3008/api/v2", "127.0.0.1", "http://", "http://host:99999", "http://host:x", "http://[1", "http://127..0.1"),
+        *("http://a host", "http:// host", "http://ho\tst", "http://host/api /v2", "http://host/\x1b[2J", "http://host/\u202e"),
+    ],
 )
 def test_a_bad_address_is_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, **{key: value})
     assert re.fullmatch(f"{key} in the environment is not an address: write it like (http|ws)://127.0.0.1:\\d+(/api/v2)?", problem)
 
 
-@pytest.mark.parametrize("value", ["two words", "tokén"])
+@pytest.mark.parametrize("key", ["NODE_URL", "WS_URL", "WALLET_URL"])
+@pytest.mark.parametrize("value", ["http://host/api/v2?key=sEcReT", "ws://host/#sEcReT", "http://host?"])
+def test_a_query_or_a_fragment_in_an_address_is_named_and_not_shown(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems_with(monkeypatch, **{key: value})
+    assert problem.startswith(f"{key} in the environment has a query or a fragment in it")
+    assert "sEcReT" not in problem
+
+
+@pytest.mark.parametrize("value", ["two words", "tokén", "escape\x1b[2J", "delete\x7f", "line\nbreak"])
 def test_a_token_that_cannot_be_in_a_header_is_named_and_not_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, WALLET_TOKEN=value)
     assert problem == "WALLET_TOKEN in the environment has characters that no token has: copy it again, without quotes or blanks"
@@ -419,6 +431,12 @@ def test_a_file_that_is_not_text_does_not_show_its_content(tmp_path: Path) -> No
     (tmp_path / ".env").write_bytes(f"WALLET_TOKEN={TOKEN}".encode() + b"\xe9")
     ended = python("-m", "main")
     assert (ended.returncode, ended.stderr) == (2, ".env cannot be read: save it as UTF-8 text\n")
+
+
+def test_a_directory_instead_of_dotenv_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()  # Docker makes one where the file to mount does not exist
+    ended = python("-m", "main")
+    assert (ended.returncode, ended.stderr) == (2, ".env cannot be read: Is a directory\n")
 
 
 def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:

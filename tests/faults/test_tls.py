@@ -128,10 +128,12 @@ def test_both_of_two_variables_for_certificates_are_trusted(
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "WEBSOCKET_CLIENT_CA_BUNDLE"])
-@pytest.mark.parametrize("content", [None, "no certificates"])
+@pytest.mark.parametrize("content", [None, "no certificates", "", "a directory"])
 def test_a_file_without_certificates_is_a_settings_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str) -> None:
     file = tmp_path / "authorities.pem"
-    if content is not None:
+    if content == "a directory":
+        file.mkdir()
+    elif content is not None:
         file.write_text(content)
     monkeypatch.setenv(name, str(file))
     run = subprocess.run([sys.executable, "-m", "main"], cwd=ROOT, capture_output=True, text=True, timeout=DEFAULT_TIMEOUT)
