@@ -13,7 +13,7 @@ from urllib.parse import quote
 import requests
 
 from bot.api_errors import api_error_message
-from bot.parsing import load_json
+from bot.parsing import MAX_DIGITS, load_json
 from bot.transport.error_text import root_cause, truncate
 from bot.transport.http import CALL_FAILED, build_session, call_with_deadline
 from bot.transport.proxies import via_proxy
@@ -53,7 +53,7 @@ def _error_message(response: requests.Response) -> str:
     hint = ""
     if response.status_code == requests.codes.not_found and not details:  # the path is unknown, not the item
         hint = " (check NODE_URL: it ends in /api/v2)"
-    return f"HTTP {response.status_code}, {details or message or truncate(response.text) or response.reason}{hint}{via_proxy(response.url)}"
+    return f"HTTP {response.status_code}, {details or message or truncate(response.text or response.reason)}{hint}{via_proxy(response.url)}"
 
 
 def execute_get_request(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> Any:
@@ -91,7 +91,7 @@ def get_with_block(path: str, key: str, node_url: str, deadline: Optional[float]
 
 def _block_of(response: requests.Response) -> Block:
     numbers = [response.headers.get(name, "") for name in ("X-Block-Height", "X-Block-Timestamp")]
-    return Block(*(int(number) if number.isascii() and number.isdigit() else 0 for number in numbers))
+    return Block(*(int(number) if number.isascii() and number.isdigit() and len(number) < MAX_DIGITS else 0 for number in numbers))
 
 
 def execute_unrollable_get_request(path: str, key: str, node_url: str, deadline: Optional[float] = None) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ at what a load balancer may add to an answer. So it gets a socket that is connec
 that it checks.
 """
 
-import base64
+import contextlib
 import io
 import re
 from typing import Any
@@ -15,7 +15,7 @@ import websocket
 
 from bot.transport.certificates import tls_context
 from bot.transport.error_text import truncate
-from bot.transport.proxies import Proxy, proxy_for
+from bot.transport.proxies import Proxy, authorization, proxy_for
 from bot.transport.sockets import DeadlineSocket, connect
 
 MAX_HEAD_SIZE = 16384  # bytes of an answer's status line and headers
@@ -62,10 +62,8 @@ def open_socket(url: str) -> Any:
 
 
 def _tunnel(sock: DeadlineSocket, proxy: Proxy, target: str) -> None:
-    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-    if proxy.user:
-        credentials = base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode()
-        lines.append(f"Proxy-Authorization: Basic {credentials}")
+    headers = {"Host": target, **authorization(proxy.user, proxy.password)}
+    lines = [f"CONNECT {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     sock.sendall("\r\n".join([*lines, "", ""]).encode())
     status, reason, _ = _read_answer(sock)
     if not 200 <= status < 300:
@@ -100,10 +98,13 @@ class HandshakeSocket:
         """Read the answer; return the part of it that websocket-client checks. Cookies and unknown headers stay here."""
         status, reason, headers = _read_answer(self.sock)
         if status in _REDIRECTS and headers.get("location"):
-            target = re.sub("^http", "ws", urljoin(_http_url(self._url), headers["location"]), flags=re.IGNORECASE)
+            target = headers["location"]
+            with contextlib.suppress(ValueError):  # not an address
+                target = urljoin(_http_url(self._url), target)
+            target = re.sub("^http", "ws", target, flags=re.IGNORECASE)
             raise RedirectError(status, truncate(target))
         if status != 101:
-            body = _read_body(self.sock, headers)
+            body = _read_body(self.sock, headers) or reason.encode()
             raise websocket.WebSocketBadStatusException("", status, reason, headers, body)
         if headers.get("sec-websocket-extensions"):
             extension = truncate(headers["sec-websocket-extensions"])
@@ -135,7 +136,7 @@ def _read_answer(sock: Any) -> Answer:
 
 
 def _parse_head(head: str) -> Answer:
-    first, *lines = head.split("\n")
+    first, *lines = re.sub(r"\r?\n[ \t]+", " ", head).split("\n")  # a line that begins with a blank continues the one before
     version, _, rest = first.strip().partition(" ")
     status, _, reason = rest.strip().partition(" ")
     if not (version.startswith("HTTP/") and status.isascii() and status.isdigit() and len(status) == 3):

@@ -14,6 +14,7 @@ from typing import Any, Optional, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_auth_from_url
 from urllib3 import PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -21,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, Inva
 from urllib3.util import Retry
 
 from bot.transport.certificates import tls_context
-from bot.transport.proxies import proxy_for
+from bot.transport.proxies import authorization, proxy_for
 from bot.transport.sockets import connect, deadline_at
 
 Result = TypeVar("Result")
@@ -48,6 +49,10 @@ class UnansweredError(requests.ConnectionError):
 
 class BodyTooLargeError(requests.RequestException):
     """An answer of more than MAX_BODY_SIZE bytes."""
+
+
+class UnreadableAnswerError(requests.RequestException):
+    """An answer that breaks HTTP in a way for which the libraries have no error of their own."""
 
 
 def build_session() -> requests.Session:
@@ -95,6 +100,8 @@ def _try(seconds: float, deadline: float, function: Callable[[], Result]) -> tup
             return function(), None
     except CALL_FAILED as error:
         failure = error
+    except (ValueError, http.client.HTTPException) as error:  # from a redirect to "http://[", or a length that is not a number
+        failure = UnreadableAnswerError(f"the answer cannot be read: {error}")
     finally:
         _local.call = None
     if time.monotonic() >= deadline:  # report the timeout, not the error that it caused
@@ -121,7 +128,7 @@ def retry_delay(result: Any, attempt: int) -> float:
     """Return the seconds until the next try, for a failed call without a result. A node that asks for an hour must not block the bot."""
     backoff = RETRY_BACKOFF * 2.0 ** (attempt - 2) if attempt > 1 else 0.0
     value = None if result is None else result.headers.get("Retry-After")
-    with contextlib.suppress(InvalidHeader):  # neither seconds nor a date
+    with contextlib.suppress(InvalidHeader, ValueError, OverflowError):  # neither seconds nor a date
         return min(Retry().parse_retry_after(value), MAX_RETRY_AFTER) if value else backoff
     return backoff
 
@@ -236,6 +243,9 @@ class _Adapter(HTTPAdapter):
         if proxy not in self.proxy_manager:
             self.proxy_manager[proxy] = _ProxyManager(proxy, proxy_headers=self.proxy_headers(proxy), **proxy_kwargs)
         return self.proxy_manager[proxy]
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        return authorization(*get_auth_from_url(proxy))  # requests encodes in Latin-1, and fails at other characters
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Do nothing: `tls_context` has all authorities, and checks certificates always."""

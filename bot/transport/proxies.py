@@ -4,6 +4,7 @@ Not on the page. requests and websocket-client read the same variables by differ
 the wallet's token would go to the proxy in clear text.
 """
 
+import base64
 import ipaddress
 import os
 import re
@@ -45,6 +46,12 @@ class Proxy:
         if not self.user:
             return self.address
         return f"http://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{_bracketed(self.host)}:{self.port}"
+
+
+def authorization(user: str, password: str) -> dict[str, str]:
+    """Return the header with which a proxy gets its user and password; empty without a user."""
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Proxy-Authorization": f"Basic {credentials}"} if user else {}
 
 
 def proxy_for(url: str) -> Optional[Proxy]:
@@ -111,7 +118,7 @@ def _parse(variable: str, value: str, host: str) -> Proxy:
     try:
         parts = urlsplit(value if "://" in value else f"http://{value.lstrip('/')}")
         scheme, port = parts.scheme.lower(), 80 if parts.port is None else parts.port
-        is_complete = bool(port and parts.hostname and parts.hostname.encode("idna"))
+        is_complete = bool(port and parts.hostname and parts.hostname.encode("idna")) and value.isprintable() and " " not in value
     except ValueError:
         scheme, port, is_complete = value.partition("://")[0].lower(), 0, False
     if scheme.startswith("socks"):

@@ -1,8 +1,10 @@
 """bot/vega_api_client.py against a real HTTP server: what is tried again, how long it may take, one connection for all."""
 
 import itertools
+import threading
 import time
 from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Optional
 
@@ -10,6 +12,7 @@ import pytest
 
 import bot.vega_api_client as client
 from bot.transport.http import MAX_RETRY_AFTER, retry_delay
+from bot.wallet import VegaWallet, WalletError
 from tests.support.http_replay import Answer, Replay, recorded_answer
 
 ONE_TRY = client.MIN_RETRY_TIME - 0.1  # s
@@ -58,7 +61,7 @@ def test_retry_after_is_honoured() -> None:
     assert time.monotonic() - began >= 1
 
 
-@pytest.mark.parametrize("value", ["1.5", "soon", "-5"])
+@pytest.mark.parametrize("value", ["1.5", "soon", "-5", "9" * 5000, "\xb2", "Fri, 99 Foo 99999 99:99:99 GMT"])
 def test_an_unreadable_retry_after_costs_neither_the_tries_nor_the_nodes_error_message(value: str) -> None:
     busy = Answer({"code": 8, "message": "", "details": [{"message": "too many requests"}]}, status=429, headers={"Retry-After": value})
     with Replay(then=itertools.repeat(busy)) as node, pytest.raises(client.VegaApiError, match=r"HTTP 429, too many requests$"):
@@ -72,6 +75,52 @@ def test_a_redirect_to_a_bad_address_is_an_error_of_the_call() -> None:
         pytest.raises(client.VegaApiError, match=r"^GET markets: "),
     ):
         client.get_markets(node.url)
+
+
+BROKEN = {
+    "a redirect to half an address": Answer(status=302, headers={"Location": "http://[::1"}),
+    "a redirect that is not UTF-8": Answer(status=302, headers={"Location": "http://\xff/"}),
+    "a redirect to a port that does not exist": Answer(status=302, headers={"Location": "http://127.0.0.1:99999/"}),
+    "an endless length": Answer("{}", headers={"Content-Length": "9" * 5000, "Connection": "close"}),
+    "a length that is not a number": Answer("{}", headers={"Content-Length": "\xb2", "Connection": "close"}),
+    "a chunk of a negative length": Answer("-5\r\n{}", headers={"Transfer-Encoding": "chunked"}),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_answer_that_breaks_http_is_an_error_of_the_call(kind: str) -> None:
+    with Replay(BROKEN[kind]) as node, pytest.raises(client.VegaApiError, match=r"^GET market/x: no answer from ") as raised:
+        client.get_market(node.url, "x", deadline=deadline_in(ONE_TRY))
+    assert raised.value.retryable
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_an_answer_of_the_wallet_that_breaks_http_is_an_error_of_the_call(kind: str) -> None:
+    with Replay(BROKEN[kind]) as wallet, pytest.raises(WalletError) as raised:
+        VegaWallet("t0k3n", wallet.url, "key").submit_transaction({})
+    assert raised.value.may_have_executed
+
+
+def test_a_long_reason_is_cut() -> None:
+    class Talkative(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(500, "very " * 5000)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Talkative) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        with pytest.raises(client.VegaApiError) as raised:
+            client.get_market(f"http://127.0.0.1:{server.server_port}", "x", deadline=deadline_in(ONE_TRY))
+        server.shutdown()
+    assert len(str(raised.value)) < 300
+
+
+def test_a_block_height_of_thousands_of_digits_is_left_out() -> None:
+    with Replay(Answer({"market": {}}, headers={"X-Block-Height": "9" * 5000, "X-Block-Timestamp": "7"})) as node:
+        assert client.get_with_block("market/x", "market", node.url) == ({}, client.Block(0, 7))
 
 
 def retry_after(value: str) -> float:

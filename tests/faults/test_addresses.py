@@ -153,6 +153,7 @@ ADDITIONS: dict[str, Sequence[str]] = {
     "early hints": ["HTTP/1.1 103 Early Hints", "Link: </x>; rel=preload", "", "HTTP/1.1 100 Continue", "", SWITCHING, *UPGRADE],
     "two connection headers": [SWITCHING, "Connection: keep-alive", *UPGRADE],
     "another order and case": ["HTTP/1.1 101", "SEC-WEBSOCKET-ACCEPT: {accept}", "connection: keep-alive,UPGRADE", "UPGRADE: WebSocket"],
+    "a continued line": [SWITCHING, "Connection: keep-alive,", " Upgrade", "X-A: b", "\tSec-WebSocket-Accept: c", UPGRADE[0], UPGRADE[2]],
     "an empty extension": [SWITCHING, *UPGRADE, "Sec-WebSocket-Extensions:"],
 }
 
@@ -171,6 +172,8 @@ REJECTIONS: dict[str, tuple[Sequence[str], str]] = {
     "endless hints": (["HTTP/1.1 103 Early Hints", ""] * 30, "20 interim answers"),
     "another protocol": (["SSH-2.0-OpenSSH_9.6"], "not answered with HTTP: SSH-2.0-OpenSSH_9.6"),
     "wrong key": ([SWITCHING, *UPGRADE[:2], "Sec-WebSocket-Accept: x"], "Invalid WebSocket Header"),
+    "no body": (["HTTP/1.1 401 Unauthorized", "Content-Length: 0"], "HTTP 401: Unauthorized"),
+    "a redirect to half an address": (["HTTP/1.1 302 Found", "Location: http://[::1"], r"HTTP 302: redirect to ws://\[::1 \(check WS_URL"),
     "an error page": (["HTTP/1.1 502 Bad Gateway", "Content-Length: 9", "", "<p>no</p>"], "HTTP 502: <p>no</p>"),
 }
 

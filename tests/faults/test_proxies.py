@@ -1,5 +1,6 @@
 """Proxies: REST, streams and wallet take the same one or none, never for this machine; errors on the way name it."""
 
+import base64
 import socket
 import subprocess
 import sys
@@ -49,6 +50,7 @@ FORMS = {
     "http_proxy without a scheme": "{}",
     "ALL_PROXY without a scheme": "//{}",
     "http_proxy with a password": "http://user:p%40ss@{}",
+    "http_proxy with a password in other letters": "http://user:\u0436\xfc@{}",
 }
 
 
@@ -66,7 +68,9 @@ def test_rest_streams_and_wallet_take_the_same_proxy(node: ScriptedNode, monkeyp
     assert "GET http://node.example:3008/api/v2/assets HTTP/1.1" in proxy.requests
     assert wallet_proxy.requests == ["POST http://wallet.example:1789/api/v2/requests HTTP/1.1"]
     if "password" in form:
-        assert all("Proxy-Authorization: Basic dXNlcjpwQHNz\r\n" in head for head in proxy.heads)  # user:p@ss
+        password = "\u0436\xfc" if "letters" in form else "p@ss"
+        credentials = base64.b64encode(f"user:{password}".encode()).decode()
+        assert all(f"Proxy-Authorization: Basic {credentials}\r\n" in head for head in [*proxy.heads, *wallet_proxy.heads])
 
 
 @pytest.mark.parametrize("name", [*VARIABLES[:3], *map(str.upper, VARIABLES[:3])])
@@ -138,6 +142,8 @@ UNUSABLE = {
     "https://proxy.example:3129": "names a proxy of the kind https://",
     "http://user:pass-word@proxy.example:port": "is not the address of a proxy",
     "http://": "is not the address of a proxy",
+    "http://a proxy:3128": "is not the address of a proxy",
+    "http://pass-word\r\nX: y@proxy.example:3128": "is not the address of a proxy",
     "user:pass-word@": "is not the address of a proxy",
 }
 
