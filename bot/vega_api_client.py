@@ -86,7 +86,7 @@ def get_with_block(path: str, key: str, node_url: str, deadline: Optional[float]
         content = load_json(response.text)
         return content[key] if key else content, _block_of(response)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise VegaApiError(path, f"not the expected JSON, but {truncate(response.text)}") from error
+        raise VegaApiError(path, f"not the expected JSON, but {truncate(response.text)}{via_proxy(response.url)}") from error
 
 
 def _block_of(response: requests.Response) -> Block:

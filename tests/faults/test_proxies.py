@@ -124,6 +124,12 @@ def test_an_error_of_rest_or_wallet_names_the_proxy_that_rejects_the_call(monkey
         assert_rest_and_wallet_fail(scheme, rf"407.*\(via all_proxy, http://{proxy.address}\)")
 
 
+def test_a_page_of_the_proxy_instead_of_an_answer_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HttpProxy(answer="200 Please log in") as proxy:
+        monkeypatch.setenv("all_proxy", proxy.address)
+        assert_rest_and_wallet_fail("http", rf"\(via all_proxy, http://{proxy.address}\)")
+
+
 def test_an_error_of_a_stream_names_the_proxy(node: ScriptedNode, monkeypatch: pytest.MonkeyPatch) -> None:
     with HttpProxy(answer="403 Forbidden") as proxy:
         monkeypatch.setenv("HTTP_PROXY", f"http://user:pass-word@{proxy.address}")
