@@ -266,6 +266,8 @@ def _url_problem(key: str, value: str) -> Optional[str]:
         complete = False
     if not complete:
         return f"is not an address: write it like {example}"
+    if not value.isascii():  # streams and REST would encode it by different rules, and could reach two hosts
+        return "has letters that are not ASCII: write the host in the form that begins with xn--"
     if url.scheme not in schemes:
         has = f"starts with {url.scheme}://, but" if url.scheme in ("http", "https", "ws", "wss") else "has another scheme, but"
         return f"{has} must start with {' or '.join(f'{scheme}://' for scheme in schemes)}"

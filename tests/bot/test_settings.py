@@ -160,6 +160,13 @@ def test_a_query_or_a_fragment_in_an_address_is_named_and_not_shown(key: str, va
     assert "sEcReT" not in problem
 
 
+@pytest.mark.parametrize("key", ["NODE_URL", "WS_URL", "WALLET_URL"])
+@pytest.mark.parametrize("value", ["http://b\xfccher.example/api/v2", "ws://stra\xdfe.example", "http://host/\xe9"])
+def test_other_letters_in_an_address_are_named(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = problems_with(monkeypatch, **{key: value})
+    assert problem.startswith(f"{key} in the environment has letters that are not ASCII")
+
+
 @pytest.mark.parametrize("value", ["two words", "tokén", "escape\x1b[2J", "delete\x7f", "line\nbreak"])
 def test_a_token_that_cannot_be_in_a_header_is_named_and_not_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = problems_with(monkeypatch, WALLET_TOKEN=value)
