@@ -3,6 +3,7 @@
 It stands in for the data node's REST and for the wallet. Each connection has a thread of its own, and lists are only appended to.
 """
 
+import contextlib
 import gzip
 import json
 import threading
@@ -101,6 +102,10 @@ def _handler(replay: Replay) -> type[BaseHTTPRequestHandler]:
         def setup(self) -> None:
             super().setup()
             replay.connections.append(self.client_address)
+
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError):  # the client has reset the connection
+                super().handle()
 
         def answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
