@@ -50,8 +50,11 @@ def truncate(evidence: object) -> str:
 
 def redact(secret: str, message: str) -> str:
     """Return the message without the secret, or any part of it: a server may echo all or some of what it got."""
-    parts = {secret[start : start + REDACTED_RUN] for start in range(max(1, len(secret) - REDACTED_RUN + 1))}
-    return re.sub("|".join(map(re.escape, parts)), "…", message) if secret else message
+    run = min(len(secret), REDACTED_RUN)
+    parts = {re.escape(secret[start : start + run]) for start in range(len(secret) - run + 1)}
+    # All characters at which a part begins, and the rest of the last one. A server may also change capitals, in a host name for example.
+    pattern = rf"(?:(?={'|'.join(parts)}).)+.{{{run - 1}}}"
+    return re.sub(pattern, "…", message, flags=re.DOTALL | re.IGNORECASE) if secret else message
 
 
 def root_cause(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from bot.logs import RedactingFormatter
-from bot.transport.error_text import MAX_LENGTH, MAX_LINE_LENGTH, escape, root_cause, without_numbers
+from bot.transport.error_text import MAX_LENGTH, MAX_LINE_LENGTH, escape, redact, root_cause, without_numbers
 
 FORGED = "2026-11-27 16:00:00,000 Stopped: no open orders left on the market"
 
@@ -101,3 +101,12 @@ def test_the_cause_of_an_error_ends_where_it_says_so() -> None:
         with pytest.raises(OSError, match="outer") as caught:
             fail(suppress)
         assert root_cause(caught.value) == message
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 15, 16, 21, 64])
+def test_nothing_is_left_of_a_secret_that_is_echoed(length: int) -> None:
+    secret = "".join(chr(ord("A") + place % 26) if place % 3 else str(place % 10) for place in range(length))
+    assert redact(secret, f"<{secret}> <{secret}>") == "<…> <…>"
+    assert redact(secret, f"<{secret.lower()}>") == "<…>"  # the host of an address, for example
+    for end in range(8, length):
+        assert redact(secret, f"<{secret[:end]}> <{secret[-end:]}>") == "<…> <…>"
