@@ -1,6 +1,6 @@
 """A market's terms, read again while the bot runs: governance may change them. Not on the page, which reads them once.
 
-The calls run on a thread of their own. The store takes the result on the main thread.
+After the start, the calls run on a thread of their own. The store takes the result on the main thread.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from bot.transport.event_loop import EventLoop
 
 REFRESH_INTERVAL = 60.0  # seconds
 REFRESH_TIMEOUT = 10.0  # seconds for all calls of a refresh
+START_TIMEOUT = 2.0  # seconds for the calls of the start
 MIN_REFRESH_DELAY = 5.0  # seconds between two refreshes, however many orders are rejected
 MINIMUM_MULTIPLE = "spam.order.minimumMarginQuantumMultiple"
 
@@ -41,10 +42,18 @@ class TermsRefresh:
         self._quantum = 0.0
         self._refreshed_at = -math.inf  # time.monotonic()
 
-    def start(self, market_id: str, quantum: float) -> None:
-        """Read the terms now and from now on; `quantum` is that of the settlement asset, in units of the asset."""
-        self._market_id, self._quantum = market_id, quantum
-        self.refresh()
+    def start(self, market: Market, quantum: float, deadline: Optional[float] = None) -> None:
+        """Read the minimum order values now, since the first order has to respect them, and all terms from now on.
+
+        Args:
+            market: as REST has just given it.
+            quantum: of its settlement asset, in units of that asset.
+            deadline: a time.monotonic().
+        """
+        self._market_id, self._quantum = market.market_id, quantum
+        self._refreshed_at = time.monotonic()
+        deadline = min(deadline or math.inf, self._refreshed_at + START_TIMEOUT)
+        self._on_terms(MarketTerms(market, fetch_minimum_values(self._node_url, market, quantum, deadline)))
         rel.timeout(REFRESH_INTERVAL, self.refresh)
 
     def refresh(self) -> bool:
@@ -72,16 +81,23 @@ def fetch_terms(node_url: str, market_id: str, quantum: float) -> MarketTerms:
     """
     deadline = time.monotonic() + REFRESH_TIMEOUT
     market = parse_market(api.get_market(node_url, market_id, deadline))
+    return MarketTerms(market, fetch_minimum_values(node_url, market, quantum, deadline))
+
+
+def fetch_minimum_values(node_url: str, market: Market, quantum: float, deadline: float) -> dict[str, float]:
+    """Return the `minimum_values` of a market's terms.
+
+    A node that does not answer these calls leaves a minimum unknown; it is then learnt from rejected batches.
+    """
     minimum_values: dict[str, float] = {}
     if not market.base_asset_id:  # spot markets have no minimum
-        # A node that does not answer these calls leaves the minimum unknown; it is then learnt from rejected batches.
         with contextlib.suppress(api.VegaApiError, ParseError, ValueError, LookupError, TypeError, ArithmeticError):
             multiple = parse_decimal(more_api.get_network_parameter(node_url, MINIMUM_MULTIPLE, deadline))
-            factors = more_api.get_risk_factors(node_url, market_id, deadline)
+            factors = more_api.get_risk_factors(node_url, market.market_id, deadline)
             # The network wants price * size * (risk factor + slippage factor) of at least the multiple of the quantum.
             for side, factor in (("SIDE_BUY", factors["long"]), ("SIDE_SELL", factors["short"])):
                 minimum_values[side] = multiple * quantum / (parse_decimal(factor) + market.linear_slippage_factor)
-    return MarketTerms(market, minimum_values)
+    return minimum_values
 
 
 def with_terms(market: Market, terms: Market) -> Market:

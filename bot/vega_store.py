@@ -113,7 +113,7 @@ class VegaStore(StoreFacts):
         if depth:
             self._ws_client.subscribe_market_depth(market_id, public.update_depth, public.hooks_of_depth(market_id))
 
-        self._terms.start(market_id, self._quantum_of(market_id))
+        self._start_terms(market_id, deadline)
 
     def stop(self) -> None:
         """End `rel.dispatch()` and the streams. Any thread."""
@@ -376,10 +376,10 @@ class VegaStore(StoreFacts):
 
         return ConnectionHooks(on_open=snapshot.on_connect, on_disconnect=on_disconnect, is_overdue=snapshot.is_overdue)
 
-    def _quantum_of(self, market_id: str) -> float:
-        market = self.get_market_by_id(market_id)
-        asset = self.get_asset_by_id(market.settlement_asset_id) if market is not None else None
-        return asset.quantum if asset is not None else 0.0
+    def _start_terms(self, market_id: str, deadline: Optional[float]) -> None:
+        market = self._markets[market_id]
+        asset = self.get_asset_by_id(market.settlement_asset_id)
+        self._terms.start(market, asset.quantum if asset is not None else 0.0, deadline)
 
     def _update_terms(self, terms: MarketTerms) -> None:
         market_id = terms.market.market_id
