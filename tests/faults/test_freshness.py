@@ -34,6 +34,14 @@ GOOD = make_market(best_bid_price=99.5, best_offer_price=101.25)
 FRESH = Ages(data=0.5)
 
 
+ONE_TICK_BELOW_A_ROUND_PRICE = """
+def quotes(market, open_volume, max_abs_position):
+    price = round(market.best_bid_price * 0.9, -2) - market.tick
+    buy = {"size": 1, "side": "SIDE_BUY", "type": "TYPE_LIMIT", "time_in_force": "TIME_IN_FORCE_GTC"}
+    return [sub.OrderSubmission(market_id=market.market_id, price=price, **buy)]
+"""
+
+
 class Clock:
     """A clock that a test sets."""
 
@@ -210,22 +218,23 @@ def test_wrong_prices_and_a_wrong_tick_size_from_the_node_are_reasons_in_the_tur
             bot.wait_for(r"\| no quote: impossible prices from the node: ", after=len(bot.lines))
             send(3, bestOfferPrice="0")
             bot.wait_for(r"\| no quote: a side of the book is empty$", after=len(bot.lines))
-        status, terms = node.rest[f"market/{market_id}"]
-        node.rest[f"market/{market_id}"] = (status, {"market": {**terms["market"], "tickSize": str(10**30)}})
+        _, body = node.rest["markets"]
+        (terms,) = (edge["node"] for edge in body["markets"]["edges"] if edge["node"]["id"] == market_id)
+        terms["tickSize"] = str(10**30)
         with Process([sys.executable, "-c", BOT_WITH_FROZEN_RULE], settings) as bot:
             bot.wait_for("no quote: impossible tick size from the node: ")
         assert "quotes() failed" not in bot.output
 
 
-def test_a_new_tick_size_is_used_within_a_minute() -> None:
+def test_a_new_tick_size_is_used_within_a_minute(tmp_path: Path) -> None:
     with Sandbox(block_time=0.5, seed=92) as sandbox:
         market_id = sandbox.markets["perpetual"]
-        with BotProcess(sandbox, market_id) as bot:
-            bot.wait_for(QUOTED)
+        with Fork(tmp_path, sandbox, market_id, ONE_TICK_BELOW_A_ROUND_PRICE, loop_interval=1) as bot:
+            bot.wait_for(r"\| 1 live order .*quoted$")
             sandbox.call(lambda box: setattr(box.chain.markets[market_id], "tick_size", 50))
-            bot.wait_for("STATUS_REJECTED")  # a price off the new tick
-            line = len(bot.lines)
-            bot.wait_for(r"\| [12] live orders? .*quoted$", timeout=120, after=line)
+            line = bot.wait_for("STATUS_REJECTED")  # a price off the new tick
+            bot.wait_for(r"\| 1 live order .*quoted$", timeout=120, after=line)
+            bot.wait_for(r"\| 1 live order .*quoted$", after=len(bot.lines))  # not an order from before the change
             assert bot.stop() == 0
 
 
