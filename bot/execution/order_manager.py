@@ -326,8 +326,7 @@ class OrderManager:
         places = (market.decimal_places, market.position_decimal_places, market.tick_size)
         transaction = sub.instruction_to_json(batch, *places)
         check_increments(batch.submissions, transaction)
-        minimum = {side: max(self._minimum_value(side), self._learnt_minimum.get(side, 0.0)) for side in SIDES}
-        submissions, too_small = leave_out_small_orders(batch.submissions, minimum)
+        submissions, too_small = leave_out_small_orders(batch.submissions, self._minimum_values())
         if too_small:
             batch = replace(batch, submissions=submissions)
             transaction = sub.instruction_to_json(batch, *places)
@@ -354,18 +353,21 @@ class OrderManager:
         room = room_on_sides(exposure.low, exposure.high, self._max_abs_position, taken)
         submissions, left_out = cut_to_room(wanted, room, market.position_decimal_places)
         if any(exposure.unseen.values()):
-            possible = submissions
+            possible, _ = leave_out_small_orders(submissions, self._minimum_values())
             room = {side: left - exposure.unseen[side] for side, left in room.items()}
             submissions, _ = cut_to_room(wanted, room, market.position_decimal_places)
-            if {order.side for order in possible} - {order.side for order in submissions}:
+            fitting, _ = leave_out_small_orders(submissions, self._minimum_values())  # a rest of room may be below the minimum
+            if {order.side for order in possible} - {order.side for order in fitting}:
                 self._turn.reason = WAITING_FOR_ORDERS  # only orders that have not appeared yet take the room
         amendments = batch.amendments
         if any(left < 0 for left in room.values()):  # an amendment may grow an order, but not past the limit
             amendments = [each for each in amendments if each.size_delta <= 0]
         return replace(batch, submissions=submissions, amendments=amendments), left_out
 
-    def _minimum_value(self, side: str) -> float:
-        return self._vega_store.get_minimum_order_value(self._market_id, side)
+    def _minimum_values(self) -> dict[str, float]:
+        """Return the smallest price times size of an order for each side, from the node or learnt from a rejection."""
+        known = self._vega_store.get_minimum_order_value
+        return {side: max(known(self._market_id, side), self._learnt_minimum.get(side, 0.0)) for side in SIDES}
 
     def _on_rule_failed(self) -> bool:
         """Log the exception that is being handled, and return whether it should end the bot."""

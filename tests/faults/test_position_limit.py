@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from bot.parsing import ParseError
 from bot.vega_store import VegaStore
 from tests.exercises.interleaving import Race, interleavings
 from tests.sandbox import Sandbox
+from tests.support.fork import Fork
 from tests.support.live_sandbox import turns
 from tests.support.processes import BotProcess
 from tests.support.scripted_node import BOT, MARKETS, recorded_node
@@ -23,6 +25,11 @@ pytestmark = pytest.mark.usefixtures("healthy")
 QUOTED = r"\| quoted$"
 OTHER_PARTY = "c" * 64
 LIMIT, SET_OF_QUOTES = 1, 1  # contracts
+ALMOST_THE_LIMIT = """
+def quotes(market, open_volume, max_abs_position, right=quotes):
+    import dataclasses
+    return [dataclasses.replace(order, size=0.999 * max_abs_position) for order in right(market, open_volume, max_abs_position)]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +81,16 @@ def test_a_silent_stream_costs_the_limit_at_most_one_set_of_quotes(sandbox: Sand
             largest = max(largest, abs(position_on_chain(sandbox, market_id) - (before if product == "spot" else 0)))
         bot.stop()
     assert largest <= LIMIT + SET_OF_QUOTES
+
+
+def test_orders_that_have_not_appeared_are_not_cancelled_because_the_rest_of_the_room_is_below_the_minimum_value(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with Fork(tmp_path, sandbox, sandbox.markets["future"], ALMOST_THE_LIMIT, loop_interval=0.1) as bot:
+        bot.wait_for(r"\| no quote: waiting for the last orders$")  # several turns between two blocks
+        bot.wait_for(r"\| [12] live orders? \|")
+        assert "no quote: order value" not in bot.output
+        assert bot.stop() == 0
 
 
 def test_records_of_another_party_are_left_out() -> None:
